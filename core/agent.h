@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The agent as a library with a small face. It touches no signal, no argv, and never ends the process: main.c does.
+ * Private to the core.
+ */
+#ifndef CALLWATCH_CORE_AGENT_H
+#define CALLWATCH_CORE_AGENT_H
+
+#include "plan.h"
+
+struct agent;
+
+struct agent_options {
+	const char *const *config_paths; /* NULL-terminated; NULL: the default ones */
+	bool once;
+	const char *overlay; /* YAML text read after the files, NULL: none (main.c's --once adds its output this way) */
+};
+
+/* 0; -EINVAL: the configuration is wrong, all reasons in problems. */
+int agent_new(const struct agent_options *options, struct problems *problems, struct agent **ret_agent);
+/* Runs until agent_stop(), or with once until every source has read. 0, or 1 if with once a source was not up. Returns
+ * within 5 s of agent_stop(). */
+int agent_run(struct agent *agent);
+/* The four below: any thread, return at once. */
+void agent_stop(struct agent *agent);
+void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg);
+void agent_flush(struct agent *agent);
+void agent_log_states(struct agent *agent);
+bool agent_ready(struct agent *agent);
+int64_t agent_started(struct agent *agent);
+void agent_free(struct agent *agent);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Batches: immutable, reference-counted runs of samples in one block of memory, and the builder that a reading fills.
+ * Private to the core.
+ */
+#ifndef CALLWATCH_CORE_BATCH_H
+#define CALLWATCH_CORE_BATCH_H
+
+#include "callwatch/metric.h"
+
+struct batch_builder; /* one thread; reused from reading to reading */
+
+struct batch_builder *batch_builder_new(const char *host, const char *instance, int64_t interval,
+					const struct cw_tag *tags, uint32_t tags_count);
+void batch_builder_free(struct batch_builder *builder); /* NULL is fine */
+/* `metric` must live as long as the process; labels and buckets are copied. -EINVAL: not finite, not added. */
+int batch_add(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels, int64_t time,
+	      enum cw_number number, double real, int64_t integer, const struct cw_histogram *histogram);
+/* What was added, as a batch with one reference, and the builder is empty again. NULL: nothing was added. */
+const struct cw_batch *batch_take(struct batch_builder *builder);
+
+const struct cw_batch *batch_ref(const struct cw_batch *batch);
+void batch_unref(const struct cw_batch *batch); /* NULL is fine; any thread */
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The configuration as written: all files read, merged, variables expanded; not yet checked against any plugin (plan.h
+ * does that). Private to the core.
+ *
+ * Files: each -c is a file or a directory (every *.yaml in byte order). By default the vendor's directory and the
+ * administrator's, where a file of the same name replaces the vendor's. Lists of named things append; an entry with
+ * `override: true` merges into the entry of that name (plugins default to the plugin's name); `enabled: false` switches
+ * it off; `agent` keys must not conflict; labels merge per key. ${V}, ${V:-default}, ${V:?message} and $$ are expanded
+ * once, after parsing, in values (not in keys, and not in `summary`, `description` and bodies of rules and notifiers,
+ * which are templates).
+ */
+#ifndef CALLWATCH_CORE_CONFIG_H
+#define CALLWATCH_CORE_CONFIG_H
+
+#include "yaml.h"
+
+/* One configured plugin, as written. */
+struct config_entry {
+	const char *plugin;      /* its `plugin:` */
+	const char *name;        /* its `name:`, else the plugin's */
+	const struct node *node; /* merged map with all its keys */
+};
+
+struct config {
+	const struct node *agent;           /* merged map, never NULL */
+	const struct node *connections;     /* map of name → map, never NULL */
+	const struct config_entry *entries; /* enabled ones, in order, names unique */
+	size_t count;
+	const struct node *rules, *notify; /* later issues; may be NULL */
+	/* private below */
+	struct yaml **files;
+	size_t files_count;
+	void *arena;
+};
+
+extern const char *const config_default_paths[]; /* vendor, administrator, NULL */
+
+/* Reads and merges; `paths` NULL-terminated, NULL for the default ones. Adds to problems; NULL only if nothing at all
+ * could be read. */
+struct config *config_load(const char *const *paths, struct problems *problems);
+/* For tests and --once: as if `text` were one more file called `name`, after the others. */
+struct config *config_load_with(const char *const *paths, const char *name, const char *text,
+				struct problems *problems);
+void config_free(struct config *config); /* NULL is fine */
+/* The merged configuration as YAML, each key with a comment that says where it comes from; `is_secret` says which
+ * become ***. */
+void config_print(const struct config *config, FILE *out,
+		  bool (*is_secret)(const struct config_entry *entry, const char *key));
+
+#endif

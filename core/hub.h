@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The hub: the actor that every batch and every transition passes. It routes batches to the outputs' queues, keeps the
+ * books (produced, sent, dropped by reason), makes the agent's own samples, and keeps the tables `instances` and
+ * `events`. Rules come to live here too. Private to the core.
+ */
+#ifndef CALLWATCH_CORE_HUB_H
+#define CALLWATCH_CORE_HUB_H
+
+#include "batch.h"
+#include "outqueue.h"
+#include "table.h"
+
+struct hub;
+
+/* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics. Lives in the
+ * instance, reference-counted, so that an abandoned one does no harm. */
+struct instance_stats {
+	_Atomic int references;
+	_Atomic uint64_t reads, errors, overruns, malformed;
+	_Atomic uint64_t samples_produced, samples_invalid; /* invalid: not finite */
+	_Atomic int64_t last_ok;                            /* wall time of the last good reading or write, 0: never */
+	_Atomic int64_t read_ns;                            /* length of the last reading */
+	_Atomic int64_t loop_lag;                           /* ns, highest since last published */
+	_Atomic int64_t heartbeat;                          /* clock_awake() when the loop last came round */
+};
+
+struct hub_options {
+	const char *hostname, *version;
+	int64_t interval; /* of the agent's own samples, ns */
+	const struct cw_tag *tags;
+	uint32_t tags_count;
+};
+
+struct hub *hub_new(const struct hub_options *options); /* makes the tables too */
+struct tables *hub_tables(struct hub *hub);
+int hub_start(struct hub *hub); /* its thread */
+void hub_stop(struct hub *hub); /* drains what was posted, then ends */
+void hub_free(struct hub *hub);
+
+/* Any thread. Takes over the reference. A full mailbox drops the batch, counted (reason `hub_full`). */
+void hub_post_batch(struct hub *hub, const struct cw_batch *batch);
+/* An instance comes, says its state, goes. Strings are copied. `queue` is its output queue, or NULL. */
+void hub_add_instance(struct hub *hub, const char *name, const char *plugin, enum cw_role role,
+		      struct instance_stats *stats, struct outqueue *queue);
+void hub_set_state(struct hub *hub, const char *name, enum cw_state state, const char *reason, int64_t next_try_wall);
+void hub_remove_instance(struct hub *hub, const char *name);
+/* kind: transition, action, reload, source, note …; `from`, `to`, `by` may be NULL. Bounded: the oldest go. */
+void hub_event(struct hub *hub, const char *kind, const char *subject, const char *from, const char *to, const char *by,
+	       const char *text);
+void hub_reload_outcome(struct hub *hub, bool ok);
+
+#endif

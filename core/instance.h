@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An instance: one configured plugin as an actor, with its thread, loop, mailbox, schedule and state. What the plugin
+ * sees of it is struct cw_host (host.c). Private to the core.
+ *
+ * Ticks are absolute and aligned to the interval, spread by jitter; a tick that finds the last reading unfinished is an
+ * overrun, counted and skipped. A failed start is tried again after 1 s to 30 s, with jitter. A callback that does not
+ * come back is found by the agent's watch: the instance is `stuck`, and on stop or reload abandoned, thread and all.
+ */
+#ifndef CALLWATCH_CORE_INSTANCE_H
+#define CALLWATCH_CORE_INSTANCE_H
+
+#include "hub.h"
+#include "plan.h"
+#include "resolver.h"
+
+struct agent;
+struct instance;
+
+struct instance_context {
+	struct hub *hub;
+	struct resolver *resolver;
+	struct agent *agent; /* for frontends: reload, readiness */
+	const char *hostname, *version, *state_dir;
+	bool once, phones_full;
+	int64_t interval; /* default */
+};
+
+/* Starts its thread. `plan` is referenced as long as the instance borrows its options. */
+struct instance *instance_start(const struct instance_context *context, struct plan *plan,
+				const struct plan_instance *what);
+const char *instance_name(const struct instance *instance);
+const uint8_t *instance_fingerprint(const struct instance *instance);
+enum cw_state instance_state(const struct instance *instance);
+bool instance_first_done(const struct instance *instance); /* has read, or failed to, at least once */
+bool instance_is_up(const struct instance *instance);
+void instance_flush(struct instance *instance);
+void instance_log_state(struct instance *instance);
+/* Any thread but its own: asks it to end. */
+void instance_stop(struct instance *instance);
+/* Waits until it ended, at most until the instant; true: ended and freed. Else it is abandoned: name and queue are free
+ * again, memory is not. */
+bool instance_join(struct instance *instance, int64_t deadline);
+/* Called about every second by the agent: marks it stuck or not stuck any more. */
+void instance_watch(struct instance *instance);
+
+#endif

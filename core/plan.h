@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plan: what should run. The configuration held against the plugins it names: agent options and a list of instances
+ * with checked options. Made whole or not at all; comparing two plans is what a reload does. Private to the core.
+ */
+#ifndef CALLWATCH_CORE_PLAN_H
+#define CALLWATCH_CORE_PLAN_H
+
+#include "config.h"
+#include "loader.h"
+
+struct plan_instance {
+	const char *name;
+	const struct plugin *plugin;
+	const struct cw_value *options; /* the plugin's own */
+	const struct cw_value
+		*common; /* the core's own: interval, jitter, timeout, on_start_error, labels, host, queue, metrics … */
+	uint8_t fingerprint[16]; /* of all that would make it another instance */
+	struct place place;
+};
+
+struct plan {
+	struct cw_value *agent;
+	struct plan_instance *instances;
+	size_t count;
+	struct config *config;
+	int references; /* running instances borrow their options from the plan they were made by */
+};
+
+enum plan_flags { PLAN_NO_SECRETS = 1 << 0, PLAN_ONCE = 1 << 1 };
+
+/* NULL if there was any error. */
+struct plan *plan_make(struct config *config, unsigned flags, struct problems *problems);
+struct plan *plan_ref(struct plan *plan);
+void plan_unref(struct plan *plan); /* NULL is fine */
+
+#endif

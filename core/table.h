@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tables: rows that sources write and everybody may read. Private to the core; plugins see it as the row_* functions of
+ * struct cw_host.
+ *
+ * A table is the union of parts; a part holds the rows of one instance under one lock, taken for slices of 1 ms at
+ * most. A row is one packed block (fixed-width cells, then texts), found by key through open addressing with a keyed
+ * hash, and named by its row number, which is its index in the part's row array. Columns that repeat share their texts.
+ *
+ * Every change gets the part's next sequence number and goes into its change ring (row number, what): the one stream of
+ * which views, transitions and the event log are made. A reader that falls behind the ring knows it, and asks again.
+ */
+#ifndef CALLWATCH_CORE_TABLE_H
+#define CALLWATCH_CORE_TABLE_H
+
+#include "callwatch/frontend.h"
+
+struct tables; /* all tables of an agent */
+
+/* A watched column of a row changed. from NULL: the row is new; to NULL: it was removed, `why` says. All borrowed for
+ * the call. */
+struct transition {
+	const char *table, *instance, *key;
+	const char *column, *from, *to, *why;
+	int64_t wall;
+};
+typedef void (*transition_fn)(void *arg, const struct transition *transition);
+
+/* on_transition is called by the writing thread after it let go of the lock; may be NULL. */
+struct tables *tables_new(transition_fn on_transition, void *arg);
+void tables_free(struct tables *tables);
+
+/* Finds the part of this instance (rows of its earlier life included) or makes it. Columns must agree with the earlier
+ * life's, else the rows begin anew. `decl` and what it points at must outlive the tables, `extra` is copied. */
+int table_open(struct tables *tables, const char *instance, const struct cw_table_decl *decl,
+	       const struct cw_array *extra, struct cw_part **ret_part);
+/* The instance was taken out of the configuration: its rows go, views hear of it. */
+void tables_forget(struct tables *tables, const char *instance);
+
+int64_t row_find(struct cw_part *part, const char *key, size_t length);
+int64_t row_key(struct cw_part *part, uint32_t row, char *buffer, size_t size);
+int64_t row_put(struct cw_part *part, const struct cw_cell *cells);
+int row_touch(struct cw_part *part, uint32_t row, const struct cw_change *changes, uint32_t n);
+void row_mark(struct cw_part *part, uint32_t row);
+int row_remove(struct cw_part *part, uint32_t row, const char *why);
+void full_begin(struct cw_part *part);
+void full_end(struct cw_part *part, void (*missing)(void *arg, uint32_t row), void *arg);
+void full_abort(struct cw_part *part);
+void part_coverage(struct cw_part *part, const struct cw_coverage *coverage);
+uint64_t part_rows(struct cw_part *part);
+void part_choice_counts(struct cw_part *part, uint32_t column, uint64_t *counts, uint32_t n);
+
+/* Queries and views: contracts in callwatch/frontend.h. `notify` runs on the writing thread, without a lock held, at
+ * most once until view_next() returned 0; it only wakes the reader. */
+int query_open(struct tables *tables, const struct cw_query_spec *spec, bool phones_full, struct cw_query **ret_query,
+	       char error[CW_QUERY_ERROR_MAX]);
+const struct cw_column *query_columns(struct cw_query *query, uint32_t *ret_count);
+int query_step(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg);
+void query_info(struct cw_query *query, struct cw_query_info *ret_info);
+void query_close(struct cw_query *query);
+int view_open(struct tables *tables, const struct cw_query_spec *spec, bool phones_full, void (*notify)(void *arg),
+	      void *arg, struct cw_view **ret_view, char error[CW_QUERY_ERROR_MAX]);
+const struct cw_column *view_columns(struct cw_view *view, uint32_t *ret_count);
+int view_next(struct cw_view *view, cw_view_fn change, void *arg);
+void view_close(struct cw_view *view);
+void tables_each(struct tables *tables, void (*table)(void *arg, const struct cw_table_info *info), void *arg);
+
+#endif

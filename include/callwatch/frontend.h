@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the host gives to frontends beyond plugin.h: queries and live views over every table, the list of tables,
+ * readiness and reload.
+ *
+ * A query runs in slices, so that neither the table's writers nor the frontend's loop wait: query_step() works for at
+ * most the given time and gives rows to a callback, which may pause it (credit). A row that was there and matching
+ * throughout appears exactly once. Expressions are those of the one grammar (`health_status=stale`,
+ * `duration_seconds>4h`).
+ *
+ * A view is a query of at most 500 rows kept up to date: a first reset with all its rows, then what changed, pulled
+ * when the reader has room. All callbacks run on the instance's thread.
+ */
+#ifndef CALLWATCH_FRONTEND_H
+#define CALLWATCH_FRONTEND_H
+
+#include "plugin.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CW_VIEW_ROWS_MAX = 500, CW_QUERY_ERROR_MAX = 256 };
+
+struct cw_query_spec {
+	const char *table;
+	const char *key;          /* only the row(s) with this key; NULL: all */
+	const char *const *where; /* expressions, all must hold */
+	uint32_t where_count;
+	const char *sort; /* `col` or `-col`; NULL: any order (rows come as they are found); "": the table's default */
+	uint64_t limit;   /* 0: all */
+	const char *cursor;         /* of an earlier page; NULL: from the start */
+	const char *const *columns; /* NULL: all that are not wide */
+	uint32_t columns_count;
+	bool reveal; /* full phone numbers */
+	bool viewer; /* a viewer filters a phone column only by a complete number or its last four digits */
+};
+
+struct cw_query_info {
+	uint64_t total;             /* rows that match; known when the query has scanned to the end, else rows so far */
+	uint64_t given;             /* rows given to the callback */
+	int64_t scan_from, scan_to; /* wall time during which the rows were looked at */
+	struct cw_coverage coverage; /* of the parts asked, taken together */
+	double age_seconds;          /* since coverage.to; NaN: never confirmed */
+	char next_cursor[512];       /* "" when there is no more */
+};
+
+struct cw_query;
+struct cw_view;
+
+/* One cell for each of the query's columns. Return 0 to go on; anything else pauses after this row. */
+typedef int (*cw_row_fn)(void *arg, const struct cw_cell *cells, uint32_t count);
+
+enum cw_view_op { CW_VIEW_RESET = 0, CW_VIEW_PUT = 1, CW_VIEW_REMOVE = 2, CW_VIEW_SYNC = 3 };
+
+/* RESET: forget all rows (cells NULL). PUT: a row is new or changed. REMOVE: `cells` has only `instance` and the key
+ * columns set, the rest is CW_NULL. SYNC: what came before is consistent (cells NULL). `sequence` grows by one with
+ * each call. Non-zero pauses. */
+typedef int (*cw_view_fn)(void *arg, enum cw_view_op op, uint64_t sequence, const struct cw_cell *cells,
+			  uint32_t count);
+
+/* A table as people see it: the columns of all instances that opened it. */
+struct cw_table_info {
+	const char *name, *help, *sort;
+	const struct cw_column *columns;
+	uint32_t columns_count;
+	uint64_t rows;
+	struct cw_coverage coverage;
+	double age_seconds;
+	int32_t watched_column; /* first watched column, -1: none */
+	const uint64_t *counts; /* its rows per choice */
+};
+
+struct cw_frontend {
+	uint32_t size;
+
+	/* 0, or negative with a sentence in `error` that names the place: -ENOENT no such table, -EINVAL an expression,
+	 * a column, a sort. */
+	int (*query_open)(struct cw_instance *self, const struct cw_query_spec *spec, struct cw_query **ret_query,
+			  char error[CW_QUERY_ERROR_MAX]);
+	const struct cw_column *(*query_columns)(struct cw_query *query,
+						 uint32_t *ret_count); /* lives as long as the query */
+	/* CW_LATER: call again; 0: finished. */
+	int (*query_step)(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg);
+	void (*query_info)(struct cw_query *query, struct cw_query_info *ret_info);
+	void (*query_close)(struct cw_query *query); /* NULL is fine */
+
+	/* `ready` is called when there is something to pull, and not again until view_next() returned 0. */
+	int (*view_open)(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg),
+			 void *arg, struct cw_view **ret_view, char error[CW_QUERY_ERROR_MAX]);
+	const struct cw_column *(*view_columns)(struct cw_view *view, uint32_t *ret_count);
+	/* CW_LATER: more is there; 0: all taken. */
+	int (*view_next)(struct cw_view *view, cw_view_fn change, void *arg);
+	void (*view_close)(struct cw_view *view); /* NULL is fine */
+
+	void (*tables)(struct cw_instance *self, void (*table)(void *arg, const struct cw_table_info *info), void *arg);
+
+	bool (*ready)(void);      /* every source has had its first reading or failed it; any thread */
+	int64_t (*started)(void); /* wall time of the agent's start; any thread */
+	/* Asks for a reload; done() tells the outcome: text is one line, or one `file:line:column: message` per line.
+	 */
+	void (*reload)(struct cw_instance *self, const char *by, void (*done)(void *arg, bool ok, const char *text),
+		       void *arg);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The plugin contract: the one descriptor a plugin exports, and the host it is given.
+ *
+ * A plugin is a shared object that exports
+ *
+ *     const struct cw_plugin cw_plugin = { CW_PLUGIN_ABI, .name = "example", … };
+ *
+ * and needs no symbol of the core: everything it calls is in `struct cw_host`. So the same file works in callwatchd, in
+ * a test and in a child process. An *instance* is a configured plugin. Each has its own thread, libuv loop and state;
+ * all callbacks of an instance run on its thread, one at a time, in this order:
+ *
+ *     check → start → read/write/… → stop → (the loop runs until all the plugin's handles are closed) → release
+ *
+ * check() also runs alone, with no start after it (`callwatchd -t`, `callwatch plugins`). After a failed start() the
+ * core runs the loop until the plugin's handles are closed, calls release() if a state was given, and later starts
+ * anew.
+ *
+ * Unless a comment says "any thread", a function of the host is called from the instance's own thread only.
+ *
+ * ABI. `abi_major` must equal the core's; a higher `abi_minor` than the core's is refused too. Within a major version
+ * fields are only added, at the end of a struct, and `size` or the array's stride tells what the other side knows.
+ * History:  1.0 first.
+ */
+#ifndef CALLWATCH_PLUGIN_H
+#define CALLWATCH_PLUGIN_H
+
+#include "metric.h"
+#include "option.h"
+#include "table.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CW_ABI_MAJOR  1
+#define CW_ABI_MINOR  0
+#define CW_PLUGIN_ABI .abi_major = CW_ABI_MAJOR, .abi_minor = CW_ABI_MINOR, .size = sizeof(struct cw_plugin)
+
+struct uv_loop_s;
+struct sockaddr_storage;
+struct cw_instance; /* opaque: which instance is speaking */
+struct cw_host;
+struct cw_frontend; /* frontend.h */
+
+enum cw_role { CW_SOURCE = 0, CW_LOOKUP = 1, CW_OUTPUT = 2, CW_NOTIFIER = 3, CW_FRONTEND = 4 };
+
+enum cw_state {
+	CW_STARTING = 0,
+	CW_UP = 1,
+	CW_DEGRADED = 2,
+	CW_DOWN = 3,
+	CW_STUCK = 4
+}; /* STUCK is the core's to say */
+
+enum cw_level { CW_DEBUG = 0, CW_INFO = 1, CW_WARNING = 2, CW_ERROR = 3 };
+
+/* A right that the plugin needs on a server, as the line an administrator types. */
+struct cw_need {
+	const char *what; /* `Redis user` */
+	const char *line; /* `ACL SETUSER callwatch …` */
+};
+
+struct cw_plugin {
+	uint16_t abi_major, abi_minor;
+	uint32_t size;
+
+	const char *name;    /* [a-z][a-z0-9-]*, the name of its folder and file */
+	const char *summary; /* one sentence */
+	enum cw_role role;
+
+	struct cw_array options; /* of struct cw_option */
+	struct cw_array tables;  /* of struct cw_table_decl */
+	struct cw_array metrics; /* of struct cw_metric; the index is what gauge() and the like take */
+	struct cw_array needs;   /* of struct cw_need */
+
+	/* What the option table cannot say. No I/O, no memory kept. Any thread. May be NULL. */
+	void (*check)(const struct cw_value *options, struct cw_problems *problems);
+
+	/* Sets up handles on host->loop(self) and gives its state. An absent server is no failure: return 0, say so by
+	 * host->state(), and retry from the loop. Negative: cannot work at all; the core says the reason last given to
+	 * host->state() and acts on `on_start_error`. `options` and `host` stay valid until release(). */
+	int (*start)(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
+		     void **ret_state);
+
+	/* Sources: called on the schedule. Give samples by host->gauge() and so on. 0: done; CW_LATER:
+	 * host->read_done() will be called from the loop; negative: failed, counted, the samples given are still sent.
+	 * A source that cannot see gives no gauges. With info->once the first reading must be complete before it is
+	 * done. May be NULL. */
+	int (*read)(void *state);
+
+	/* Outputs, and frontends that show samples: takes a batch. 0: sent; CW_LATER: kept, host->write_done() tells
+	 * the outcome, and no other batch comes before; negative: not sent, the core keeps the batch and offers it
+	 * again after a pause. May be NULL for a frontend. */
+	int (*write)(void *state, const struct cw_batch *batch);
+
+	/* Outputs: push out what is buffered (USR1, stop). May be NULL. */
+	void (*flush)(void *state);
+
+	/* Closes every handle on the loop and begins to let go. Must not block. May be NULL if start() leaves nothing
+	 * on the loop. */
+	void (*stop)(void *state);
+
+	/* Frees the state, when the loop has nothing of the plugin left. May be NULL. */
+	void (*release)(void *state);
+};
+
+/* What start() may want to know about itself. Lives until release(). */
+struct cw_info {
+	uint32_t size;
+	const char *name;      /* of the instance */
+	const char *host;      /* what is watched: option `host`, else the agent's hostname */
+	const char *state_dir; /* own folder `<state_dir>/<instance>` for files, made on demand by the plugin; NULL with
+				  once */
+	const char *version;   /* of callwatch */
+	int64_t interval;      /* ns */
+	int64_t timeout;       /* ns: of a reading */
+	bool once;             /* one complete reading, then the end */
+	bool phones_full;      /* agent option `phones: full` */
+};
+
+struct cw_resolve;
+/* status 0 and n ≥ 1 addresses (port filled in, in the order to try), or a negative errno: -ENOENT no such name,
+ * -ETIMEDOUT, -EAGAIN. Runs on the instance's thread; never from within resolve(). */
+typedef void (*cw_resolved)(void *arg, int status, const struct sockaddr_storage *addresses, uint32_t n);
+
+struct cw_host {
+	uint16_t abi_major, abi_minor;
+	uint32_t size;
+
+	struct uv_loop_s *(*loop)(struct cw_instance *self);
+	const struct cw_info *(*info)(struct cw_instance *self);
+	int64_t (*now)(void);  /* instant; any thread */
+	int64_t (*wall)(void); /* wall time; any thread */
+
+	/* One line, without newline; what is not printable is escaped. Repeats are folded. Any thread. */
+	void (*log)(struct cw_instance *self, enum cw_level level, const char *format, ...) CW_PRINTF(3, 4);
+
+	/* UP, DEGRADED or DOWN, with the reason a person can act on (no secret, no row's content), and the instant of
+	 * the next try (0: none). Saying the same again costs nothing. A change is logged, counted and an event: do not
+	 * log it too. */
+	void (*state)(struct cw_instance *self, enum cw_state state, int64_t next_try, const char *reason, ...)
+		CW_PRINTF(4, 5);
+	/* Counted in table `instances`: failed operations, and things read that were not as they should be. */
+	void (*count_error)(struct cw_instance *self, uint64_t n);
+	void (*count_malformed)(struct cw_instance *self, uint64_t n);
+
+	/* Samples for the reading under way. `metric` is an index in plugin->metrics; `labels` has one value for each
+	 * of its labels (NULL if none), copied. A value that is not finite is dropped and counted. */
+	void (*gauge)(struct cw_instance *self, uint32_t metric, const char *const *labels, double value);
+	void (*counter)(struct cw_instance *self, uint32_t metric, const char *const *labels, uint64_t value);
+	void (*histogram)(struct cw_instance *self, uint32_t metric, const char *const *labels,
+			  const struct cw_histogram *value);
+	void (*read_done)(struct cw_instance *self, int status); /* after CW_LATER */
+
+	/* Outputs. */
+	void (*write_done)(struct cw_instance *self, int status); /* after CW_LATER: 0 sent, negative: offer again */
+	const struct cw_batch *(*batch_ref)(const struct cw_batch *batch);
+	void (*batch_unref)(const struct cw_batch *batch); /* NULL is fine */
+
+	/* Tables. `table` is an index in plugin->tables; `extra` are columns known only from the options, after the
+	 * declared ones; copied. -EEXIST: an extra column is called like a declared one. The rows of an earlier life
+	 * are still there. */
+	int (*table_open)(struct cw_instance *self, uint32_t table, const struct cw_array *extra,
+			  struct cw_part **ret_part);
+	/* Row number of a key, or -ENOENT. */
+	int64_t (*row_find)(struct cw_part *part, const char *key, size_t length);
+	/* Copies the key into buffer (NUL-terminated, cut at size); its length, or -ENOENT if the row is free. */
+	int64_t (*row_key)(struct cw_part *part, uint32_t row, char *buffer, size_t size);
+	/* Adds or replaces the row whose key is among the cells; `cells` has one for each column, SINCE columns are
+	 * ignored. Marks it for the full generation under way. Row number, or negative: -EINVAL no key, -ENOSPC more
+	 * than 2^31 rows, -ENOMEM. */
+	int64_t (*row_put)(struct cw_part *part, const struct cw_cell *cells);
+	/* Changes some columns of a row; does not mark. 0 or -ENOENT. */
+	int (*row_touch)(struct cw_part *part, uint32_t row, const struct cw_change *changes, uint32_t n);
+	void (*row_mark)(struct cw_part *part, uint32_t row); /* seen by the full generation under way */
+	/* `why` ends up in the row's timeline: `ended`, `reset`. 0 or -ENOENT. */
+	int (*row_remove)(struct cw_part *part, uint32_t row, const char *why);
+	/* A full generation: all that exists is put or marked between begin and end. */
+	void (*full_begin)(struct cw_part *part);
+	/* Calls missing() for each row that was there at begin and was neither put nor marked since; it may remove the
+	 * row. With missing NULL they are removed, `why` "gone". Works in slices: other threads are not kept waiting.
+	 */
+	void (*full_end)(struct cw_part *part, void (*missing)(void *arg, uint32_t row), void *arg);
+	void (*full_abort)(struct cw_part *part);
+	void (*coverage)(struct cw_part *part, const struct cw_coverage *coverage);
+	/* Rows now in the part, and for a watched column the rows with each choice (counts[i] for choice i, up to n).
+	 */
+	uint64_t (*row_count)(struct cw_part *part);
+	void (*choice_counts)(struct cw_part *part, uint32_t column, uint64_t *counts, uint32_t n);
+
+	/* Name look-up without blocking: 3 s at most, cached. `host` may be an address. *ret_resolve is for
+	 * resolve_cancel() and is valid until the callback; cancelling means no callback. */
+	int (*resolve)(struct cw_instance *self, const char *host, uint16_t port, cw_resolved done, void *arg,
+		       struct cw_resolve **ret_resolve);
+	void (*resolve_cancel)(struct cw_resolve *resolve);
+
+	const struct cw_frontend *frontend; /* NULL unless the plugin's role is CW_FRONTEND */
+};
+
+#if defined(__GNUC__)
+#define CW_EXPORT __attribute__((visibility("default")))
+#else
+#define CW_EXPORT
+#endif
+
+extern CW_EXPORT const struct cw_plugin cw_plugin;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
