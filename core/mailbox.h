@@ -30,9 +30,11 @@ int mailbox_attach(struct mailbox *box, struct uv_loop_s *loop, void *owner);
 /* 0: handed over. -EPIPE closed, -ENOBUFS full: the mail is still the caller's. Any thread. */
 int mailbox_post(struct mailbox *box, struct mail *mail);
 size_t mailbox_length(struct mailbox *box);
+/* Delivers now what is waiting, instead of in the loop's next round. Only on the drainer's thread, after attach. */
+void mailbox_drain(struct mailbox *box);
 /* Later posts fail; what was not delivered is dropped. On the drainer's thread closes the async handle; from another
  * thread (a stuck actor) it only shuts the door. */
-void mailbox_close(struct mailbox *box);
+void mailbox_close(struct mailbox *box); /* the drainer's thread, once; also after an abandon */
 void mailbox_abandon(struct mailbox *box);
 
 #endif
