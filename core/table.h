@@ -7,8 +7,12 @@
  * most. A row is one packed block (fixed-width cells, then texts), found by key through open addressing with a keyed
  * hash, and named by its row number, which is its index in the part's row array. Columns that repeat share their texts.
  *
- * Every change gets the part's next sequence number and goes into its change ring (row number, what): the one stream of
- * which views, transitions and the event log are made. A reader that falls behind the ring knows it, and asks again.
+ * Every change gets the part's next sequence number and stamps its row with it: the one stream of changes of which
+ * views and transitions are made. A reader looks at what is newer than it has seen; it cannot fall behind.
+ *
+ * Limits. A text is kept byte for byte, cut at 4096 bytes; a key longer than that is -EINVAL. A cell that does not fit
+ * its column (a choice that does not exist, a text for a number, a number that is not finite) is kept as not known.
+ * A column given to row_touch() that is the key, SINCE, or does not exist is left out.
  */
 #ifndef CALLWATCH_CORE_TABLE_H
 #define CALLWATCH_CORE_TABLE_H
@@ -17,8 +21,8 @@
 
 struct tables; /* all tables of an agent */
 
-/* A watched column of a row changed. from NULL: the row is new; to NULL: it was removed, `why` says. All borrowed for
- * the call. */
+/* A watched column of a row changed. from NULL: the row is new; to NULL: it was removed, `why` says; "": the row is
+ * there, the value not known. All borrowed for the call. */
 struct transition {
 	const char *table, *instance, *key;
 	const char *column, *from, *to, *why;
@@ -26,15 +30,18 @@ struct transition {
 };
 typedef void (*transition_fn)(void *arg, const struct transition *transition);
 
-/* on_transition is called by the writing thread after it let go of the lock; may be NULL. */
+/* on_transition is called by the writing thread after it let go of the lock; may be NULL. Queries and views are closed
+ * before the tables are freed, and nobody writes any more. NULL: no memory. */
 struct tables *tables_new(transition_fn on_transition, void *arg);
 void tables_free(struct tables *tables);
 
 /* Finds the part of this instance (rows of its earlier life included) or makes it. Columns must agree with the earlier
- * life's, else the rows begin anew. `decl` and what it points at must outlive the tables, `extra` is copied. */
+ * life's, else the rows begin anew. `decl` and what it points at must outlive the tables, `extra` is copied. 0,
+ * -EEXIST (twin columns), -EINVAL (not exactly one key column, a text; a watched column that is no choice), -ENOMEM. */
 int table_open(struct tables *tables, const char *instance, const struct cw_table_decl *decl,
 	       const struct cw_array *extra, struct cw_part **ret_part);
-/* The instance was taken out of the configuration: its rows go, views hear of it. */
+/* The instance was taken out of the configuration: its rows go, views hear of it. Who still holds the part (a thread
+ * that was abandoned) gets -EPIPE from row_put(). */
 void tables_forget(struct tables *tables, const char *instance);
 
 int64_t row_find(struct cw_part *part, const char *key, size_t length);
@@ -50,8 +57,8 @@ void part_coverage(struct cw_part *part, const struct cw_coverage *coverage);
 uint64_t part_rows(struct cw_part *part);
 void part_choice_counts(struct cw_part *part, uint32_t column, uint64_t *counts, uint32_t n);
 
-/* Queries and views: contracts in callwatch/frontend.h. `notify` runs on the writing thread, without a lock held, at
- * most once until view_next() returned 0; it only wakes the reader. */
+/* Queries and views: contracts in callwatch/frontend.h. `notify` runs on the writing thread, at most once until
+ * view_next() returned 0, with only the list of views locked: it wakes the reader and calls nothing of this header. */
 int query_open(struct tables *tables, const struct cw_query_spec *spec, bool phones_full, struct cw_query **ret_query,
 	       char error[CW_QUERY_ERROR_MAX]);
 const struct cw_column *query_columns(struct cw_query *query, uint32_t *ret_count);
