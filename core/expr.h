@@ -3,9 +3,12 @@
  * The one expression grammar: COL=V COL!=V COL~TEXT COL=~RE COL!~RE COL>N >= < <=, units allowed, COL=null. Used by
  * queries, views, outputs' `metrics:`, rules, configuration. Private to the core.
  *
- * Parsed once, then bound to named columns, then evaluated over cells without allocating. `~` ignores case (ASCII and
- * simple Latin). A regular expression is POSIX extended, at most 256 bytes, without back references. Not known matches
- * only
+ * Parsed once, then bound to a named column, then evaluated over cells without allocating. Blanks around the operator
+ * are fine; a value goes to the end of the text, or stands in "…" where a backslash takes the next character as it is.
+ * `~` ignores case (ASCII and simple Latin). Regular expressions: see pattern.h. A choice and a text have no order;
+ * `~`,
+ * `=~`, `!~` on a choice look at its name. Times are compared as they are shown, in whole milliseconds. Numbers take
+ * the units of their column: durations for seconds, sizes for bytes, percent for a ratio. Not known matches only
  * `=null`, and `!=` and `!~` of something known.
  */
 #ifndef CALLWATCH_CORE_EXPR_H
@@ -17,7 +20,7 @@ enum expr_op { EXPR_EQ, EXPR_NE, EXPR_CONTAINS, EXPR_MATCH, EXPR_NOT_MATCH, EXPR
 
 struct expr;
 
-enum { EXPR_ERROR_MAX = 200 };
+enum { EXPR_ERROR_MAX = 200, EXPR_LENGTH_MAX = 2048 };
 
 /* 0, or -EINVAL with a sentence that says what is wrong and at which character. */
 int expr_parse(const char *text, struct expr **ret_expr, char error[EXPR_ERROR_MAX]);

@@ -7,6 +7,7 @@
 #define CALLWATCH_CORE_OPTIONS_H
 
 #include "callwatch/option.h"
+#include "scalars.h"
 #include "yaml.h"
 
 struct options_context {
@@ -23,11 +24,6 @@ struct cw_value *options_check(const struct options_context *context, const stru
 void options_free(struct cw_value *values); /* wipes secrets; NULL is fine */
 /* 128 bits over all values, secrets' contents included: equal if and only if nothing changed. */
 void options_fingerprint(const struct cw_value *values, uint8_t ret_hash[16]);
-
-/* The scalars, also used by the expression grammar. 0 or -EINVAL/-ERANGE; *ret untouched on failure. */
-int parse_duration(const char *text, int64_t *ret_ns);
-int parse_size(const char *text, int64_t *ret_bytes);
-int parse_ratio(const char *text, double *ret_ratio);
 
 /* `callwatch plugins NAME`: the table as text, and a sample configuration. */
 void options_print(const struct cw_array *options, FILE *out);
