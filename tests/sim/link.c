@@ -56,7 +56,7 @@ static redisContext *dial(const char *url, char password[256], int *ret_db)
 		}
 		return redisConnectUnixWithTimeout(host, limit);
 	}
-	if (strncmp(url, "redis://", 8)) {
+	if (strncmp(url, "redis://", 8) != 0) {
 		return NULL;
 	}
 	snprintf(host, sizeof host, "%s", url + 8);
