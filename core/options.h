@@ -8,7 +8,7 @@
 
 #include "callwatch/option.h"
 #include "scalars.h"
-#include "yamltree.h"
+#include "yaml.h"
 
 struct options_context {
 	const struct cw_array *tables[2]; /* of struct cw_option: the plugin's and the core's own; either may be NULL */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See arguments.h. getopt_long finds the options; the sentences are ours, because getopt's own do not name the nearest
+ * valid one.
+ */
+#include "arguments.h"
+
+#include "problems.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const format_names[] = {"table", "json", "ndjson", "csv", NULL};
+
+static const struct option_row {
+	unsigned bit;
+	const char *name, *value; /* value NULL: takes none */
+	const char *help;
+} option_rows[] = {
+	{OPTION_WHERE, "where", "EXPR", "only rows for which this holds; repeated: all must"},
+	{OPTION_SORT, "sort", "[-]COL", "order by this column, with - the highest first"},
+	{OPTION_LIMIT, "limit", "N", "at most N rows, 0 for all (default: 100; ndjson and csv: all)"},
+	{OPTION_COLUMNS, "columns", "A,B", "these columns, in this order"},
+	{OPTION_FORMAT, "format", "FORMAT", "table, json, ndjson or csv"},
+	{OPTION_WATCH, "watch", NULL, "keep it up to date until Ctrl-C; not on a terminal: changes as ndjson"},
+	{OPTION_FOLLOW, "follow", NULL, "keep it up to date until Ctrl-C"},
+	{OPTION_REVEAL, "reveal", NULL, "full phone numbers (operators only; remembered as an event)"},
+	{OPTION_INSTANCE, "instance", "NAME", "only the rows of this instance"},
+	{OPTION_CHECK, "check", NULL, "one line and the exit codes of a Nagios plugin"},
+	{OPTION_CONFIG, "config", "PATH", "-c PATH: a file or a directory; repeatable (default: callwatchd's own)"},
+	{OPTION_SOCKET, "socket", "PATH",
+	 "callwatchd's socket (default: $CALLWATCH_SOCKET or /run/callwatch/control.sock)"},
+	{OPTION_URL, "url", "URL", "ask over the network instead (default: $CALLWATCH_URL)"},
+	{OPTION_TOKEN_FILE, "token-file", "FILE", "the token for it (default: $CALLWATCH_TOKEN_FILE)"},
+	{OPTION_UTC, "utc", NULL, "times in UTC instead of local time"},
+	{OPTION_HELP, "help", NULL, "this help"},
+	{OPTION_VERSION, "version", NULL, "the version"},
+};
+enum { OPTION_ROWS = sizeof(option_rows) / sizeof(option_rows[0]) };
+
+const char *option_describe(unsigned index, unsigned *ret_bit, const char **ret_help)
+{
+	static char text[64];
+	if (index >= OPTION_ROWS)
+		return NULL;
+	const struct option_row *row = &option_rows[index];
+	*ret_bit = row->bit;
+	*ret_help = row->help;
+	snprintf(text, sizeof(text), "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+	return text;
+}
+
+static void fill_getopt(struct option longs[OPTION_ROWS + 1])
+{
+	for (int i = 0; i < OPTION_ROWS; i++)
+		longs[i] = (struct option){.name = option_rows[i].name,
+					   .has_arg = option_rows[i].value ? required_argument : no_argument,
+					   .val = 1000 + i};
+	longs[OPTION_ROWS] = (struct option){0};
+}
+
+static int unknown_option(const char *written, char error[ARGUMENTS_ERROR_MAX])
+{
+	const char *names[OPTION_ROWS];
+	char name[64];
+	size_t dashes = strspn(written, "-");
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(written + dashes, "="), written + dashes);
+	for (int i = 0; i < OPTION_ROWS; i++)
+		names[i] = option_rows[i].name;
+	const char *nearest = dashes == 2 ? nearest_name(name, names, OPTION_ROWS) : NULL;
+	if (nearest)
+		snprintf(error, ARGUMENTS_ERROR_MAX, "there is no option --%s; did you mean --%s?", name, nearest);
+	else
+		snprintf(error, ARGUMENTS_ERROR_MAX, "there is no option %.*s%s", (int)dashes, written, name);
+	return -EINVAL;
+}
+
+static int take_limit(struct arguments *arguments, const char *value, char error[ARGUMENTS_ERROR_MAX])
+{
+	char *end = NULL;
+	errno = 0;
+	long long limit = strtoll(value, &end, 10);
+	if (errno || end == value || *end || limit < 0) {
+		snprintf(error, ARGUMENTS_ERROR_MAX, "--limit takes a whole number, 0 for all; not \"%.60s\"", value);
+		return -EINVAL;
+	}
+	arguments->limit = limit;
+	return 0;
+}
+
+static int take_format(struct arguments *arguments, const char *value, char error[ARGUMENTS_ERROR_MAX])
+{
+	for (int i = 0; format_names[i]; i++) {
+		if (strcmp(format_names[i], value) == 0) {
+			arguments->format = (enum format)i;
+			return 0;
+		}
+	}
+	snprintf(error, ARGUMENTS_ERROR_MAX, "--format is table, json, ndjson or csv; not \"%.60s\"", value);
+	return -EINVAL;
+}
+
+static int take_repeated(const char **list, size_t room, const char *name, const char *value,
+			 char error[ARGUMENTS_ERROR_MAX])
+{
+	for (size_t i = 0; i < room; i++) {
+		if (!list[i]) {
+			list[i] = value;
+			return 0;
+		}
+	}
+	snprintf(error, ARGUMENTS_ERROR_MAX, "%s was given more than %zu times", name, room);
+	return -EINVAL;
+}
+
+static int take_option(struct arguments *arguments, unsigned bit, const char *value, char error[ARGUMENTS_ERROR_MAX])
+{
+	arguments->given |= bit;
+	switch (bit) {
+	case OPTION_SOCKET:
+		arguments->socket = value;
+		return 0;
+	case OPTION_URL:
+		arguments->url = value;
+		return 0;
+	case OPTION_TOKEN_FILE:
+		arguments->token_file = value;
+		return 0;
+	case OPTION_UTC:
+		arguments->utc = true;
+		return 0;
+	case OPTION_WHERE:
+		return take_repeated(arguments->where, ARGUMENTS_WHERE_MAX, "--where", value, error);
+	case OPTION_SORT:
+		arguments->sort = value;
+		return 0;
+	case OPTION_LIMIT:
+		return take_limit(arguments, value, error);
+	case OPTION_COLUMNS:
+		arguments->columns = value;
+		return 0;
+	case OPTION_FORMAT:
+		return take_format(arguments, value, error);
+	case OPTION_WATCH:
+	case OPTION_FOLLOW:
+		arguments->watch = true;
+		return 0;
+	case OPTION_REVEAL:
+		arguments->reveal = true;
+		return 0;
+	case OPTION_INSTANCE:
+		arguments->instance = value;
+		return 0;
+	case OPTION_CHECK:
+		arguments->check = true;
+		return 0;
+	case OPTION_CONFIG:
+		return take_repeated(arguments->config, ARGUMENTS_CONFIG_MAX, "-c", value, error);
+	default: /* help and version: `given` is all there is to say */
+		return 0;
+	}
+}
+
+static int take_words(struct arguments *arguments, char **words, char error[ARGUMENTS_ERROR_MAX])
+{
+	enum { room = sizeof(arguments->words) / sizeof(arguments->words[0]) - 1 };
+	for (; *words; words++) {
+		if (arguments->words_count == room) {
+			snprintf(error, ARGUMENTS_ERROR_MAX, "too many words, from \"%.60s\" on", *words);
+			return -EINVAL;
+		}
+		arguments->words[arguments->words_count++] = *words;
+	}
+	return 0;
+}
+
+int arguments_parse(struct arguments *arguments, int argc, char **argv, char error[ARGUMENTS_ERROR_MAX])
+{
+	*arguments = (struct arguments){.limit = -1};
+	struct option longs[OPTION_ROWS + 1];
+	fill_getopt(longs);
+	optind = 0;
+	opterr = 0;
+	for (;;) {
+		int found = getopt_long(argc, argv, ":c:h", longs, NULL);
+		if (found == -1)
+			break;
+		if (found == '?')
+			return unknown_option(argv[optind - 1], error);
+		if (found == ':') {
+			snprintf(error, ARGUMENTS_ERROR_MAX, "%.60s needs a value", argv[optind - 1]);
+			return -EINVAL;
+		}
+		unsigned bit = found == 'c'   ? OPTION_CONFIG
+			       : found == 'h' ? OPTION_HELP
+					      : option_rows[found - 1000].bit;
+		int result = take_option(arguments, bit, optarg, error);
+		if (result)
+			return result;
+	}
+	return take_words(arguments, argv + optind, error);
+}
+
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+	return value && *value ? value : NULL;
+}
+
+void arguments_environment(struct arguments *arguments)
+{
+	/* What the command line says about where to ask stands above all that the environment says about it. */
+	if (!arguments->socket && !arguments->url) {
+		arguments->url = environment("CALLWATCH_URL");
+		arguments->socket = environment("CALLWATCH_SOCKET");
+	}
+	if (!arguments->token_file)
+		arguments->token_file = environment("CALLWATCH_TOKEN_FILE");
+}
+
+int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX])
+{
+	unsigned wrong = arguments->given & ~(allowed | OPTIONS_ALWAYS);
+	for (int i = 0; i < OPTION_ROWS; i++) {
+		if (wrong & option_rows[i].bit) {
+			snprintf(error, ARGUMENTS_ERROR_MAX, "`%.60s` takes no --%s", arguments->words[0],
+				 option_rows[i].name);
+			return -EINVAL;
+		}
+	}
+	if ((arguments->given & OPTION_SOCKET) && (arguments->given & OPTION_URL)) {
+		snprintf(error, ARGUMENTS_ERROR_MAX, "--socket and --url exclude each other");
+		return -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line as data. Options may stand anywhere; which of them a command takes is checked against its bits.
+ */
+#ifndef CALLWATCH_CLIENT_ARGUMENTS_H
+#define CALLWATCH_CLIENT_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_bit {
+	/* all commands take these */
+	OPTION_SOCKET = 1 << 0,
+	OPTION_URL = 1 << 1,
+	OPTION_TOKEN_FILE = 1 << 2,
+	OPTION_UTC = 1 << 3,
+	OPTION_HELP = 1 << 4,
+	OPTION_VERSION = 1 << 5,
+	OPTIONS_ALWAYS = (1 << 6) - 1,
+
+	OPTION_WHERE = 1 << 6,
+	OPTION_SORT = 1 << 7,
+	OPTION_LIMIT = 1 << 8,
+	OPTION_COLUMNS = 1 << 9,
+	OPTION_FORMAT = 1 << 10,
+	OPTION_WATCH = 1 << 11,
+	OPTION_REVEAL = 1 << 12,
+	OPTION_INSTANCE = 1 << 13,
+	OPTION_CHECK = 1 << 14,
+	OPTION_CONFIG = 1 << 15,
+	OPTION_FOLLOW = 1 << 16
+};
+
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
+extern const char *const format_names[]; /* NULL-terminated */
+
+enum { ARGUMENTS_WHERE_MAX = 64, ARGUMENTS_CONFIG_MAX = 64, ARGUMENTS_ERROR_MAX = 256 };
+
+struct arguments {
+	const char *words[8]; /* command first; NULL-terminated */
+	int words_count;
+	unsigned given; /* bits of the options that were there */
+
+	const char *socket, *url, *token_file; /* from the environment too; NULL: not given */
+	bool utc, watch, reveal, check;
+	const char *where[ARGUMENTS_WHERE_MAX + 1]; /* NULL-terminated */
+	const char *sort, *columns, *instance;
+	int64_t limit; /* 0: all; -1: not given */
+	enum format format;
+	const char *config[ARGUMENTS_CONFIG_MAX + 1]; /* NULL-terminated */
+};
+
+/* Borrows from argv, which is permuted. 0, or -EINVAL with a sentence. */
+int arguments_parse(struct arguments *arguments, int argc, char **argv, char error[ARGUMENTS_ERROR_MAX]);
+/* What the environment says where the command line is silent: CALLWATCH_URL, CALLWATCH_SOCKET, CALLWATCH_TOKEN_FILE. */
+void arguments_environment(struct arguments *arguments);
+/* Only options in `allowed`? -EINVAL with a sentence. */
+int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX]);
+/* `--where EXPR`, its help; for the help pages. Returns NULL at the end. */
+const char *option_describe(unsigned index, unsigned *ret_bit, const char **ret_help);
+
+#endif

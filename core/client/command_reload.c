@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `callwatch reload`: asks callwatchd to read its configuration again and prints the outcome, line by line.
+ */
+#include "client.h"
+#include "http.h"
+#include "query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int collect(void *arg, const char *data, size_t length)
+{
+	return bytes_add(arg, data, length);
+}
+
+static void print_lines(char *text)
+{
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char *shown = visible(line);
+		puts(shown);
+		free(shown);
+	}
+}
+
+/* The answer is {"text": …} or plain lines. */
+static void print_outcome(struct bytes *body)
+{
+	json_t *json = body->length ? json_loadb(body->data, body->length, 0, NULL) : NULL;
+	const char *text = json_string_value(json_object_get(json, "text"));
+	if (!text)
+		text = json_string_value(json_object_get(json, "detail"));
+	char *copy = must(strdup(text ? text : body->length && !json ? body->data : "reloaded"));
+	print_lines(copy);
+	free(copy);
+	json_decref(json);
+}
+
+int command_reload(const struct arguments *arguments)
+{
+	struct http *http = http_open(arguments);
+	if (!http)
+		return EXIT_USAGE;
+	struct bytes body = {.most = 1024 * 1024};
+	struct http_request request = {
+		.method = "POST", .path = "/-/reload", .sink = collect, .arg = &body, .silence_s = 60, .whole_s = 60};
+	struct http_failure failure;
+	int code = EXIT_FINE;
+	if (http_do(http, &request, &failure) == 0)
+		print_outcome(&body);
+	else
+		code = fail(&failure);
+	bytes_release(&body);
+	http_close(http);
+	return code;
+}

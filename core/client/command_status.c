@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `callwatch status`: one screen in two blocks. *callwatch* is about the agent: does it see, does it send. *platform*
+ * is what it sees. Rows that a blind source left behind are called last known, with their age: not known is not zero.
+ * `--check` says the same in one line, with the exit codes of a Nagios plugin.
+ */
+#include "query.h"
+#include "rows.h"
+#include "text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECK_OK = 0, CHECK_WARNING = 1, CHECK_CRITICAL = 2, CHECK_UNKNOWN = 3, BLIND_AGE_S = 5 };
+
+struct status {
+	const json_t *json;
+	struct screen screen;
+	struct manner manner;
+	const json_t *instances;
+};
+
+static bool is_healthy(const json_t *status)
+{
+	return strcmp(field_text(status, "state"), "healthy") == 0;
+}
+
+static bool is_source(const json_t *instance)
+{
+	return strcmp(field_text(instance, "role"), "source") == 0;
+}
+
+static bool is_up(const json_t *instance)
+{
+	return strcmp(field_text(instance, "state"), "up") == 0;
+}
+
+/* down or stuck: it does not do its work at all */
+static bool is_out(const json_t *instance)
+{
+	return strcmp(field_text(instance, "state"), "down") == 0 ||
+	       strcmp(field_text(instance, "state"), "stuck") == 0;
+}
+
+static const json_t *first_blind_source(const json_t *instances)
+{
+	size_t i;
+	const json_t *instance;
+	json_array_foreach(instances, i, instance)
+	{
+		if (is_source(instance) && !is_up(instance) && strcmp(field_text(instance, "state"), "degraded") != 0)
+			return instance;
+	}
+	return NULL;
+}
+
+/* Rows of tables that sources fill, while one of them is blind and they grow old. The server does not say which
+ * instance fills which table, so the age decides. */
+static bool is_last_known(const struct status *status, const json_t *table)
+{
+	struct freshness fresh = freshness_of(table);
+	return fresh.has_source && first_blind_source(status->instances) && !(fresh.age_seconds < BLIND_AGE_S);
+}
+
+/* The agent's own tables are what the first block shows already. */
+static bool is_platform(const json_t *table)
+{
+	const char *name = field_text(table, "name");
+	return strcmp(name, "instances") != 0 && strcmp(name, "events") != 0;
+}
+
+/* Block 1 */
+
+static void print_head(const struct status *status)
+{
+	enum tone tone;
+	const char *state = field_text(status->json, "state"), *shape = state_shape(state, &tone);
+	char *shown = visible(state), *version = visible(field_text(status->json, "version"));
+	char *host = visible(field_text(status->json, "hostname"));
+	char *up = length_text(field_real(status->json, "uptime_seconds"));
+	printf("%s%s%s%s%s · callwatchd %s on %s · pid %lld · up %s\n", screen_tone(&status->screen, tone), shape,
+	       *shape ? " " : "", shown, screen_plain(&status->screen), version, host,
+	       (long long)json_integer_value(json_object_get(status->json, "pid")), up);
+	free(shown);
+	free(version);
+	free(host);
+	free(up);
+	if (json_is_false(json_object_get(status->json, "ready")))
+		puts("  not ready yet: not every source has had its first reading");
+	size_t i;
+	const json_t *reason;
+	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
+	{
+		char *text = visible(json_string_value(reason));
+		printf("  %s%s%s\n", screen_tone(&status->screen, TONE_WARNING), text, screen_plain(&status->screen));
+		free(text);
+	}
+}
+
+static void print_title(const struct status *status, const char *title)
+{
+	printf("\n%s%s%s\n", screen_tone(&status->screen, TONE_BOLD), title, screen_plain(&status->screen));
+}
+
+static void cell_text(struct grid *grid, const json_t *row, const char *key)
+{
+	const json_t *value = json_object_get(row, key);
+	char *text = json_is_string(value)    ? visible(json_string_value(value))
+		     : json_is_integer(value) ? count_text((uint64_t)json_integer_value(value))
+					      : must(strdup("–"));
+	grid_cell(grid, TONE_PLAIN, text);
+	free(text);
+}
+
+/* How long ago that was. */
+static void cell_since(const struct status *status, struct grid *grid, const json_t *row, const char *key)
+{
+	const char *time = field_text(row, key);
+	int64_t wall;
+	bool known = text_parse_time(time, strlen(time), &wall, NULL) == 0;
+	char *text = length_text(known ? (double)(status->manner.now - wall) / (double)CW_SECOND : NAN);
+	grid_cell(grid, TONE_PLAIN, text);
+	free(text);
+}
+
+static void cell_state(struct grid *grid, const json_t *row)
+{
+	enum tone tone;
+	const char *word = field_text(row, "state"), *shape = state_shape(word, &tone);
+	char *shown = visible(word), *text = must_printf("%s%s%s", shape, *shape ? " " : "", shown);
+	grid_cell(grid, tone, text);
+	free(text);
+	free(shown);
+}
+
+/* Why it is not up, and when it is tried again. */
+static void print_reason(const struct status *status, const json_t *row)
+{
+	enum tone tone;
+	const char *shape = state_shape(field_text(row, "state"), &tone), *next = field_text(row, "next_try");
+	char *instance = visible(field_text(row, "instance")), *reason = visible(field_text(row, "reason"));
+	char *time = time_text(next, &status->manner);
+	char *text = must_printf("  %s %s: %s%s%s", shape, instance, *reason ? reason : "no reason given",
+				 *next ? "; next try " : "", time);
+	print_wrapped(&status->screen, tone, /* indent: */ 6, text, stdout);
+	free(text);
+	free(time);
+	free(reason);
+	free(instance);
+}
+
+static void print_instances(const struct status *status)
+{
+	static const struct {
+		const char *title;
+		unsigned flags;
+		int rank;
+	} columns[] = {{"instance", GRID_FIXED, 0}, {"plugin", 0, 4},           {"role", GRID_WHOLE, 3},
+		       {"state", GRID_FIXED, 0},    {"for", GRID_RIGHT, 1},     {"last good", GRID_RIGHT, 2},
+		       {"queue", GRID_RIGHT, 1},    {"dropped", GRID_RIGHT, 1}, {"errors", GRID_RIGHT, 1}};
+	enum { count = sizeof(columns) / sizeof(columns[0]) };
+	struct grid *grid = grid_new(count, /* indent: */ 2);
+	for (uint32_t i = 0; i < count; i++)
+		grid_column(grid, i, columns[i].title, NULL, columns[i].flags, columns[i].rank);
+	size_t i;
+	const json_t *row;
+	json_array_foreach(status->instances, i, row)
+	{
+		cell_text(grid, row, "instance");
+		cell_text(grid, row, "plugin");
+		cell_text(grid, row, "role");
+		cell_state(grid, row);
+		cell_since(status, grid, row, "since");
+		cell_since(status, grid, row, "last_ok");
+		cell_text(grid, row, "queue");
+		cell_text(grid, row, "dropped");
+		cell_text(grid, row, "errors");
+	}
+	free(grid_print(grid, &status->screen, /* most: */ 0, stdout));
+	grid_free(grid);
+	json_array_foreach(status->instances, i, row)
+	{
+		if (!is_up(row))
+			print_reason(status, row);
+	}
+}
+
+/* The value of an instance's metric without labels, NaN: not known. */
+static double metric_of(const struct status *status, const char *instance, const char *name)
+{
+	size_t i;
+	const json_t *metric;
+	json_array_foreach(json_object_get(status->json, "metrics"), i, metric)
+	{
+		if (strcmp(field_text(metric, "metric"), name) == 0 &&
+		    strcmp(field_text(metric, "instance"), instance) == 0)
+			return field_real(metric, "value");
+	}
+	return NAN;
+}
+
+static void print_sweep(const struct status *status, const json_t *instance)
+{
+	const char *name = field_text(instance, "instance");
+	double age = metric_of(status, name, "sweep_age_seconds"),
+	       took = metric_of(status, name, "sweep_duration_seconds");
+	double coverage = metric_of(status, name, "sweep_coverage_ratio");
+	if (!isfinite(age) && !isfinite(took))
+		return;
+	char *shown = visible(name), *age_text = length_text(age), *took_text = length_text(took);
+	printf("  last sweep of %s: %s ago, took %s", shown, age_text, took_text);
+	if (isfinite(coverage))
+		printf(", %.1f %% confirmed in time", 100 * coverage);
+	putchar('\n');
+	free(shown);
+	free(age_text);
+	free(took_text);
+}
+
+/* Block 2 */
+
+static char *counts_text(const struct status *status, const json_t *table)
+{
+	const json_t *counts = json_object_get(table, "counts"), *count;
+	char *text = must(strdup(""));
+	const char *word;
+	json_object_foreach((json_t *)counts, word, count)
+	{
+		enum tone tone;
+		const char *shape = state_shape(word, &tone);
+		bool zero = json_integer_value(count) == 0;
+		char *shown = visible(word), *number = count_text((uint64_t)json_integer_value(count));
+		const char *on = zero || tone == TONE_GOOD ? "" : screen_tone(&status->screen, tone);
+		char *longer = must_printf("%s%s%s%s%s%s %s%s", text, *text ? " · " : "", on, shape, *shape ? " " : "",
+					   number, shown, *on ? screen_plain(&status->screen) : "");
+		free(text);
+		free(shown);
+		free(number);
+		text = longer;
+	}
+	return text;
+}
+
+static void print_table(const struct status *status, const json_t *table, int width)
+{
+	struct freshness fresh = freshness_of(table);
+	bool last_known = is_last_known(status, table);
+	json_int_t rows = json_integer_value(json_object_get(table, "rows"));
+	char *name = visible(field_text(table, "name")), *number = count_text((uint64_t)rows);
+	char *counts = counts_text(status, table);
+	printf("  %s%*s  ", name, width - text_width(name), "");
+	if (last_known && (rows == 0 || !isfinite(fresh.age_seconds))) {
+		printf("%s✖ NOT KNOWN%s", screen_tone(&status->screen, TONE_BAD), screen_plain(&status->screen));
+	} else {
+		printf("%s%s", number, *counts ? ": " : "");
+		fputs(counts, stdout);
+	}
+	if (last_known) {
+		const json_t *source = first_blind_source(status->instances);
+		char *age = length_text(fresh.age_seconds), *instance = visible(field_text(source, "instance"));
+		char *state = visible(field_text(source, "state"));
+		printf("\n  %*s  %s✖ %s%s%s: %s is %s%s", width, "", screen_tone(&status->screen, TONE_BAD),
+		       isfinite(fresh.age_seconds) ? "LAST KNOWN " : "never read",
+		       isfinite(fresh.age_seconds) ? age : "", isfinite(fresh.age_seconds) ? " ago" : "", instance,
+		       state, screen_plain(&status->screen));
+		free(age);
+		free(instance);
+		free(state);
+	} else {
+		freshness_print(&fresh, &status->screen, stdout);
+	}
+	putchar('\n');
+	free(name);
+	free(number);
+	free(counts);
+}
+
+static void print_platform(const struct status *status)
+{
+	size_t i;
+	const json_t *table, *tables = json_object_get(status->json, "tables");
+	int width = 0;
+	json_array_foreach(tables, i, table)
+	{
+		char *name = visible(field_text(table, "name"));
+		if (is_platform(table) && text_width(name) > width)
+			width = text_width(name);
+		free(name);
+	}
+	if (!width)
+		puts("  no table yet: no source is configured, or none has started");
+	json_array_foreach(tables, i, table)
+	{
+		if (is_platform(table))
+			print_table(status, table, width);
+	}
+}
+
+static int show(const struct status *status)
+{
+	size_t i;
+	const json_t *instance;
+	print_head(status);
+	print_title(status, "callwatch");
+	print_instances(status);
+	json_array_foreach(status->instances, i, instance)
+	{
+		if (is_source(instance))
+			print_sweep(status, instance);
+	}
+	print_title(status, "platform");
+	print_platform(status);
+	return is_healthy(status->json) ? EXIT_FINE : EXIT_FAILED;
+}
+
+/* --check */
+
+static int check_code(const struct status *status)
+{
+	size_t i;
+	const json_t *instance;
+	if (is_healthy(status->json))
+		return CHECK_OK;
+	json_array_foreach(status->instances, i, instance)
+	{
+		if (is_out(instance))
+			return CHECK_CRITICAL;
+	}
+	return CHECK_WARNING;
+}
+
+/* `|` begins the figures in Nagios' grammar: in a sentence it becomes `/`. */
+static void print_sentence(const char *text)
+{
+	char *shown = visible(text);
+	for (char *bar = shown; (bar = strchr(bar, '|'));)
+		*bar = '/';
+	fputs(shown, stdout);
+	free(shown);
+}
+
+static void check_tables(const struct status *status, bool figures)
+{
+	size_t i;
+	const json_t *table, *count;
+	const char *word;
+	json_array_foreach(json_object_get(status->json, "tables"), i, table)
+	{
+		const char *name = field_text(table, "name");
+		long long rows = json_integer_value(json_object_get(table, "rows"));
+		if (!is_platform(table))
+			continue;
+		if (is_last_known(status, table)) { /* no figures: a number would say that it is known */
+			if (!figures) {
+				fputs(", ", stdout);
+				print_sentence(name);
+				fputs(" not known", stdout);
+			}
+			continue;
+		}
+		if (!figures) {
+			printf(", %lld ", rows);
+			print_sentence(name);
+			continue;
+		}
+		fputs(" ", stdout);
+		print_sentence(name);
+		printf("=%lld", rows);
+		json_object_foreach(json_object_get((json_t *)table, "counts"), word, count)
+		{
+			fputs(" ", stdout);
+			print_sentence(name);
+			fputs("_", stdout);
+			print_sentence(word);
+			printf("=%lld", (long long)json_integer_value(count));
+		}
+	}
+}
+
+static int check(const struct status *status)
+{
+	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+	size_t i, up = 0, count = json_array_size(status->instances);
+	const json_t *instance, *reason;
+	int code = check_code(status);
+	json_array_foreach(status->instances, i, instance) up += is_up(instance);
+	printf("CALLWATCH %s - %zu of %zu instances up", words[code], up, count);
+	check_tables(status, /* figures: */ false);
+	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
+	{
+		fputs("; ", stdout);
+		print_sentence(json_string_value(reason));
+	}
+	printf(" | instances_up=%zu;;;0;%zu", up, count);
+	check_tables(status, /* figures: */ true);
+	putchar('\n');
+	return code;
+}
+
+static int unreachable(const struct arguments *arguments, struct http_failure *failure)
+{
+	int code = arguments->check || failure->kind == HTTP_UNREACHABLE ? EXIT_UNREACHABLE : EXIT_FAILED;
+	if (arguments->check) {
+		char *end = failure->sentence ? strchr(failure->sentence, '\n') : NULL;
+		if (end)
+			*end = '\0';
+		fputs("CALLWATCH UNKNOWN - ", stdout);
+		print_sentence(failure->sentence ? failure->sentence : "stopped");
+		putchar('\n');
+		http_failure_release(failure);
+		return code;
+	}
+	fail(failure);
+	return code;
+}
+
+int command_status(const struct arguments *arguments)
+{
+	struct http *http = http_open(arguments);
+	if (!http)
+		return EXIT_USAGE;
+	struct http_failure failure;
+	json_t *json = http_json(http, "/api/v1/status", /* whole_s: */ 10, &failure);
+	int code;
+	if (json) {
+		struct status status = {.json = json,
+					.screen = screen_of(stdout),
+					.manner = manner_of(arguments),
+					.instances = json_object_get(json, "instances")};
+		code = arguments->check ? check(&status) : show(&status);
+	} else {
+		code = unreachable(arguments, &failure);
+	}
+	json_decref(json);
+	http_close(http);
+	return code;
+}

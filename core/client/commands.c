@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of commands with their help, and the help pages. A command is one row here and one function.
+ */
+#include "client.h"
+#include "http.h"
+#include "query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	OPTIONS_ROWS = OPTION_WHERE | OPTION_SORT | OPTION_LIMIT | OPTION_COLUMNS | OPTION_FORMAT | OPTION_WATCH |
+		       OPTION_REVEAL | OPTION_INSTANCE
+};
+
+static const char help_status[] =
+	"One screen in two blocks: callwatch (is every instance up, what waits in queues, how fresh is what it saw) "
+	"and\n"
+	"platform (each table with its states). What a blind source left behind is marked LAST KNOWN with its age.\n"
+	"\n"
+	"Exit code: 0 healthy, 1 degraded, 3 callwatchd cannot be reached. With --check: one line, and 0 OK, 1 "
+	"WARNING\n"
+	"(degraded), 2 CRITICAL (an instance is down or stuck), 3 UNKNOWN (cannot be reached).\n"
+	"\n"
+	"Examples\n"
+	"  callwatch status\n"
+	"  callwatch status --check               # in Nagios, Icinga, cron\n";
+
+static const char help_get[] =
+	"Rows of a table; the short form is the table's name alone. Without TABLE: which tables there are. The line "
+	"below\n"
+	"the rows says how many match, whether all have been seen, and how long ago they were confirmed.\n"
+	"\n"
+	"EXPR is one condition, several --where must all hold:\n"
+	"  COL=V  COL!=V      equal, not equal                COL~TEXT          contains, in any case\n"
+	"  COL>V  >=  <  <=   units allowed: 4h, 90s, 10KiB   COL=~RE  COL!~RE  regular expression\n"
+	"  COL=null           not known\n"
+	"\n"
+	"table is for people and may change; json, ndjson and csv are the server's own bytes. ndjson and csv stream "
+	"all\n"
+	"rows, however many. --watch redraws on a terminal and prints changes as ndjson elsewhere.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch calls\n"
+	"  callwatch calls --where health_status=stale --sort -duration_seconds\n"
+	"  callwatch calls --where 'duration_seconds>4h' --where 'business_name~acme'\n"
+	"  callwatch calls --watch --where health_status!=healthy\n"
+	"  callwatch calls --format csv --columns call_sid,start_time >calls.csv\n"
+	"  callwatch get instances calls --format json\n";
+
+static const char help_describe[] = "One row with all its columns, and the timeline of what happened to it.\n"
+				    "\n"
+				    "Examples\n"
+				    "  callwatch describe calls CA0123456789abcdef0123456789abcdef\n"
+				    "  callwatch describe instances calls\n";
+
+static const char help_events[] = "What happened: transitions, states of sources, reloads. The same as `get events`.\n"
+				  "\n"
+				  "Examples\n"
+				  "  callwatch events --limit 20\n"
+				  "  callwatch events --where kind=transition --where to=stale --follow\n";
+
+#ifndef CLIENT_WITHOUT_CORE
+static const char help_plugins[] =
+	"Without a name: the plugins there are. With a name or a file (./x.so, with a slash): its options, tables, "
+	"metrics,\n"
+	"the rights it needs, and a sample configuration. No daemon is asked. Plugins are looked for where callwatchd\n"
+	"would: `agent.plugin_dir` of the configuration (-c names another one).\n"
+	"\n"
+	"Examples\n"
+	"  callwatch plugins\n"
+	"  callwatch plugins redis-calls\n"
+	"  callwatch plugins ./build/my-plugin.so\n";
+
+static const char help_config[] =
+	"`config show` prints the configuration as callwatchd merges it from all files, each key with the place it "
+	"comes\n"
+	"from, secrets as ***. No daemon is asked. What is wrong with it goes to stderr; exit code 78 then.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch config show\n"
+	"  callwatch config show -c /etc/callwatch/conf.d -c extra.yaml\n";
+
+#endif
+static const char help_reload[] = "callwatchd reads its configuration again. Instances whose options did not change "
+				  "are not touched; with any error\n"
+				  "nothing changes, and all errors are printed. Exit code: 0 reloaded, 1 not.\n";
+
+const struct command client_commands[] = {
+	{"status", "[--check]", "how callwatch and the platform are", help_status, OPTION_CHECK, 0, 0, command_status},
+	{"get", "[TABLE [KEY]]", "rows of a table (short: `callwatch TABLE`)", help_get, OPTIONS_ROWS, 0, 2,
+	 command_get},
+	{"describe", "TABLE KEY", "one row with its timeline", help_describe, OPTION_REVEAL | OPTION_INSTANCE, 2, 2,
+	 command_describe},
+	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events},
+#ifndef CLIENT_WITHOUT_CORE
+	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
+	 OPTION_CONFIG, 0, 1, command_plugins},
+	{"config", "show [-c PATH]…", "the merged configuration and where each key comes from", help_config,
+	 OPTION_CONFIG, 1, 1, command_config},
+#endif
+	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload},
+	{0},
+};
+
+const struct command *client_command(const char *name)
+{
+	for (const struct command *command = client_commands; command->name; command++)
+		if (strcmp(command->name, name) == 0)
+			return command;
+	return NULL;
+}
+
+static void print_options(unsigned bits, FILE *out)
+{
+	unsigned bit;
+	const char *help, *text;
+	struct screen uncut = {0};
+	struct grid *grid = grid_new(2, /* indent: */ 2);
+	grid_no_titles(grid);
+	for (unsigned i = 0; (text = option_describe(i, &bit, &help)); i++) {
+		if (!(bits & bit))
+			continue;
+		grid_cell(grid, TONE_PLAIN, text);
+		grid_cell(grid, TONE_PLAIN, help);
+	}
+	free(grid_print(grid, &uncut, /* most: */ 0, out));
+	grid_free(grid);
+}
+
+void help_print(FILE *out)
+{
+	fputs("callwatch shows which calls are in progress and whether they are alive, as callwatchd sees them.\n\n"
+	      "Usage: callwatch [OPTIONS] COMMAND\n\nCommands\n",
+	      out);
+	struct screen uncut = {0};
+	struct grid *grid = grid_new(2, /* indent: */ 2);
+	grid_no_titles(grid);
+	for (const struct command *command = client_commands; command->name; command++) {
+		char *usage = must_printf("%s%s%s", command->name, *command->usage ? " " : "", command->usage);
+		grid_cell(grid, TONE_PLAIN, usage);
+		grid_cell(grid, TONE_PLAIN, command->summary);
+		free(usage);
+	}
+	grid_cell(grid, TONE_PLAIN, "TABLE [KEY]");
+	grid_cell(grid, TONE_PLAIN, "short for `get TABLE`: `callwatch calls`");
+	free(grid_print(grid, &uncut, /* most: */ 0, out));
+	grid_free(grid);
+	fputs("\nOptions of all commands\n", out);
+	print_options(OPTIONS_ALWAYS, out);
+	fputs("\nExamples\n"
+	      "  callwatch status                                    # is all well?\n"
+	      "  callwatch calls --where health_status=stale         # calls whose heartbeat is gone\n"
+	      "  callwatch calls --watch                             # live, until Ctrl-C\n"
+	      "  callwatch calls --format json | jq '.rows[].call_sid'\n"
+	      "\n`callwatch COMMAND --help` says more, `callwatch get` lists the tables.\n",
+	      out);
+}
+
+static void help_print_command(const struct command *command, FILE *out)
+{
+	fprintf(out, "Usage: callwatch %s%s%s%s\n\n%s", command->name, *command->usage ? " " : "", command->usage,
+		command->options ? " [OPTIONS]" : "", command->help);
+	if (command->options)
+		fputs("\nOptions\n", out);
+	print_options(command->options, out);
+	fputs("\nOptions of all commands\n", out);
+	print_options(OPTIONS_ALWAYS, out);
+}
+
+static void print_columns(const struct table_info *info)
+{
+	struct screen uncut = {0};
+	struct grid *grid = grid_new(4, /* indent: */ 2);
+	grid_no_titles(grid);
+	for (uint32_t i = 0; i < info->columns_count; i++) {
+		const struct column_info *column = &info->columns[i];
+		const json_t *choices = column->choices;
+		char *text = visible(column->name), *unit = visible(column->unit), *help = visible(column->help);
+		char *values = must(strdup(""));
+		for (size_t j = 0; j < json_array_size(choices); j++) {
+			char *choice = visible(json_string_value(json_array_get(choices, j)));
+			char *longer = must_printf("%s%s%s", values, j ? "|" : "", choice);
+			free(choice);
+			free(values);
+			values = longer;
+		}
+		char *note = must_printf("%s%s", help, column->wide ? " (shown only when asked for)" : "");
+		grid_cell(grid, TONE_PLAIN, text);
+		grid_cell(grid, TONE_PLAIN,
+			  *values ? values
+				  : field_text(json_array_get(json_object_get(info->json, "columns"), i), "type"));
+		grid_cell(grid, TONE_PLAIN, unit);
+		grid_cell(grid, TONE_PLAIN, note);
+		free(text);
+		free(unit);
+		free(help);
+		free(values);
+		free(note);
+	}
+	free(grid_print(grid, &uncut, /* most: */ 0, stdout));
+	grid_free(grid);
+}
+
+/* `callwatch calls --help`: the help of `get`, with the table's own columns where callwatchd can be asked. */
+static int help_table(const struct arguments *arguments, const char *table)
+{
+	struct http *http = http_open(arguments);
+	struct http_failure failure = {0};
+	json_t *tables = http ? tables_ask(http, &failure) : NULL;
+	const json_t *entry = tables_find(tables, table);
+	int code = EXIT_FINE;
+	if (tables && !entry) {
+		code = fail_no_table(table, tables);
+	} else {
+		help_print_command(client_command("get"), stdout);
+	}
+	if (entry) {
+		struct table_info info;
+		table_info_init(&info, entry);
+		char *name = visible(info.name), *help = visible(info.help);
+		printf("\nColumns of %s: %s\n", name, help);
+		print_columns(&info);
+		free(name);
+		free(help);
+		table_info_release(&info);
+	} else if (!tables) {
+		complain("the columns of %s are known to callwatchd only: %s", table,
+			 failure.sentence ? failure.sentence : "it was not asked");
+	}
+	http_failure_release(&failure);
+	json_decref(tables);
+	http_close(http);
+	return code;
+}
+
+int command_help(const struct arguments *arguments, const char *word)
+{
+	if (!word) {
+		help_print(stdout);
+		return EXIT_FINE;
+	}
+	const struct command *command = client_command(word);
+	if (!command)
+		return help_table(arguments, word);
+	if (strcmp(word, "get") == 0 && arguments->words[0] && strcmp(arguments->words[0], "get") == 0 &&
+	    arguments->words[1])
+		return help_table(arguments, arguments->words[1]);
+	help_print_command(command, stdout);
+	return EXIT_FINE;
+}
