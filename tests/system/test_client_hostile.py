@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: MIT
+"""The client against servers that answer wrongly: garbage, endless, cut, slow, hostile texts. It says so in a sentence and ends.
+
+The server here is a script of bytes on a UNIX socket; what a good answer looks like is the real daemon's to say (test_client.py).
+"""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+import harness
+
+COLUMNS = [{"name": name, "type": type, "unit": "", "help": "", "watched": name == "health_status", "phone": False, "key": name == "call_sid",
+            "wide": False} for name, type in (("instance", "text"), ("call_sid", "text"), ("name", "text"), ("health_status", "choice"),
+                                              ("start_time", "time"), ("age_seconds", "age"))]
+FRESH = {"as_of": ["2026-11-22T13:00:00.000Z", "2026-11-22T13:00:01.000Z"], "complete": True, "coverage": 1.0, "age_seconds": 1.5}
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+EVIL = "\x1b[2J\x1b]52;c;aGFjaw==\x07\x1b]8;;http://evil\x1b\\x\r\n\t\x9b2J\u202egnp.exe\u2066"
+
+
+def answer(body, status="200 OK", kind="application/json", length=None):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body) if length is None else length}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+def tables(**more):
+    return answer({"tables": [{"name": "calls", "help": "calls", "sort": "", "rows": 1, "columns": COLUMNS, **FRESH, **more}]})
+
+
+class Server:
+    """Answers each request by the first rule whose word is in its first line; a rule is bytes, or a function of the connection."""
+
+    def __init__(self, folder):
+        self.path = folder / "s.sock"
+        self.rules = []
+        self.seen = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen(50)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def on(self, word, rule):
+        self.rules.insert(0, (word, rule))
+        return self
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection):
+        with connection, contextlib.suppress(OSError):
+            request = b""
+            while b"\r\n\r\n" not in request:
+                part = connection.recv(65536)
+                if not part:
+                    return
+                request += part
+            line = request.split(b"\r\n")[0].decode()
+            self.seen.append(line)
+            rule = next((rule for word, rule in self.rules if word in line), answer({"detail": "no rule"}, "404 Not Found"))
+            if callable(rule):
+                rule(connection)
+            else:
+                connection.sendall(rule)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def server(folder):
+    made = Server(folder)
+    made.on("/api/v1/tables ", tables())
+    yield made
+    made.close()
+
+
+def callwatch(server, *arguments, timeout=30, **options):
+    done = subprocess.run([harness.BIN / "callwatch", "--socket", server if isinstance(server, str) else str(server.path), *arguments],
+                          capture_output=True, text=True, errors="surrogateescape", timeout=timeout * harness.SLOWER, **options)
+    assert done.returncode >= 0, done
+    assert not harness.SANITIZER_REPORT.search(done.stderr), done.stderr
+    assert not CONTROL.search(done.stderr), done.stderr
+    return done
+
+
+@pytest.mark.parametrize("body", [b"", b"garbage", b"[1,2]", b"{\"rows\":[{]}", b"{\"a\":1,\"a\":2}", b"\xff\xfe{}", b"[" * 100000, b"{\"a\":" * 100000,
+                                  b"{\"rows\":1e999999}", b"{\"x\":\"\\u0000\"}", b"{\"x\":\"\\ud800\"}"], ids=lambda body: repr(body[:20]))
+def test_garbage_is_said_to_be_garbage(server, body):
+    server.on("/tables/calls", answer(body)).on("/status", answer(body))
+    for arguments in (["calls"], ["status"], ["describe", "calls", "x"]):
+        done = callwatch(server, *arguments)
+        assert done.returncode == 1
+        assert "is not what callwatchd says" in done.stderr
+        assert done.stdout == ""
+
+
+@pytest.mark.parametrize("shape", [{}, {"rows": 1, "columns": 2}, {"rows": [1, None, []], "columns": [1, None, "x"]},
+                                   {"rows": [{"call_sid": {"a": 1}, "name": [1], "age_seconds": "x", "health_status": 3}], "columns": ["call_sid", "name",
+                                    "age_seconds", "health_status", "unheard_of"], "total": "x", "as_of": 7, "complete": "yes", "age_seconds": []}])
+def test_answers_of_another_shape_are_survived(server, shape):
+    server.on("/tables/calls", answer(shape)).on("/tables/instances", answer(shape)).on("/status", answer(shape))
+    for arguments in (["calls"], ["describe", "calls", "x"], ["status"], ["status", "--check"]):
+        assert callwatch(server, *arguments).returncode in (0, 1)
+
+
+def endless(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"rows\":\"")
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+@pytest.mark.skipif(harness.SANITIZED, reason="a sanitizer needs more address space than the limit")
+def test_an_endless_answer_is_cut_at_64_mib(server):
+    server.on("/tables/calls", endless)
+    done = callwatch(server, "calls", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20)))
+    assert done.returncode == 1
+    assert "larger than 64 MiB" in done.stderr
+
+
+def test_an_endless_refusal_is_cut(server):
+    def refuse(connection):
+        connection.sendall(b"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    server.on("/status", refuse)
+    done = callwatch(server, "status")
+    assert done.returncode == 1
+    assert "status 500" in done.stderr
+
+
+def test_an_answer_cut_in_the_middle_is_an_error_also_when_streamed(server):
+    cut = b'{"call_sid":"CA1"}\n{"call_'
+    server.on("format=ndjson", answer(cut, length=1000)).on("format=csv", answer(cut, length=1000))
+    for format in ("ndjson", "csv"):
+        done = callwatch(server, "calls", "--format", format)
+        assert done.returncode == 1
+        assert done.stdout == cut.decode()
+        assert "cut off" in done.stderr
+    server.on("/tables/calls", answer(b"{", length=1000))
+    assert "cut off" in callwatch(server, "calls").stderr
+
+
+def test_silence_has_an_end(server):
+    stop = threading.Event()
+    server.on("/status", lambda connection: stop.wait(60))
+    done = callwatch(server, "status")
+    stop.set()
+    assert done.returncode == 3
+    assert "no answer came" in done.stderr
+
+
+def test_a_trickle_has_an_end(server):
+    def trickle(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not stop.wait(0.3):
+            connection.sendall(b" ")
+
+    stop = threading.Event()
+    server.on("/status", trickle)
+    done = callwatch(server, "status")
+    stop.set()
+    assert done.returncode == 1
+    assert "did not go on" in done.stderr
+
+
+def test_redirects_are_not_followed(server):
+    server.on("/status", b"HTTP/1.1 302 Found\r\nLocation: /api/v1/elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    done = callwatch(server, "status")
+    assert done.returncode == 1
+    assert not [line for line in server.seen if "elsewhere" in line]
+
+
+def test_hostile_texts_reach_no_terminal(server):
+    row = {"instance": EVIL, "call_sid": EVIL, "name": EVIL, "health_status": EVIL, "start_time": EVIL, "age_seconds": EVIL, EVIL: EVIL}
+    rows = {"rows": [row], "columns": list(row), "total": 1, **FRESH}
+    instance = {"instance": EVIL, "plugin": EVIL, "role": "source", "state": EVIL, "reason": EVIL, "since": EVIL, "next_try": EVIL, "last_ok": EVIL}
+    status = {"version": EVIL, "hostname": EVIL, "state": EVIL, "reasons": [EVIL], "instances": [instance], "metrics": [
+        {"instance": EVIL, "metric": "sweep_age_seconds", "value": 1}], "tables": [{"name": EVIL, "rows": 1, "counts": {EVIL: 1}, **FRESH}]}
+    server.on("/tables/calls", answer(rows)).on("/tables/instances", answer({"rows": [instance]})).on("/status", answer(status))
+    server.on("/tables/events", answer({"rows": [{key: EVIL for key in ("time", "kind", "from", "to", "by", "text")}]}))
+    for arguments in (["calls"], ["describe", "calls", EVIL], ["status"], ["status", "--check"], ["get"], ["calls", "--help"]):
+        done = callwatch(server, *arguments)
+        assert not CONTROL.search(done.stdout), (arguments, done.stdout)
+    server.on("/api/v1/tables ", tables(name=EVIL, help=EVIL, columns=[{"name": EVIL, "help": EVIL, "choices": [EVIL], "unit": EVIL}]))
+    for arguments in (["get"], [EVIL], [EVIL, "--help"], ["nothing"]):
+        done = callwatch(server, *arguments)
+        assert not CONTROL.search(done.stdout), (arguments, done.stdout)
+
+
+def test_the_refusal_is_told_line_by_line_without_its_escapes(server):
+    detail = f"a.yaml:3:4: unknown key `f{EVIL}oo`\nb.yaml:1:1: another"
+    server.on("/-/reload", answer({"title": "x", "status": 422, "detail": detail}, "422 Unprocessable", "application/problem+json"))
+    done = callwatch(server, "reload")
+    assert done.returncode == 1
+    assert "a.yaml:3:4: unknown key" in done.stderr
+    assert "\n  b.yaml:1:1: another\n" in done.stderr
+    assert server.seen[-1].startswith("POST ")
+
+
+def test_machine_formats_are_the_servers_own_bytes(server):
+    body = b'{"a":  1 ,"b":"\\u001b\xc3\xa4"}\r\n' * 3
+    for format in ("json", "ndjson", "csv"):
+        server.on("/tables/calls?", answer(body)).on("/tables/calls ", answer(body))
+        assert callwatch(server, "calls", "--format", format).stdout.encode(errors="surrogateescape") == body.replace(b"\r\n", b"\n")
+
+
+def test_a_reader_that_goes_away_is_no_error(server):
+    server.on("format=ndjson", endless)
+    command = [harness.BIN / "callwatch", "--socket", server.path, "calls", "--format", "ndjson"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(20 * harness.SLOWER) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_a_full_disk_is_an_error(server):
+    server.on("format=ndjson", answer(b"{}\n" * 10000))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([harness.BIN / "callwatch", "--socket", server.path, "calls", "--format", "ndjson"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+
+
+class Watch:
+    """`calls --watch` whose stdout and stderr grow in lists of lines."""
+
+    def __init__(self, server):
+        self.process = subprocess.Popen([harness.BIN / "callwatch", "--socket", server.path, "calls", "--watch"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.out, self.err = [], []
+        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
+            threading.Thread(target=lambda s=stream, to=lines: to.extend(s), daemon=True).start()
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20 * harness.SLOWER)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
+
+
+def test_watch_comes_back_and_keeps_lines_whole(server):
+    def cut(connection):
+        connection.sendall(STREAM + b'{"op":"reset","seq":0}\n{"op":"put","seq":1,"row":{"call_sid":"CA')
+
+    server.on("watch=true", cut)
+    watch = Watch(server)
+    harness.wait_for(lambda: sum("watch=true" in line for line in server.seen) >= 3, 30)
+    assert watch.end() == 0
+    harness.wait_for(lambda: len(watch.out) >= 2)
+    assert all(json.loads(line)["op"] == "reset" for line in watch.out)
+    assert any("trying again" in line for line in watch.err)
+    assert any("is back" in line for line in watch.err)
+
+
+def test_watch_does_not_take_a_line_without_end(server):
+    server.on("watch=true", lambda connection: [connection.sendall(STREAM)] + [connection.sendall(b"x" * 65536) for _ in range(1000)])
+    watch = Watch(server)
+    harness.wait_for(lambda: any("a line without end" in line for line in watch.err), 20)
+    assert watch.end() == 0
+    assert watch.out == []
+
+
+def test_watch_refused_is_not_asked_again(server):
+    server.on("watch=true", answer({"detail": "no such column: hue"}, "400 Bad Request", "application/problem+json"))
+    done = callwatch(server, "calls", "--watch")
+    assert done.returncode == 1
+    assert "no such column: hue" in done.stderr
+
+
+def test_nobody_there(folder):
+    done = callwatch(str(folder / "none.sock"), "status")
+    assert done.returncode == 3
+    assert "there is no socket" in done.stderr and "Is it running" in done.stderr
+    done = callwatch(str(folder / "none.sock"), "status", "--check")
+    assert done.returncode == 3
+    assert done.stdout.startswith("CALLWATCH UNKNOWN - ") and done.stdout.count("\n") == 1
+    assert callwatch(str(folder / "none.sock"), "calls").returncode == 1
+    assert "is no command; it may be a table" in callwatch(str(folder / "none.sock"), "calls").stderr
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(folder / "left.sock"))
+    left.close()
+    assert "nobody listens" in callwatch(str(folder / "left.sock"), "reload").stderr
+    assert "can have at most 107" in callwatch("/" + "x" * 200, "status").stderr
+
+
+def test_not_allowed(server):
+    os.chmod(server.path, 0o600)
+    os.chmod(server.path.parent, 0o755)
+
+    def become_nobody():
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        else:
+            os.chmod(server.path, 0)
+
+    try:
+        done = callwatch(server, "status", preexec_fn=become_nobody)
+    except PermissionError:
+        pytest.skip("the build cannot be read by another user")
+    assert done.returncode == 3
+    assert "permission denied" in done.stderr and "group callwatch" in done.stderr
+
+
+def test_a_token_is_kept_secret(folder):
+    token = folder / "token"
+    token.write_text("s3cret\n")
+    command = [harness.BIN / "callwatch", "--token-file", token]
+    os.chmod(token, 0o644)
+    done = subprocess.run([*command, "--url", "http://127.0.0.1:1", "status"], capture_output=True, text=True)
+    assert done.returncode == 2 and "can be read by others" in done.stderr
+    os.chmod(token, 0o600)
+    done = subprocess.run([*command, "--url", "http://callwatch.example.net", "status"], capture_output=True, text=True)
+    assert done.returncode == 2 and "in clear" in done.stderr
+    done = subprocess.run([*command, "--url", "http://127.0.0.1:1", "status"], capture_output=True, text=True)
+    assert done.returncode == 3 and "s3cret" not in done.stderr
