@@ -274,6 +274,13 @@ static int64_t find(const struct cw_part *part, uint32_t hash, const char *key, 
 	return index_find(&part->index, hash, is_wanted, &wanted);
 }
 
+int64_t part_find(const struct cw_part *part, const char *key, size_t length)
+{
+	if (length == 0 || length > TEXT_BYTES_MAX)
+		return -1;
+	return find(part, hash_key(part, key, length), key, length);
+}
+
 int64_t row_find(struct cw_part *part, const char *key, size_t length)
 {
 	if (length == 0 || length > TEXT_BYTES_MAX)
@@ -349,7 +356,6 @@ static void tell(struct cw_part *part, const struct news *news)
 						.instance = part->instance,
 						.key = news->key,
 						.column = news->changes[i].column->name,
-						.choices = news->changes[i].column->choices,
 						.from = news->changes[i].from,
 						.to = news->changes[i].to,
 						.why = news->why,

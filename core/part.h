@@ -123,6 +123,8 @@ void part_look(struct cw_part *part, struct cw_coverage *ret_coverage, uint64_t 
 void part_scan_lock(struct cw_part *part);
 bool part_scan_pause(struct cw_part *part, int64_t slice_end);
 void part_scan_unlock(struct cw_part *part);
+/* Row number or -1. The lock is held. */
+int64_t part_find(const struct cw_part *part, const char *key, size_t length);
 
 static inline struct entry *part_entry(const struct cw_part *part, uint32_t row)
 {

@@ -3,59 +3,9 @@
  * Tables: rows, transitions, counts, full generations, hostile keys, and a property test that holds a part against a
  * naive model over random operations.
  */
-#include "clock.h"
-#include "table.h"
+#include "table_fixture.h"
 
-#include <errno.h>
-#include <math.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static const char *const healths[] = {"healthy", "warning", "stale", NULL};
-
-static const struct cw_column columns[] = {
-	{.name = "id", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .unit = "", .help = "key"},
-	{.name = "business", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .unit = "", .help = "repeats"},
-	{.name = "phone", .type = CW_TEXT, .flags = CW_COLUMN_PHONE, .unit = "", .help = "number"},
-	{.name = "age", .type = CW_AGE, .unit = "seconds", .help = "age"},
-	{.name = "health", .type = CW_CHOICE, .flags = CW_COLUMN_WATCHED, .choices = healths, .unit = "", .help = "h"},
-	{.name = "since", .type = CW_SINCE, .of = "health", .unit = "", .help = "since"},
-	{.name = "real", .type = CW_REAL, .unit = "", .help = "real"},
-	{.name = "flag", .type = CW_BOOL, .unit = "", .help = "flag"},
-	{.name = "note", .type = CW_TEXT, .unit = "", .help = "free text"},
-};
-enum { ID, BUSINESS, PHONE, AGE, HEALTH, SINCE, REAL, FLAG, NOTE, COLUMNS };
-
-static const struct cw_table_decl calls = {.name = "calls", .help = "calls", .columns = CW_ARRAY(columns)};
-
-static int64_t wall_time = 1000;
-static int64_t fake_wall(void)
-{
-	return wall_time;
-}
-static int64_t fake_now(void)
-{
-	return 5000 * CW_SECOND;
-}
-static const struct clock_source fake_clock = {.now = fake_now, .wall = fake_wall, .awake = fake_now};
-
-static struct cw_cell text(const char *string)
-{
-	if (!string)
-		return (struct cw_cell){0};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(string), .text = string};
-}
-
-static struct cw_cell integer(int64_t value)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = value};
-}
 
 struct told {
 	int count;
@@ -92,25 +42,6 @@ static int teardown(void **state)
 	tables_free(f->tables);
 	free(f);
 	return 0;
-}
-
-static int64_t put(struct cw_part *part, const char *id, const char *business, int64_t health, const char *note)
-{
-	struct cw_cell cells[COLUMNS] = {[ID] = text(id), [BUSINESS] = text(business), [NOTE] = text(note)};
-	if (health >= 0)
-		cells[HEALTH] = integer(health);
-	return row_put(part, cells);
-}
-
-static int touch(struct cw_part *part, int64_t row, uint32_t column, struct cw_cell cell)
-{
-	struct cw_change change = {.column = column, .cell = cell};
-	return row_touch(part, (uint32_t)row, &change, 1);
-}
-
-static int64_t find(struct cw_part *part, const char *id)
-{
-	return row_find(part, id, strlen(id));
 }
 
 static void row__put_found_touched_removed(void **state)
@@ -386,13 +317,6 @@ struct model {
 	int64_t health;
 	uint32_t note_length;
 };
-
-static uint64_t random_state;
-static uint32_t below(uint32_t n)
-{
-	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(random_state >> 33) % n;
-}
 
 static void model_key(char key[32], uint32_t i)
 {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Puts rows in order without ever working long at a time. Private to core/query.c and view.c.
+ *
+ * With a small limit it keeps only the best so far, in a heap. Otherwise it sorts runs of a few thousand rows as they
+ * come in and merges them as they are taken out, so that a million rows are sorted in a million small steps. It keeps
+ * of each row where it is and what the order needs, not the row.
+ */
+#ifndef CALLWATCH_CORE_SORTER_H
+#define CALLWATCH_CORE_SORTER_H
+
+#include "selection.h"
+
+struct item {
+	struct position position; /* its texts are the sorter's */
+	uint32_t part, row, incarnation;
+};
+
+struct sorter {
+	const struct selection *selection;
+	uint32_t limit;     /* 0: runs */
+	struct item *items; /* the heap, or the run being filled */
+	uint32_t count, room, next;
+	struct run {
+		struct item *items;
+		uint32_t count, next;
+	} * runs;
+	uint32_t runs_count, runs_room;
+	uint32_t merging;    /* of the runs, the first so many are a heap by their next item */
+	struct arena *arena; /* of the runs' texts */
+	bool finished;
+};
+
+/* limit 0: all. A large limit may be taken as 0: the reader stops by itself. */
+void sorter_init(struct sorter *sorter, const struct selection *selection, uint64_t limit);
+void sorter_release(struct sorter *sorter);
+/* Would this row be among those kept? */
+bool sorter_wants(const struct sorter *sorter, const struct position *position);
+/* Copies what it needs. 0 or -ENOMEM. */
+int sorter_add(struct sorter *sorter, const struct item *item);
+/* After the last was added: the items in order, then NULL. Borrowed until the release. 0 or -ENOMEM. */
+int sorter_next(struct sorter *sorter, const struct item **ret_item);
+
+#endif
