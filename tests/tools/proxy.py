@@ -15,6 +15,8 @@ Prints its address as a redis:// or unix:// URL on the first line of stdout, the
     refuse | accept         refuse (close at once) or accept new connections
     blackhole | pass        carry nothing in either direction, connections stay open, new ones too; then carry again
     blackhole-old           what is connected now carries nothing ever again; new connections work (half-open)
+    blackhole-subscribers   the same for connections that have subscribed, and for those alone
+    to ADDRESS              new connections go there (failover)
     drop-pubsub PERCENT     drop that share of `message` pushes to subscribers, at RESP borders; 0: none
     stats                   {"connections", "open", "up", "down", "dropped"} as JSON
     ok                      answers ok
@@ -75,7 +77,8 @@ class MessageDropper:
 
 
 class Faults:
-    def __init__(self):
+    def __init__(self, to):
+        self.to = to
         self.delay, self.throttle, self.drop_percent = 0.0, 0, 0.0
         self.cut_down = self.cut_up = self.cut_every_down = None
         self.refuse = self.blackhole = False
@@ -87,6 +90,7 @@ class Connection:
     def __init__(self, faults, client, server):
         self.faults, self.client, self.server = faults, client, server
         self.dead = False  # carries nothing ever again
+        self.subscribed = False
         self.carried = {"up": 0, "down": 0}
         self.cut_after = faults.cut_every_down
         self.dropper = MessageDropper(faults)
@@ -111,6 +115,8 @@ class Connection:
             await asyncio.sleep(faults.delay)
         if faults.throttle:
             await asyncio.sleep(len(data) / faults.throttle)
+        if way == "up" and b"SUBSCRIBE\r\n" in data.upper():
+            self.subscribed = True
         while self.dead or faults.blackhole:
             await asyncio.sleep(0.02)
         if way == "down" and (faults.drop_percent or self.dropper.rest):
@@ -153,14 +159,14 @@ async def dial(address):
     return await asyncio.open_connection(host, int(port))
 
 
-def server_for(faults, address):
+def server_for(faults):
     async def on_client(reader, writer):
         faults.connections += 1
         if faults.refuse:
             writer.transport.abort()
             return
         try:
-            server_reader, server_writer = await dial(address)
+            server_reader, server_writer = await dial(faults.to)
         except OSError:
             writer.transport.abort()
             return
@@ -172,7 +178,7 @@ def server_for(faults, address):
 
 
 def command(faults, word, argument):
-    number = float(argument) if argument else 0
+    number = float(argument) if argument.replace(".", "", 1).isdigit() else 0
     if word == "delay":
         faults.delay = number
     elif word == "throttle":
@@ -186,9 +192,11 @@ def command(faults, word, argument):
         faults.refuse = word == "refuse"
     elif word in ("blackhole", "pass"):
         faults.blackhole = word == "blackhole"
-    elif word == "blackhole-old":
+    elif word in ("blackhole-old", "blackhole-subscribers"):
         for connection in faults.open:
-            connection.dead = True
+            connection.dead = word == "blackhole-old" or connection.subscribed
+    elif word == "to":
+        faults.to = argument
     elif word == "drop-pubsub":
         faults.drop_percent = number
     elif word == "stats":
@@ -204,8 +212,8 @@ async def main():
     parser.add_argument("--to", required=True)
     parser.add_argument("--listen", default="127.0.0.1:0")
     options = parser.parse_args()
-    faults = Faults()
-    serve = server_for(faults, options.to)
+    faults = Faults(options.to)
+    serve = server_for(faults)
     if options.listen.startswith("unix:"):
         await asyncio.start_unix_server(serve, options.listen[5:])
         print(f"unix://{options.listen[5:]}", flush=True)

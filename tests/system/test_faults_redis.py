@@ -1,0 +1,505 @@
+# SPDX-License-Identifier: MIT
+"""The fault matrix where Redis, or the way to it, is at fault. Each test bears the number of its row.
+
+What holds in every row: a state with a reason, rows that stay while the source is blind, no zero and no "ended" in disguise, and recovery
+within 10 s once the fault is gone. The daemon fixture adds: a clean stop within 5 s in every one of them."""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+import harness
+import oracle
+from harness import always, config, run_client, wait_for
+
+QUICK = "warning_after: 4s\nstale_after: 8s"
+RECOVERY = 10
+
+
+def complete(daemon, n):
+    answer = daemon.table("calls", limit=1)
+    return answer["complete"] and answer["total"] == n
+
+
+def wait_complete(daemon, n, deadline=30):
+    wait_for(lambda: complete(daemon, n), deadline, what=f"a complete table of {n} calls")
+
+
+def unhealthy(daemon):
+    return daemon.total(where="health_status!=healthy")
+
+
+def assert_blind_but_not_empty(daemon, n, seconds=2):
+    """While the source cannot see: all rows stay, none is judged."""
+    always(lambda: daemon.total() == n, seconds, what=f"{n} rows stay")
+
+
+@pytest.mark.sanitize
+def test_fault_01_redis_down_at_start(make_redis, make_sim, daemon):
+    redis = make_redis(start=False)
+    daemon.start(config(daemon, redis.tcp_url))
+    daemon.wait_state("down", "refused")
+    row = daemon.instance()
+    assert str(redis.port) in row["reason"] and row["next_try"] and row["since"]
+    answer = daemon.table("calls")
+    assert not answer["complete"] and answer["rows"] == []
+    redis.start()
+    make_sim(redis.url, "--calls", 50, "--beat", "1s")
+    daemon.wait_state("up", deadline=RECOVERY)
+    wait_complete(daemon, 50)
+
+
+def test_fault_02_cut_in_mid_sweep(redis, make_sim, daemon, proxy):
+    """Cut at every so manyth byte of a sweep: no call ends by it."""
+    make_sim(redis.url, "--calls", 300, "--beat", "1s")
+    daemon.start(config(daemon, proxy.url))
+    wait_complete(daemon, 300)
+    for after in (1, 100, 1000, 5000, 12000, 30000):
+        before = proxy.stats()["connections"]
+        proxy.say("close")
+        proxy.say(f"cut-down {after}")
+        wait_for(lambda: proxy.stats()["connections"] > before, RECOVERY)
+        always(lambda: daemon.total() == 300, 0.5, what="300 rows stay")
+    proxy.say("cut-down off")
+    daemon.wait_state("up", deadline=RECOVERY)
+    wait_complete(daemon, 300)
+
+
+def test_fault_02_a_first_sweep_that_never_ends_is_not_complete(redis, make_sim, daemon, proxy):
+    make_sim(redis.url, "--calls", 3000, "--load-only")
+    proxy.say("cut-every-down 60000")
+    daemon.start(config(daemon, proxy.url))
+    harness.always(lambda: not daemon.table("calls", limit=1)["complete"], 4, what="the table is not complete")
+    assert 0 < daemon.total() < 3000
+    proxy.say("cut-every-down off")
+    wait_complete(daemon, 3000, RECOVERY)
+
+
+@pytest.mark.sanitize
+def test_fault_03_redis_restarts_empty(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 200, "--load-only")
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, 200)
+    redis.restart(empty=True)
+    wait_complete(daemon, 0, RECOVERY + 5)
+    daemon.wait_state("up", deadline=RECOVERY)
+    make_sim(redis.url, "--calls", 20, "--seed", 2, "--beat", "1s")
+    wait_complete(daemon, 20, RECOVERY)
+
+
+def test_fault_03_redis_restarts_with_its_data(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 200, "--load-only")
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, 200)
+    redis.restart(empty=False)
+    seen = set()
+    wait_for(lambda: seen.add(daemon.total()) or daemon.state()[0] == "up" and complete(daemon, 200), RECOVERY)
+    assert seen == {200}
+
+
+def test_fault_03_flushed_and_reloaded(redis, make_sim, daemon):
+    """FLUSHALL and DEBUG RELOAD emit no keyspace events."""
+    redis.client.config_set("notify-keyspace-events", "KA")
+    make_sim(redis.url, "--calls", 200, "--load-only")
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, 200)
+    redis.client.execute_command("DEBUG", "RELOAD")
+    always(lambda: daemon.total() == 200, 1, what="200 rows stay")
+    redis.client.flushall()
+    wait_complete(daemon, 0, RECOVERY)
+
+
+@pytest.mark.sanitize
+def test_fault_04_redis_frozen(make_redis, make_sim, daemon):
+    redis, other = make_redis("redis"), make_redis("other")
+    sim = make_sim(redis.url, "--calls", 100, "--beat", "500ms")
+    make_sim(other.url, "--calls", 10, "--beat", "500ms", "--seed", 9)
+    daemon.start(config(daemon, redis.url, calls=QUICK, more=f"- plugin: redis-calls\n  name: other\n  url: \"{other.url}\"\n"))
+    wait_for(lambda: daemon.total() == 110)
+    redis.freeze()
+    daemon.wait_state(("down", "degraded"), deadline=15)
+    reads = daemon.instance("other")["reads"]
+    assert daemon.total(where="instance=calls") == 100
+    always(lambda: daemon.total(where=["instance=calls", "health_status=healthy"]) == 100, 3, what="nobody is judged while blind")
+    wait_for(lambda: daemon.instance("other")["reads"] > reads and daemon.state("other")[0] == "up", 5)
+    redis.thaw()
+    daemon.wait_state("up", deadline=RECOVERY)
+    wait_for(lambda: sim.status()["connected"])
+    wait_for(lambda: daemon.total(where=["instance=calls", "health_status=healthy"]) == 100, RECOVERY)
+
+
+def test_fault_05_redis_slow(redis, make_sim, daemon, proxy):
+    make_sim(redis.url, "--calls", 50, "--beat", "1s")
+    proxy.say("delay 0.5")  # in each direction
+    daemon.start(config(daemon, proxy.url), wait=False)
+    daemon.wait_ready(30)
+    wait_complete(daemon, 50, 40)
+    assert daemon.state()[0] in ("up", "degraded")
+    always(lambda: daemon.state()[0] != "down", 5, what="slow is not down")
+    assert unhealthy(daemon) == 0
+
+
+def test_fault_06_loading(make_tool, daemon):
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 100)
+    fake.say("loading")
+    daemon.start(config(daemon, fake.url))
+    daemon.wait_state("down", "loading")
+    before = fake.stats()["connections"]
+    time_passed = time.monotonic()
+    always(lambda: daemon.state()[0] == "down", 4)
+    time_passed = time.monotonic() - time_passed
+    assert fake.stats()["connections"] - before <= 2 * time_passed + 2, "a storm of reconnects"
+    fake.say("normal")
+    daemon.wait_state("up", deadline=RECOVERY)
+    wait_complete(daemon, 100)
+
+
+@pytest.mark.sanitize
+def test_fault_07_no_right_to_subscribe(redis, make_sim, daemon):
+    """What is allowed goes on; what is not is named."""
+    redis.client.execute_command("ACL", "SETUSER", "watcher", "on", ">pass-4711", "~*", "&*", "+@all", "-subscribe", "-psubscribe")
+    make_sim(redis.url, "--calls", 50, "--beat", "1s")
+    daemon.start(config(daemon, redis.url, calls="username: watcher\npassword: pass-4711"))
+    wait_complete(daemon, 50)
+    daemon.wait_state("degraded", "subscribe")
+    assert "pass-4711" not in daemon.stderr
+    redis.client.execute_command("ACL", "SETUSER", "watcher", "+subscribe", "+psubscribe")
+    daemon.wait_state("up", deadline=45)
+
+
+@pytest.mark.parametrize("command, answer", [("SCAN", "NOPERM this user has no permissions to run the 'scan' command"),
+                                             ("SCAN", "MISCONF Redis is configured to save RDB snapshots"),
+                                             ("HMGET", "NOPERM this user has no permissions to run the 'hmget' command")])
+def test_fault_07_a_command_is_refused(make_tool, daemon, command, answer):
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 100)
+    daemon.start(config(daemon, fake.url))
+    wait_complete(daemon, 100)
+    fake.say(f"error-for {command} {answer}")
+    daemon.wait_state(("down", "degraded"), answer.split()[0])
+    assert daemon.total() == 100
+    fake.say("normal")
+    daemon.wait_state("up", deadline=45)
+
+
+def test_fault_08_wrong_password(make_redis, make_sim, daemon):
+    redis = make_redis(start=False)
+    redis.config, redis.password = "requirepass right-secret-1", "right-secret-1"
+    redis.start()
+    for given, reason in (("password: wrong-secret-2", "WRONGPASS"), ("", "NOAUTH")):
+        daemon.start(config(daemon, redis.url, calls=given))
+        daemon.wait_state("down", reason)
+        made = redis.client.info()["total_connections_received"]
+        always(lambda: daemon.state()[0] == "down", 4)
+        assert redis.client.info()["total_connections_received"] - made <= 4 + 1  # one is ours
+        assert "secret" not in daemon.stderr and "secret" not in json.dumps(daemon.instance())
+        daemon.stop()
+    secret = daemon.folder / "redis.password"
+    secret.write_text("right-secret-1\n")
+    os.chmod(secret, 0o600)
+    daemon.start(config(daemon, redis.url, calls=f"password_file: {secret}"))
+    daemon.wait_state("up")
+
+
+def test_fault_09_failover(make_redis, make_sim, daemon, make_tool):
+    old, new = make_redis("old"), make_redis("new")
+    make_sim(old.url, "--calls", 100, "--load-only")
+    new.client.execute_command("REPLICAOF", "127.0.0.1", old.port)
+    wait_for(lambda: new.client.dbsize() == old.client.dbsize())
+    proxy = make_tool("proxy.py", "--to", f"unix:{old.socket}")
+    daemon.start(config(daemon, proxy.url))
+    wait_complete(daemon, 100)
+    new.client.execute_command("REPLICAOF", "NO", "ONE")
+    old.client.execute_command("REPLICAOF", "127.0.0.1", new.port)
+    proxy.say(f"to unix:{new.socket}")
+    proxy.say("close")
+    seen = set()
+    make_sim(new.url, "--calls", 5, "--seed", 3, "--beat", "1s")
+    wait_for(lambda: seen.add(daemon.total()) or daemon.state()[0] == "up" and complete(daemon, 105), RECOVERY)
+    assert min(seen) >= 100
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("which", ["blackhole-subscribers", "blackhole-old"])
+def test_fault_10_half_open(redis, make_sim, daemon, proxy, which):
+    """The connection stays open and carries nothing: noticed within 15 s, and nobody is judged by the silence."""
+    sim = make_sim(redis.url, "--calls", 100, "--beat", "500ms")
+    daemon.start(config(daemon, proxy.url, calls=QUICK))
+    wait_complete(daemon, 100)
+    connections = proxy.stats()["connections"]
+    proxy.say(which)
+    bad = []
+
+    def reconnected():
+        bad.append(unhealthy(daemon))
+        return proxy.stats()["connections"] > connections
+
+    wait_for(reconnected, 15, what="a new connection")
+    daemon.wait_state("up", deadline=RECOVERY + 5)
+    sim.say("start 5")
+    wait_for(lambda: daemon.total() == 105, RECOVERY)
+    assert not any(bad), "a call was judged by a dead channel"
+    assert unhealthy(daemon) == 0
+
+
+def test_fault_11_subscriber_cut_by_the_buffer_limit(redis, make_sim, daemon):
+    redis.client.config_set("client-output-buffer-limit", "pubsub 65536 0 0")
+    sim = make_sim(redis.url, "--calls", 100, "--beat", "500ms")
+    daemon.start(config(daemon, redis.url, calls=QUICK))
+    wait_complete(daemon, 100)
+    daemon.process.freeze()
+    sim.say("beat-flood 100000")
+    daemon.process.thaw()
+    sim.say("start 10")
+    wait_for(lambda: daemon.total() == 110 and unhealthy(daemon) == 0, RECOVERY)
+    daemon.wait_state("up", deadline=RECOVERY)
+    always(lambda: unhealthy(daemon) == 0, 2, what="nobody is judged by lost messages")
+
+
+def test_fault_12_a_large_keyspace(make_tool, daemon):
+    """A million keys of which 20,000 are calls: no KEYS, flat memory."""
+    fake = make_tool("fakeredis.py", "--keys", 1000000, "--matching", 20000)
+    daemon.start(config(daemon, fake.url))
+    wait_complete(daemon, 20000, 60)
+    commands = fake.stats()["commands"]
+    assert "KEYS" not in commands and "HGETALL" not in commands and commands["SCAN"] >= 1000
+    assert commands.get("TYPE", 0) < 20000
+    if not harness.SANITIZED:
+        assert daemon.process.rss_kib() < 40 * 1024
+
+
+def test_fault_13_duplicates_and_vanishing_keys(make_tool, daemon):
+    fake = make_tool("fakeredis.py", "--keys", 5000, "--matching", 1000)
+    fake.say("duplicates 30")
+    fake.say("vanish 10")
+    daemon.start(config(daemon, fake.url))
+    there = sum((n * 7919) % 100 >= 10 for n in range(1000))
+    wait_complete(daemon, there)
+    assert daemon.state()[0] == "up" and len(daemon.rows()) == there
+
+
+@pytest.mark.sanitize
+def test_fault_14_keys_of_a_wrong_type(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 20, "--beat", "1s")
+    redis.client.set("call_ctx:x", "1")
+    redis.client.rpush("call_ctx:y", "1")
+    redis.client.hset("call_heartbeat:z", "a", "b")
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, 20)
+    assert daemon.instance()["malformed"] == 2
+    assert daemon.state()[0] == "up"
+
+
+@pytest.mark.sanitize
+def test_fault_15_hostile_key_names(redis, make_sim, daemon, client):
+    names = [b"a\0b", b"\xff\xfe", b"x" * 300, b"\x1b[31m", b"\n", b"", "\u202eevil".encode(), b"ok id", b"x" * 128, b"x" * 129]
+    for name in names:
+        redis.client.hset(b"call_ctx:" + name, "business_id", "b")
+        redis.client.set(b"call_heartbeat:" + name, str(time.time()))
+    daemon.start(config(daemon, redis.url))
+    shown = {oracle.utf8(n) for n in names if oracle.sid_is_valid(n)}
+    wait_complete(daemon, len(shown))
+    assert {r["call_sid"] for r in daemon.rows()} == shown
+    assert daemon.instance()["malformed"] >= len(names) - len(shown)
+    text = client("calls").stdout
+    assert "\x1b[31m" not in text and "\u202e" not in text
+    assert client("describe", "calls", "x" * 128).returncode == 0
+
+
+def test_fault_16_huge_values(redis, make_sim, daemon):
+    """512 MB strings, a 64 MB field, a hash with a million fields: skipped, counted, and the others are there."""
+    if harness.SANITIZED:
+        pytest.skip("memory is judged in the release build")
+    make_sim(redis.url, "--calls", 100, "--malformed", 77, "--huge", "--load-only")
+    expected = oracle.read_all(redis.client)
+    daemon.start(config(daemon, redis.url), wait=False)
+    daemon.wait_ready(60)
+    wait_for(lambda: daemon.table("calls", limit=1)["complete"], 30)
+    shown = {r["call_sid"]: r for r in daemon.rows()}
+    assert {s for s in expected if "huge-" not in s} <= shown.keys() <= expected.keys()
+    heartbeat = next(r for s, r in shown.items() if "huge-heartbeat" in s)
+    assert heartbeat["last_heartbeat"] is None
+    assert daemon.process.rss_kib() < 32 * 1024
+    always(lambda: daemon.state()[0] in ("up", "degraded"), 3)
+
+
+LIES = ["huge-array", "huge-array-64", "negative-array", "negative-bulk", "huge-bulk", "bulk-overflow", "nested", "no-crlf", "no-number",
+        "garbage", "http", "integer", "nil", "empty-array", "wrong-shape", "endless-line", "status"]
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("command", ["SCAN", "HMGET", "INFO", "GETRANGE"])
+def test_fault_17_resp_lies(make_tool, daemon, command):
+    """One instance for each lie, all in one daemon; then the truth."""
+    if harness.SANITIZED and command != "SCAN":
+        pytest.skip("the release build tries all commands")
+    fakes = {lie: make_tool("fakeredis.py", "--keys", 300, "--matching", 50) for lie in LIES}
+    for lie, fake in fakes.items():
+        assert fake.say(f"lie {command} {lie}") == "ok"
+    first, *others = LIES
+    more = "".join(f"- plugin: redis-calls\n  name: {lie}\n  url: \"{fakes[lie].url}\"\n" for lie in others)
+    daemon.start(config(daemon, fakes[first].url, more=more))
+    memory = daemon.process.rss_kib()
+    wait_for(lambda: all(command in f.stats()["commands"] for f in fakes.values()) or command == "GETRANGE", 10)
+    always(lambda: daemon.process.running, 3, what="callwatchd lives")
+    if not harness.SANITIZED:
+        assert daemon.process.rss_kib() < memory + 96 * 1024 and daemon.process.rss_kib() < 128 * 1024
+    if command == "SCAN":
+        assert not daemon.table("calls", limit=1)["complete"]
+    for fake in fakes.values():
+        fake.say("normal")
+    for name in ["calls", *others]:
+        daemon.wait_state("up", name=name, deadline=45)
+    wait_for(lambda: daemon.total() == 50 * len(LIES), 20)
+
+
+HOSTILE = [b"caf\xe9 \xc3\x28", "\ud800".encode("utf-8", "surrogatepass"), "\u202egnp.exe".encode(), "\U0001F4DE caf\u00e9".encode(),
+           b"a\nb\tc\rd\x1b[2J", b"a.b;c=d e", b'quo"te\\', b"-n", b"=1+1", b"<b>", b"a" * 250]
+
+
+@pytest.mark.sanitize
+def test_fault_20_hostile_text_in_every_output(redis, daemon, client, folder):
+    now = time.time()
+    for i, text in enumerate(HOSTILE):
+        redis.client.hset(f"call_ctx:S{i}", mapping={"business_id": text, "from_phone_number": text, "start_time": "2026-01-01T00:00:00Z"})
+        redis.client.set(f"call_heartbeat:S{i}", str(now))
+    text = config(daemon, redis.url, calls="breakdown: { by: business_id, top: 50 }\nextra_fields: { worker: business_id }")
+    daemon.start(text)
+    wait_complete(daemon, len(HOSTILE))
+    rows = {r["call_sid"]: r for r in daemon.rows()}
+    for i, value in enumerate(HOSTILE):
+        assert rows[f"S{i}"]["business_id"] == oracle.utf8(value)
+    for form in ("json", "csv", "ndjson"):
+        status, body = daemon.request("GET", f"/api/v1/tables/calls?format={form}&limit=1000")
+        assert status == 200
+        body.decode("utf-8")
+    shown = client("calls", "--columns", "business_id").stdout
+    assert "\x1b[2J" not in shown and "\u202e" not in shown
+    assert len([line for line in shown.splitlines() if "a" * 20 in line]) >= 1
+    for form in ("text", "json", "putval", "graphite"):
+        done = harness.run_once(folder, text, "--once", "--format", form)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert not any(c in done.stdout for c in "\x1b\r\u202e") and "\ufffd[2J" not in done.stdout
+        if form == "json":
+            assert all(json.loads(line) for line in lines)
+        if form == "graphite":
+            assert all(len(line.split(" ")) == 3 for line in lines)
+        if form == "putval":
+            assert all(line.startswith("PUTVAL ") for line in lines)
+
+
+def test_fault_21_a_megabyte_where_a_word_should_be(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 10, "--beat", "1s")
+    redis.client.hset("call_ctx:long", mapping={"business_id": "x" * 1000000, "start_time": "2026-01-01T00:00:00Z"})
+    redis.client.hset("call_ctx:lines", mapping={"business_id": "\n" * 10000, "start_time": "2026-01-01T00:00:00Z"})
+    redis.client.publish("call_heartbeat", "y" * 1000000)
+    daemon.start(config(daemon, redis.url))
+    redis.client.publish("call_heartbeat", "y" * 1000000)
+    wait_for(lambda: daemon.table("calls", limit=1)["complete"])
+    rows = wait_for(lambda: (r := {r["call_sid"]: r for r in daemon.rows()}) and len(r) >= 11 and r)
+    for sid in rows.keys() & {"long", "lines"}:
+        assert rows[sid]["business_id"] is None
+    wait_for(lambda: daemon.instance()["malformed"] >= 2)
+    assert max(map(len, daemon.stderr.splitlines())) < 5000
+
+
+def test_fault_22_odd_json_in_heartbeats(redis, make_sim, daemon):
+    redis.client.hset("call_ctx:12345678901234567890", mapping={"start_time": "2026-01-01T00:00:00Z"})
+    redis.client.hset("call_ctx:A", mapping={"start_time": "2026-01-01T00:00:00Z"})
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, 2)
+    for message in ('{"call_sid": "A", "call_sid": "B"}', '{"call_sid": 12345678901234567890}', '{"call_sid": null}', '{"call_sid": ["A"]}',
+                    '{"timestamp": 1}', "[1]", "{", '{"call_sid": "\\ud800"}', '{"call_sid": "A", "timestamp": -0}',
+                    '{"call_sid": "A", "timestamp": NaN}', "[" * 100000, '{"call_sid": "A", "timestamp": 1e999999}', ""):
+        redis.client.publish("call_heartbeat", message)
+    now = time.time()
+    redis.client.publish("call_heartbeat", json.dumps({"call_sid": "12345678901234567890", "timestamp": now}))
+    row = wait_for(lambda: [r for r in daemon.rows() if r["call_sid"] == "12345678901234567890" and r["health_status"] == "healthy"])[0]
+    assert row["last_heartbeat"] == oracle.stamp(now)
+    assert daemon.total() == 2 and daemon.state()[0] == "up"
+    assert daemon.instance()["malformed"] > 3
+
+
+@pytest.mark.parametrize("step", ["-1h", "+1d"])
+def test_fault_23_the_clock_jumps(redis, make_sim, daemon, folder, step):
+    """The wall clock of the agent's machine jumps, the monotonic one does not: no call is judged by it."""
+    if harness.SANITIZED:
+        pytest.skip("libfaketime and the sanitizers do not go together")
+    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    library = subprocess.run(["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"], capture_output=True, text=True).stdout.strip() or library
+    rc = folder / "faketime.rc"
+    rc.write_text("+0\n")
+    make_sim(redis.url, "--calls", 100, "--beat", "500ms")
+    daemon.start(config(daemon, redis.url, calls=QUICK), env={
+        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(rc), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "1"})
+    wait_complete(daemon, 100)
+    rc.write_text(step + "\n")
+    bad = []
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        bad += [(r["health_status"], r["heartbeat_age_seconds"]) for r in daemon.rows()
+                if r["health_status"] != "healthy" or not 0 <= r["heartbeat_age_seconds"] < 4]
+    assert not bad, bad[:5]
+    assert daemon.state()[0] in ("up", "degraded") and daemon.total() == 100
+
+
+@pytest.mark.sanitize
+def test_fault_24_the_agent_was_stopped_for_a_while(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 100, "--beat", "500ms")
+    daemon.start(config(daemon, redis.url, calls=QUICK))
+    wait_complete(daemon, 100)
+    reads = daemon.instance()["reads"]
+    daemon.process.freeze()
+    time.sleep(10)  # the fault itself: the agent sleeps longer than stale_after
+    daemon.process.thaw()
+    bad = []
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        bad.append(unhealthy(daemon))
+    assert not any(bad), "calls were judged by the agent's own sleep"
+    assert daemon.instance()["reads"] - reads < 10, "missed readings are not made up for"
+    daemon.wait_state("up", deadline=RECOVERY)
+
+
+def test_fault_25_time_zones(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 3, "--load-only")
+    daemon.start(config(daemon, redis.url), env={"TZ": "Asia/Kolkata"})
+    wait_complete(daemon, 3)
+    assert all(r["start_time"].endswith("Z") for r in daemon.rows())
+    expected = {c.sid: oracle.stamp(c.start) for c in oracle.read_all(redis.client).values()}
+    assert {r["call_sid"]: r["start_time"] for r in daemon.rows()} == expected
+    local = run_client(daemon, "calls", "--columns", "start_time", env={"TZ": "Asia/Kolkata"})
+    assert "+05:30" in local.stdout, local.stdout
+    utc = run_client(daemon, "--utc", "calls", "--columns", "start_time", env={"TZ": "Asia/Kolkata"})
+    assert "+05:30" not in utc.stdout
+
+
+def test_fault_26_odd_times(redis, make_sim, daemon):
+    """Without a zone, in milliseconds, in the future, 1970, the year 10000: never a negative duration, never a wrong date."""
+    now = time.time()
+    starts = {"naive": "2026-01-01T00:00:00", "zone": "2026-01-01T05:30:00+05:30", "future": "2100-01-01T00:00:00Z", "epoch": "1970-01-01T00:00:00Z",
+              "y10k": "10000-01-01T00:00:00Z", "ms": "1767225600000", "junk": "soon"}
+    for sid, start in starts.items():
+        redis.client.hset(f"call_ctx:{sid}", mapping={"start_time": start, "business_id": "b", "from_phone_number": "+14155550132", "to_phone_number": "+14155550100"})
+        redis.client.set(f"call_heartbeat:{sid}", str(now))
+    daemon.start(config(daemon, redis.url))
+    wait_complete(daemon, len(starts))
+    rows = {r["call_sid"]: r for r in daemon.rows()}
+    assert rows["naive"]["start_time"] == rows["zone"]["start_time"] == "2026-01-01T00:00:00.000Z"
+    assert rows["future"]["duration_seconds"] == 0 and rows["epoch"]["duration_seconds"] > 1e9
+    for sid in ("y10k", "ms", "junk"):
+        assert rows[sid]["start_time"] is None and rows[sid]["duration_seconds"] is None
+    assert daemon.instance()["malformed"] == 4
+
+
+def test_fault_62_a_name_that_does_not_resolve(redis, make_sim, daemon):
+    make_sim(redis.url, "--calls", 10, "--beat", "1s")
+    daemon.start(config(daemon, redis.url, more="- plugin: redis-calls\n  name: lost\n  url: \"redis://no-such-host.invalid:6379/0\"\n"))
+    wait_complete(daemon, 10)
+    daemon.wait_state("down", "no-such-host.invalid", name="lost")
+    assert daemon.state()[0] == "up"
+    assert daemon.total() == 10
