@@ -89,7 +89,7 @@ const struct column_info *table_key(const struct table_info *info)
 	for (uint32_t i = 0; i < info->columns_count; i++)
 		if (info->columns[i].key && strcmp(info->columns[i].name, "instance") != 0)
 			return &info->columns[i];
-	return info->columns_count && info->columns[0].key ? &info->columns[0] : NULL;
+	return table_column(info, "instance"); /* of table instances */
 }
 
 const json_t *tables_find(const json_t *tables, const char *name)
@@ -104,14 +104,18 @@ const json_t *tables_find(const json_t *tables, const char *name)
 	return NULL;
 }
 
-struct freshness freshness_of(const json_t *answer)
+bool is_agents_own(const char *table)
+{
+	return strcmp(table, "instances") == 0 || strcmp(table, "events") == 0;
+}
+
+struct freshness freshness_of(const char *table, const json_t *answer)
 {
 	return (struct freshness){
 		.age_seconds = field_real(answer, "age_seconds"),
 		.coverage = field_real(answer, "coverage"),
 		.complete = json_is_true(json_object_get(answer, "complete")),
-		.has_source = json_is_array(json_object_get(answer, "as_of")) ||
-			      json_is_false(json_object_get(answer, "complete")),
+		.has_source = !is_agents_own(table),
 	};
 }
 

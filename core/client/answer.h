@@ -58,7 +58,10 @@ const struct column_info *table_column(const struct table_info *info, const char
 const struct column_info *table_key(const struct table_info *info);                      /* NULL: none */
 /* The entry with this name in {"tables": […]}, or NULL. */
 const json_t *tables_find(const json_t *tables, const char *name);
-struct freshness freshness_of(const json_t *answer);
+/* What an answer says about the rows of this table. */
+struct freshness freshness_of(const char *table, const json_t *answer);
+/* The agent writes it itself, as things happen: nobody has to confirm it. */
+bool is_agents_own(const char *table);
 
 /* Visible text of one value; the caller frees it. */
 char *value_text(const struct column_info *column, const json_t *value, const struct manner *manner,

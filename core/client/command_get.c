@@ -10,9 +10,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One row as ndjson or CSV: the server has these for rows that are chosen, so the key becomes a condition. */
+static char *key_condition(struct http *http, const struct query *query)
+{
+	struct http_failure failure;
+	json_t *tables = tables_ask(http, &failure);
+	const json_t *entry = tables_find(tables, query->table);
+	struct table_info info = {0};
+	char *condition = NULL;
+	if (entry)
+		table_info_init(&info, entry);
+	if (entry && table_key(&info))
+		condition = must_printf("%s=%s", table_key(&info)->name, query->key);
+	table_info_release(&info);
+	http_failure_release(&failure);
+	json_decref(tables);
+	return condition;
+}
+
+static struct path *stream_path(struct http *http, const struct query *query)
+{
+	enum format format = query->arguments->format;
+	char *condition = query->key && format != FORMAT_JSON ? key_condition(http, query) : NULL;
+	if (!condition)
+		return query_path(query, format, /* watch: */ false);
+	struct query rows = *query;
+	rows.key = NULL;
+	struct path *path = query_path(&rows, format, /* watch: */ false);
+	path_query(path, "where", condition);
+	free(condition);
+	return path;
+}
+
 static int stream(struct http *http, const struct query *query)
 {
-	struct path *path = query_path(query, query->arguments->format, /* watch: */ false);
+	struct path *path = stream_path(http, query);
 	struct http_request request = {.path = path_text(path), .sink = sink_stdout};
 	struct http_failure failure;
 	int code = EXIT_FINE;
@@ -39,7 +71,7 @@ static void print_footer(const struct query *query, const json_t *answer, const 
 	size_t rows = json_array_size(json_object_get(answer, "rows"));
 	json_int_t total = json_integer_value(json_object_get(answer, "total"));
 	char *shown = count_text(rows), *all = count_text(total > 0 ? (uint64_t)total : 0);
-	struct freshness fresh = freshness_of(answer);
+	struct freshness fresh = freshness_of(query->table, answer);
 	fputs(screen_tone(screen, TONE_DIM), stdout);
 	if (total > (json_int_t)rows)
 		printf("%s of %s rows", shown, all);
@@ -68,7 +100,7 @@ static int show(struct http *http, const struct query *query, const struct table
 				 .names = json_object_get(answer, "columns"),
 				 .rows = json_object_get(answer, "rows"),
 				 .chosen = query->arguments->columns != NULL};
-	struct freshness fresh = freshness_of(answer);
+	struct freshness fresh = freshness_of(query->table, answer);
 	json_t *blind = fresh.has_source ? blind_sources(http) : NULL;
 	char *hidden = json_array_size(view.rows) ? rows_print(&view, &manner, &screen, /* most: */ 0, stdout) : NULL;
 	hidden_print(hidden, &screen, stdout);

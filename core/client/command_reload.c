@@ -23,17 +23,11 @@ static void print_lines(char *text)
 	}
 }
 
-/* The answer is {"text": …} or plain lines. */
 static void print_outcome(struct bytes *body)
 {
-	json_t *json = body->length ? json_loadb(body->data, body->length, 0, NULL) : NULL;
-	const char *text = json_string_value(json_object_get(json, "text"));
-	if (!text)
-		text = json_string_value(json_object_get(json, "detail"));
-	char *copy = must(strdup(text ? text : body->length && !json ? body->data : "reloaded"));
-	print_lines(copy);
-	free(copy);
-	json_decref(json);
+	if (body->length == 0)
+		bytes_add(body, "reloaded", strlen("reloaded"));
+	print_lines(body->data);
 }
 
 int command_reload(const struct arguments *arguments)

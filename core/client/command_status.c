@@ -59,18 +59,48 @@ static const json_t *first_blind_source(const json_t *instances)
  * instance fills which table, so the age decides. */
 static bool is_last_known(const struct status *status, const json_t *table)
 {
-	struct freshness fresh = freshness_of(table);
+	struct freshness fresh = freshness_of(field_text(table, "name"), table);
 	return fresh.has_source && first_blind_source(status->instances) && !(fresh.age_seconds < BLIND_AGE_S);
 }
 
-/* The agent's own tables are what the first block shows already. */
+/* The first block shows the agent's own tables already. */
 static bool is_platform(const json_t *table)
 {
-	const char *name = field_text(table, "name");
-	return strcmp(name, "instances") != 0 && strcmp(name, "events") != 0;
+	return !is_agents_own(field_text(table, "name"));
 }
 
 /* Block 1 */
+
+/* `calls is down: …` stands at the instance itself, with its next try. */
+static bool is_of_instance(const struct status *status, const char *reason)
+{
+	size_t i;
+	const json_t *instance;
+	json_array_foreach(status->instances, i, instance)
+	{
+		const char *name = field_text(instance, "instance");
+		size_t length = strlen(name);
+		if (strncmp(reason, name, length) == 0 && strncmp(reason + length, " is ", 4) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void print_reasons(const struct status *status)
+{
+	size_t i;
+	const json_t *reason;
+	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
+	{
+		const char *text = json_string_value(reason);
+		if (!text || is_of_instance(status, text))
+			continue;
+		char *shown = visible(text), *line = must_printf("  %s", shown);
+		print_wrapped(&status->screen, TONE_WARNING, /* indent: */ 4, line, stdout);
+		free(line);
+		free(shown);
+	}
+}
 
 static void print_head(const struct status *status)
 {
@@ -86,16 +116,7 @@ static void print_head(const struct status *status)
 	free(version);
 	free(host);
 	free(up);
-	if (json_is_false(json_object_get(status->json, "ready")))
-		puts("  not ready yet: not every source has had its first reading");
-	size_t i;
-	const json_t *reason;
-	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
-	{
-		char *text = visible(json_string_value(reason));
-		printf("  %s%s%s\n", screen_tone(&status->screen, TONE_WARNING), text, screen_plain(&status->screen));
-		free(text);
-	}
+	print_reasons(status);
 }
 
 static void print_title(const struct status *status, const char *title)
@@ -244,7 +265,7 @@ static char *counts_text(const struct status *status, const json_t *table)
 
 static void print_table(const struct status *status, const json_t *table, int width)
 {
-	struct freshness fresh = freshness_of(table);
+	struct freshness fresh = freshness_of(field_text(table, "name"), table);
 	bool last_known = is_last_known(status, table);
 	json_int_t rows = json_integer_value(json_object_get(table, "rows"));
 	char *name = visible(field_text(table, "name")), *number = count_text((uint64_t)rows);

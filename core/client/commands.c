@@ -158,7 +158,7 @@ void help_print(FILE *out)
 	      out);
 }
 
-static void help_print_command(const struct command *command, FILE *out)
+static void print_command(const struct command *command, FILE *out)
 {
 	fprintf(out, "Usage: callwatch %s%s%s%s\n\n%s", command->name, *command->usage ? " " : "", command->usage,
 		command->options ? " [OPTIONS]" : "", command->help);
@@ -213,19 +213,19 @@ static int help_table(const struct arguments *arguments, const char *table)
 	int code = EXIT_FINE;
 	if (tables && !entry) {
 		code = fail_no_table(table, tables);
-	} else {
-		help_print_command(client_command("get"), stdout);
-	}
-	if (entry) {
+	} else if (entry) {
 		struct table_info info;
 		table_info_init(&info, entry);
 		char *name = visible(info.name), *help = visible(info.help);
-		printf("\nColumns of %s: %s\n", name, help);
+		printf("%s: %s\n\nColumns\n", name, help);
 		print_columns(&info);
+		putchar('\n');
+		print_command(client_command("get"), stdout);
 		free(name);
 		free(help);
 		table_info_release(&info);
-	} else if (!tables) {
+	} else {
+		print_command(client_command("get"), stdout);
 		complain("the columns of %s are known to callwatchd only: %s", table,
 			 failure.sentence ? failure.sentence : "it was not asked");
 	}
@@ -247,6 +247,6 @@ int command_help(const struct arguments *arguments, const char *word)
 	if (strcmp(word, "get") == 0 && arguments->words[0] && strcmp(arguments->words[0], "get") == 0 &&
 	    arguments->words[1])
 		return help_table(arguments, arguments->words[1]);
-	help_print_command(command, stdout);
+	print_command(command, stdout);
 	return EXIT_FINE;
 }

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { SILENCE_S = 15, CONNECT_MS = 3000, TICK_MS = 100, REFUSAL_MAX = 64 * 1024, TOKEN_MAX = 4096 };
+enum { SILENCE_S = 15, CONNECT_MS = 3000, TICK_MS = 100, REFUSAL_MAX = 1024 * 1024, TOKEN_MAX = 4096 };
 
 struct http {
 	CURL *easy;
@@ -271,19 +271,36 @@ static void say_no_connection(struct exchange *exchange, CURLcode code)
 	free(shown);
 }
 
-/* The `detail` of a problem answer, else its title, else the status alone. Kept line by line. */
+/* `detail` of a problem, and its `problems` line by line. */
+static char *problem_sentence(const json_t *problem)
+{
+	const char *detail = json_string_value(json_object_get(problem, "detail"));
+	if (!detail)
+		detail = json_string_value(json_object_get(problem, "title"));
+	if (!detail || !*detail)
+		return NULL;
+	char *sentence = must(strdup(detail));
+	size_t i;
+	const json_t *line;
+	json_array_foreach(json_object_get(problem, "problems"), i, line)
+	{
+		const char *text = json_string_value(line);
+		char *longer = must_printf("%s\n%s", sentence, text ? text : "");
+		free(sentence);
+		sentence = longer;
+	}
+	return sentence;
+}
+
 static void say_refusal(struct exchange *exchange, long status)
 {
-	const char *detail = NULL;
 	json_t *problem =
 		exchange->refusal.length ? json_loadb(exchange->refusal.data, exchange->refusal.length, 0, NULL) : NULL;
-	if (problem && !(detail = json_string_value(json_object_get(problem, "detail"))))
-		detail = json_string_value(json_object_get(problem, "title"));
 	exchange->failure->kind = HTTP_REFUSED;
 	exchange->failure->status = status;
-	exchange->failure->sentence =
-		detail && *detail ? must(strdup(detail))
-				  : must_printf("%s answered with status %ld", exchange->http->where, status);
+	exchange->failure->sentence = problem_sentence(problem);
+	if (!exchange->failure->sentence)
+		exchange->failure->sentence = must_printf("%s answered with status %ld", exchange->http->where, status);
 	json_decref(problem);
 }
 

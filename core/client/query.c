@@ -10,6 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A row is named by key and instance, rows are chosen by conditions. */
+static void where_instance(struct path *path, const struct query *query)
+{
+	char *where = must_printf("instance=%s", query->arguments->instance);
+	path_query(path, query->key ? "instance" : "where", query->key ? query->arguments->instance : where);
+	free(where);
+}
+
 struct path *query_path(const struct query *query, enum format format, bool watch)
 {
 	const struct arguments *arguments = query->arguments;
@@ -20,13 +28,14 @@ struct path *query_path(const struct query *query, enum format format, bool watc
 		path_segment(path, query->key);
 	for (size_t i = 0; arguments->where[i]; i++)
 		path_query(path, "where", arguments->where[i]);
-	path_query(path, "instance", arguments->instance);
+	if (arguments->instance)
+		where_instance(path, query);
 	path_query(path, "sort", query->sort);
 	snprintf(limit, sizeof(limit), "%lld", (long long)query->limit);
-	if (!query->key && query->limit)
+	if (!query->key)
 		path_query(path, "limit", limit);
 	path_query(path, "columns", arguments->columns);
-	if (format != FORMAT_JSON)
+	if (format == FORMAT_NDJSON || format == FORMAT_CSV)
 		path_query(path, "format", format_names[format]);
 	path_query(path, "reveal", arguments->reveal ? "true" : NULL);
 	path_query(path, "watch", watch ? "true" : NULL);
@@ -45,7 +54,8 @@ struct manner manner_of(const struct arguments *arguments)
 
 int fail(struct http_failure *failure)
 {
-	complain("%s", failure->sentence ? failure->sentence : "stopped");
+	complain("%s%s", failure->sentence ? failure->sentence : "stopped",
+		 failure->status == 409 ? "\nHere: --instance NAME" : "");
 	http_failure_release(failure);
 	return EXIT_FAILED;
 }

@@ -278,7 +278,7 @@ static void print_head(struct watch *watch, FILE *out)
 static void print_foot(struct watch *watch, const json_t *rows, const char *hidden, uint32_t most, FILE *out)
 {
 	struct manner manner = manner_of(watch->query->arguments);
-	struct freshness fresh = freshness_of(watch->sync);
+	struct freshness fresh = freshness_of(watch->info.name, watch->sync);
 	fresh.age_seconds += (double)(clock_now() - watch->synced) / (double)CW_SECOND;
 	if (watch->count > most)
 		fprintf(out, "%u of %u rows fit", most, watch->count);
@@ -367,10 +367,8 @@ static int tick(void *arg)
 	if (!watch->raw && watch->in_sync && clock_now() - watch->blind_asked >= blind_pause) {
 		watch->blind_asked = clock_now();
 		json_decref(watch->blind);
-		watch->blind = json_is_array(json_object_get(watch->sync, "as_of")) ||
-					       json_is_false(json_object_get(watch->sync, "complete"))
-				       ? blind_sources(watch->second)
-				       : NULL;
+		watch->blind =
+			freshness_of(watch->info.name, watch->sync).has_source ? blind_sources(watch->second) : NULL;
 	}
 	draw_if_due(watch);
 	return stop_signal ? -EINTR : 0;

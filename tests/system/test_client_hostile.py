@@ -203,8 +203,9 @@ def test_hostile_texts_reach_no_terminal(server):
 
 
 def test_the_refusal_is_told_line_by_line_without_its_escapes(server):
-    detail = f"a.yaml:3:4: unknown key `f{EVIL}oo`\nb.yaml:1:1: another"
-    server.on("/-/reload", answer({"title": "x", "status": 422, "detail": detail}, "422 Unprocessable", "application/problem+json"))
+    problems = [f"a.yaml:3:4: unknown key `f{EVIL}oo`", "b.yaml:1:1: another"]
+    refusal = {"title": "x", "status": 422, "detail": "nothing has changed", "problems": problems}
+    server.on("/-/reload", answer(refusal, "422 Unprocessable", "application/problem+json"))
     done = callwatch(server, "reload")
     assert done.returncode == 1
     assert "a.yaml:3:4: unknown key" in done.stderr

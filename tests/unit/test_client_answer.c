@@ -118,7 +118,7 @@ static void table_info__survives_any_shape(void **state)
 			assert_non_null(info.columns[j].name);
 		assert_null(table_column(&info, "none"));
 		assert_null(table_key(&info));
-		struct freshness fresh = freshness_of(json);
+		struct freshness fresh = freshness_of("calls", json);
 		assert_true(isnan(fresh.age_seconds) && !fresh.complete);
 		table_info_release(&info);
 		json_decref(json);
