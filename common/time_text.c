@@ -59,9 +59,10 @@ size_t text_time(char buffer[TEXT_TIME_SIZE], int64_t wall_ns)
 	int64_t days = floor_divide(seconds, DAY_SECONDS);
 	int64_t rest = seconds - days * DAY_SECONDS;
 	struct date date = date_from_days(days);
-	int length = snprintf(buffer, TEXT_TIME_SIZE, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)date.year, date.month,
-			      date.day, (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60),
-			      (int)((wall_ns - seconds * second_ns) / 1000000));
+	int length = snprintf(
+		buffer, TEXT_TIME_SIZE, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", (int)date.year, date.month, date.day,
+		(int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60),
+		(int)((wall_ns % second_ns + second_ns) % second_ns / 1000000)); /* no product: it may overflow */
 	return (size_t)length;
 }
 

@@ -63,7 +63,8 @@ static inline struct cw_cell integer(int64_t value)
 
 static inline int64_t put(struct cw_part *part, const char *id, const char *business, int64_t health, const char *note)
 {
-	struct cw_cell cells[COLUMNS] = {[ID] = text(id), [BUSINESS] = text(business), [NOTE] = text(note)};
+	/* Room for one extra column: row_put() reads a cell for each column of the part. */
+	struct cw_cell cells[COLUMNS + 1] = {[ID] = text(id), [BUSINESS] = text(business), [NOTE] = text(note)};
 	if (health >= 0)
 		cells[HEALTH] = integer(health);
 	return row_put(part, cells);
