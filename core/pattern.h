@@ -3,14 +3,12 @@
  * Regular expressions from strangers, searched in texts from strangers: time and memory are bounded whatever both are.
  * Private to the core.
  *
- * The syntax is that of POSIX extended expressions: `.` `[a-z]` `[^…]` `[[:digit:]]` `( )` `|` `* + ?` `{n,m}` `^` `$`,
- * with `\d \w \s` and their capitals beside it, and `\` before punctuation. No back references, no collating elements.
- * A character is a Unicode code point; a byte that is not UTF-8 counts as one U+FFFD.
+ * The syntax is PCRE2's without back references. A byte that is not UTF-8 counts as U+FFFD.
  *
  * Why not regcomp(): glibc's matcher keeps every state it has ever been in, so `.*[0-7].{20}$` over 256 KiB of hex took
- * it 130 s and 620 MB (2026-11, Debian 12), nested `+` takes forever to compile, and regexec() allocates and locks.
- * Here a pattern is a program of at most PATTERN_PROGRAM_MAX steps, run for all its alternatives at once (Thompson
- * 1968): a text of n characters costs at most n × that, no allocation, no lock.
+ * it 130 s and 620 MB (2026-11, Debian 12), and nested `+` takes forever to compile. PCRE2's pcre2_dfa_match() walks
+ * the text once for each place where a match may begin and does not backtrack; its workspace, its steps and the text
+ * are limited here, and an expression that needs more does not match.
  */
 #ifndef CALLWATCH_CORE_PATTERN_H
 #define CALLWATCH_CORE_PATTERN_H
@@ -19,9 +17,8 @@
 #include <stddef.h>
 
 enum {
-	PATTERN_LENGTH_MAX = 256,  /* bytes of the expression */
-	PATTERN_PROGRAM_MAX = 512, /* its steps, repetitions unrolled */
-	PATTERN_TEXT_MAX = 4096    /* bytes of a text that are looked at; `$` does not match at such a cut */
+	PATTERN_LENGTH_MAX = 256, /* bytes of the expression */
+	PATTERN_TEXT_MAX = 512    /* bytes of a text that are looked at; `$` does not match at such a cut */
 };
 
 struct pattern;
