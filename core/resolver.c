@@ -267,7 +267,7 @@ static struct job *want_job(struct resolver *resolver, const char *host)
 		job = calloc(1, sizeof(*job));
 		if (!job)
 			return NULL;
-		strcpy(job->host, host); /* its length was checked by resolver_ask() */
+		memcpy(job->host, host, strlen(host) + 1); /* its length was checked by resolver_ask() */
 		job->next = resolver->jobs;
 		resolver->jobs = job;
 		resolver->jobs_count++;

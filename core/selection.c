@@ -175,7 +175,7 @@ static int choose_sort(struct selection *selection, const struct cw_query_spec *
 		return 0;
 	if (!*sort)
 		sort = selection->table->decl->sort ? selection->table->decl->sort : selection->fields[FIELD_KEY].name;
-	selection->descending = *sort == '-';
+	selection->descending = *sort == '-'; /* NOLINT(clang-analyzer-core.NullDereference): a column has a name */
 	sort += *sort == '-';
 	selection->sort = add_field(selection, sort);
 	if (selection->sort < 0)

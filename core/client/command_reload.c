@@ -16,7 +16,8 @@ static int collect(void *arg, const char *data, size_t length)
 
 static void print_lines(char *text)
 {
-	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+	char *rest = NULL;
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *shown = visible(line);
 		puts(shown);
 		free(shown);
