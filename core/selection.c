@@ -61,7 +61,9 @@ static int add_shown(struct selection *selection, const struct cw_query_spec *sp
 	if (!selection->fields || !selection->masks)
 		return refuse(error, -ENOMEM, "out of memory");
 	add_field(selection, scope->columns[FIELD_INSTANCE].name);
-	add_field(selection, scope->columns[FIELD_KEY].name);
+	/* The key is the second column, except where a table is about instances: there it is the first itself. */
+	if (!(scope->columns[FIELD_INSTANCE].flags & CW_COLUMN_KEY))
+		selection->key_field = (uint32_t)add_field(selection, scope->columns[1].name);
 	for (uint32_t i = 0; spec->columns && i < spec->columns_count; i++)
 		if (add_field(selection, spec->columns[i]) < 0)
 			return refuse_column(selection, spec->columns[i], error);
@@ -96,7 +98,7 @@ static int bind_sources(struct selection *selection)
 		int16_t *sources = &selection->sources[p * selection->fields_count];
 		for (uint32_t i = 0; i < selection->fields_count; i++)
 			sources[i] = (int16_t)scope_part_column(scope->parts[p], &selection->fields[i]);
-		sources[FIELD_KEY] = (int16_t)scope->parts[p]->layout.key; /* whatever this part calls it */
+		sources[selection->key_field] = (int16_t)scope->parts[p]->layout.key; /* whatever this part calls it */
 	}
 	return 0;
 }
@@ -174,7 +176,8 @@ static int choose_sort(struct selection *selection, const struct cw_query_spec *
 	if (!sort)
 		return 0;
 	if (!*sort)
-		sort = selection->table->decl->sort ? selection->table->decl->sort : selection->fields[FIELD_KEY].name;
+		sort = selection->table->decl->sort ? selection->table->decl->sort
+						    : selection->fields[selection->key_field].name;
 	selection->descending = *sort == '-'; /* NOLINT(clang-analyzer-core.NullDereference): a column has a name */
 	sort += *sort == '-';
 	selection->sort = add_field(selection, sort);
@@ -258,7 +261,7 @@ static void raw_cell(const struct selection *selection, uint32_t part, const str
 {
 	const struct cw_part *from = selection->scope.parts[part];
 	int16_t source = selection->sources[part * selection->fields_count + field];
-	if (field == FIELD_INSTANCE)
+	if (field == FIELD_INSTANCE && source < 0)
 		*ret_cell = (struct cw_cell){
 			.type = CW_CELL_TEXT, .length = (uint32_t)strlen(from->instance), .text = from->instance};
 	else if (source < 0)

@@ -16,7 +16,7 @@
 #include "expr.h"
 #include "part.h"
 
-enum { FIELD_INSTANCE = 0, FIELD_KEY = 1, ORDER_BYTES = 96 };
+enum { FIELD_INSTANCE = 0, ORDER_BYTES = 96 };
 enum mask { MASK_NONE, MASK_PHONE, MASK_FREE_TEXT };
 
 struct filter {
@@ -34,6 +34,7 @@ struct selection {
 	struct cw_column *fields;
 	uint8_t *masks; /* enum mask, per field */
 	uint32_t fields_count, shown;
+	uint32_t key_field; /* 1; or FIELD_INSTANCE where rows are named by an instance, as in table `instances` */
 	int16_t *sources; /* the part's column for a field: sources[part * fields_count + field]; -1: none */
 	struct filter *filters;
 	uint32_t filters_count;

@@ -198,11 +198,15 @@ static void add_columns(struct scope *scope, const struct cw_part *part, bool ke
 {
 	for (uint32_t i = 0; i < part->columns_count; i++) {
 		const struct cw_column *column = &part->columns[i];
-		if (!(column->flags & CW_COLUMN_KEY) == !keys && scope_column(scope, column->name) < 0)
+		int32_t known = scope_column(scope, column->name);
+		if (!(column->flags & CW_COLUMN_KEY) == !keys && known < 0)
 			scope->columns[scope->columns_count++] = *column;
+		else if (keys && known == 0 && (column->flags & CW_COLUMN_KEY))
+			scope->columns[0] = *column;
 	}
 }
 
+/* A table about instances (`instances`) has a key column of that name: it takes this one's place. */
 static const struct cw_column instance_column = {.name = "instance",
 						 .type = CW_TEXT,
 						 .flags = CW_COLUMN_REPEATS,

@@ -304,6 +304,30 @@ static void union__parts_are_asked_together(void **state)
 	expect_refused(f, &(struct cw_query_spec){.table = "calls"}, -ENOENT, "no table 'calls'");
 }
 
+/* `instances` is written by the agent, about others: its rows are named by their own column `instance`. */
+static void table_about_instances__is_named_by_its_own_column(void **state)
+{
+	struct fixture *f = *state;
+	static const struct cw_column about[] = {
+		{.name = "instance", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .unit = "", .help = "of whom"},
+		{.name = "plugin", .type = CW_TEXT, .unit = "", .help = "its plugin"},
+	};
+	static const struct cw_table_decl instances = {
+		.name = "instances", .help = "instances", .columns = CW_ARRAY(about)};
+	struct cw_part *part = NULL;
+	struct got got = {.values = true};
+	assert_int_equal(table_open(f->tables, "agent", &instances, NULL, &part), 0);
+	assert_true(row_put(part, (struct cw_cell[]){text("web"), text("web")}) >= 0);
+	assert_true(row_put(part, (struct cw_cell[]){text("calls"), text("redis-calls")}) >= 0);
+	run(f, &(struct cw_query_spec){.table = "instances", .sort = ""}, &got);
+	assert_string_equal(got.lines, "calls/redis-calls=redis-calls web/web=web");
+	run(f, &(struct cw_query_spec){.table = "instances", .key = "calls"}, &got);
+	assert_string_equal(got.lines, "calls/redis-calls=redis-calls");
+	const char *const where[] = {"instance=web"};
+	run(f, &(struct cw_query_spec){.table = "instances", .where = where, .where_count = 1}, &got);
+	assert_string_equal(got.lines, "web/web=web");
+}
+
 static void pause__goes_on_with_the_next_row(void **state)
 {
 	struct fixture *f = *state;
@@ -655,6 +679,7 @@ int main(void)
 		TEST(sort__nulls_last_and_ties_by_key),
 		TEST(limit__tells_the_total_and_the_next_page),
 		TEST(union__parts_are_asked_together),
+		TEST(table_about_instances__is_named_by_its_own_column),
 		TEST(pause__goes_on_with_the_next_row),
 		TEST(refused__with_a_sentence),
 		TEST(cursor__malformed_or_of_another_query_is_refused),
