@@ -13,7 +13,7 @@
 #ifndef CALLWATCH_CORE_CONFIG_H
 #define CALLWATCH_CORE_CONFIG_H
 
-#include "yaml.h"
+#include "yamltree.h"
 
 /* One configured plugin, as written. */
 struct config_entry {
