@@ -13,16 +13,20 @@
 
 struct hub;
 
+extern const char *const hub_event_kinds[]; /* NULL-terminated */
+
 /* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics. Lives in the
  * instance, reference-counted, so that an abandoned one does no harm. */
 struct instance_stats {
-	_Atomic int references;
+	_Atomic int references; /* calloc'ed; whoever lets go of the last one frees it */
 	_Atomic uint64_t reads, errors, overruns, malformed;
-	_Atomic uint64_t samples_produced, samples_invalid; /* invalid: not finite */
-	_Atomic int64_t last_ok;                            /* wall time of the last good reading or write, 0: never */
-	_Atomic int64_t read_ns;                            /* length of the last reading */
-	_Atomic int64_t loop_lag;                           /* ns, highest since last published */
-	_Atomic int64_t heartbeat;                          /* clock_awake() when the loop last came round */
+	_Atomic uint64_t samples_produced; /* for the instance's own use; the books count what reaches the hub */
+	_Atomic uint64_t samples_invalid;  /* batch_add() said -EINVAL: not finite */
+	_Atomic uint64_t samples_collided; /* batch_add() said -EEXIST: a series twice at one time */
+	_Atomic int64_t last_ok;           /* wall time of the last good reading or write, 0: never */
+	_Atomic int64_t read_ns;           /* length of the last reading */
+	_Atomic int64_t loop_lag;          /* ns, highest since last published */
+	_Atomic int64_t heartbeat;         /* clock_awake() when the loop last came round */
 };
 
 struct hub_options {
@@ -38,14 +42,19 @@ int hub_start(struct hub *hub); /* its thread */
 void hub_stop(struct hub *hub); /* drains what was posted, then ends */
 void hub_free(struct hub *hub);
 
-/* Any thread. Takes over the reference. A full mailbox drops the batch, counted (reason `hub_full`). */
+/* All below: any thread, wait for nobody.
+ *
+ * Takes over the reference. A full mailbox drops the batch, counted (reason `hub_full`). NULL is fine. */
 void hub_post_batch(struct hub *hub, const struct cw_batch *batch);
-/* An instance comes, says its state, goes. Strings are copied. `queue` is its output queue, or NULL. */
+/* An instance comes, says its state, goes; takes effect before any batch that is posted later. Strings are copied,
+ * references taken. `queue` is its output queue, or NULL: close it before the instance goes. The counters of an
+ * instance that comes back under its old name go on. */
 void hub_add_instance(struct hub *hub, const char *name, const char *plugin, enum cw_role role,
 		      struct instance_stats *stats, struct outqueue *queue);
 void hub_set_state(struct hub *hub, const char *name, enum cw_state state, const char *reason, int64_t next_try_wall);
 void hub_remove_instance(struct hub *hub, const char *name);
-/* kind: transition, action, reload, source, note …; `from`, `to`, `by` may be NULL. Bounded: the oldest go. */
+/* kind: one of hub_event_kinds; `from`, `to`, `by`, `text` may be NULL. Bounded: the oldest rows go; what comes faster
+ * than the hub can take is counted as events_dropped_total. */
 void hub_event(struct hub *hub, const char *kind, const char *subject, const char *from, const char *to, const char *by,
 	       const char *text);
 void hub_reload_outcome(struct hub *hub, bool ok);

@@ -356,6 +356,7 @@ static void tell(struct cw_part *part, const struct news *news)
 						.instance = part->instance,
 						.key = news->key,
 						.column = news->changes[i].column->name,
+						.choices = news->changes[i].column->choices,
 						.from = news->changes[i].from,
 						.to = news->changes[i].to,
 						.why = news->why,

@@ -26,6 +26,7 @@ struct tables; /* all tables of an agent */
 struct transition {
 	const char *table, *instance, *key;
 	const char *column, *from, *to, *why;
+	const char *const *choices; /* of the column */
 	int64_t wall;
 };
 typedef void (*transition_fn)(void *arg, const struct transition *transition);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue in front of an output: order, bounds, what is in flight stays, and books that balance after every step.
+ */
+#include "batch.h"
+#include "outqueue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct cw_metric active = {.name = "calls_active", .kind = CW_GAUGE, .labels = {{.name = "health"}}};
+static const struct cw_metric depth = {.name = "dlq_depth", .kind = CW_GAUGE};
+static int wakes;
+
+static void wake(void *arg)
+{
+	(void)arg;
+	wakes++;
+}
+
+/* n samples of calls_active, the first `number`, so that batches can be told apart. */
+static const struct cw_batch *make(int number, int n)
+{
+	struct batch_builder *builder = batch_builder_new("web-1", "calls", CW_SECOND, NULL, 0);
+	for (int i = 0; i < n; i++) {
+		char label[16];
+		snprintf(label, sizeof(label), "h%d", i);
+		const char *labels[] = {label};
+		batch_add(builder, &active, labels, 1, CW_INTEGER, 0, number + i, NULL);
+	}
+	const struct cw_batch *batch = batch_take(builder);
+	batch_builder_free(builder);
+	return batch;
+}
+
+static void push(struct outqueue *queue, int number, int n)
+{
+	const struct cw_batch *batch = make(number, n);
+	outqueue_push(queue, batch);
+	batch_unref(batch);
+}
+
+static int64_t first_number(const struct cw_batch *batch)
+{
+	return batch ? ((const struct cw_sample *)cw_at(&batch->samples, 0))->integer : -1;
+}
+
+static struct outqueue_counts balanced(struct outqueue *queue)
+{
+	struct outqueue_counts counts;
+	outqueue_counts(queue, &counts);
+	assert_int_equal(counts.accepted, counts.sent + counts.queued + counts.dropped_full + counts.dropped_stop);
+	return counts;
+}
+
+static void batches__leave_in_order_and_only_when_sent(void **state)
+{
+	(void)state;
+	wakes = 0;
+	struct outqueue *queue = outqueue_new(100, NULL, wake, NULL);
+	assert_null(outqueue_peek(queue));
+	push(queue, 10, 3);
+	push(queue, 20, 3);
+	assert_int_equal(wakes, 1);
+	assert_int_equal(first_number(outqueue_peek(queue)), 10);
+	outqueue_settle(queue, /* sent */ false);
+	assert_int_equal(first_number(outqueue_peek(queue)), 10);
+	outqueue_settle(queue, /* sent */ true);
+	assert_int_equal(first_number(outqueue_peek(queue)), 20);
+	outqueue_settle(queue, /* sent */ true);
+	assert_null(outqueue_peek(queue));
+	assert_int_equal(balanced(queue).sent, 6);
+	push(queue, 30, 1);
+	assert_int_equal(wakes, 2);
+	outqueue_unref(queue);
+}
+
+static void a_full_queue__drops_the_oldest_but_not_what_is_in_flight(void **state)
+{
+	(void)state;
+	struct outqueue *queue = outqueue_new(10, NULL, wake, NULL);
+	push(queue, 10, 4);
+	const struct cw_batch *in_flight = outqueue_peek(queue);
+	push(queue, 20, 4);
+	push(queue, 30, 4);
+	push(queue, 40, 4);
+	assert_int_equal(first_number(in_flight), 10); /* asan would tell */
+	struct outqueue_counts counts = balanced(queue);
+	assert_int_equal(counts.dropped_full, 8);
+	assert_int_equal(counts.queued, 8);
+	outqueue_settle(queue, /* sent */ false);
+	push(queue, 50, 4); /* not in flight any more: now it may go */
+	assert_int_equal(first_number(outqueue_peek(queue)), 40);
+	outqueue_settle(queue, /* sent */ true);
+	assert_int_equal(balanced(queue).dropped_full, 12);
+	outqueue_unref(queue);
+}
+
+static void a_batch_larger_than_the_queue__is_still_taken(void **state)
+{
+	(void)state;
+	struct outqueue *queue = outqueue_new(10, NULL, wake, NULL);
+	push(queue, 10, 4);
+	push(queue, 20, 40);
+	assert_int_equal(first_number(outqueue_peek(queue)), 20);
+	struct outqueue_counts counts = balanced(queue);
+	assert_int_equal(counts.queued, 40);
+	assert_int_equal(counts.dropped_full, 4);
+	outqueue_unref(queue);
+}
+
+static void close__with_one_in_flight__counts_all_and_wakes_nobody(void **state)
+{
+	(void)state;
+	struct outqueue *queue = outqueue_new(100, NULL, wake, NULL);
+	push(queue, 10, 3);
+	push(queue, 20, 3);
+	const struct cw_batch *in_flight = outqueue_peek(queue);
+	outqueue_close(queue);
+	assert_int_equal(first_number(in_flight), 10);
+	assert_int_equal(balanced(queue).dropped_stop, 6);
+	outqueue_settle(queue, /* sent */ true);
+	wakes = 0;
+	push(queue, 30, 3);
+	assert_int_equal(wakes, 0);
+	assert_null(outqueue_peek(queue));
+	struct outqueue_counts counts = balanced(queue);
+	assert_int_equal(counts.dropped_stop, 9);
+	assert_int_equal(counts.queued, 0);
+	outqueue_unref(queue);
+}
+
+static struct cw_value filter_of(struct cw_value *children, const char *const *texts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		children[i] = (struct cw_value){.type = CW_OPTION_STRING, .known = true, .string = texts[i]};
+	return (struct cw_value){.type = CW_OPTION_WHERE, .known = true, .children = children, .count = count};
+}
+
+static void filter__over_metric_and_labels__selects(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *where;
+		uint32_t expected; /* of h0, h1, and dlq_depth */
+	} cases[] = {
+		{"metric=calls_active", 2}, {"metric~DLQ", 1}, {"health=h1", 1},     {"health=null", 1},
+		{"health!=h0", 2},          {"host=web-1", 3}, {"host=other", 0},    {"instance=calls", 3},
+		{"nolabel=null", 3},        {"nolabel=x", 0},  {"metric=~^dlq_", 1},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cw_value children[1], filter = filter_of(children, &cases[i].where, 1);
+		struct outqueue *queue = outqueue_new(100, &filter, wake, NULL);
+		assert_non_null(queue);
+		struct batch_builder *builder = batch_builder_new("web-1", "calls", CW_SECOND, NULL, 0);
+		const char *h0 = "h0", *h1 = "h1";
+		batch_add(builder, &active, &h0, 1, CW_INTEGER, 0, 1, NULL);
+		batch_add(builder, &active, &h1, 1, CW_INTEGER, 0, 2, NULL);
+		batch_add(builder, &depth, NULL, 1, CW_INTEGER, 0, 3, NULL);
+		const struct cw_batch *batch = batch_take(builder);
+		outqueue_push(queue, batch);
+		batch_unref(batch);
+		batch_builder_free(builder);
+		struct outqueue_counts counts = balanced(queue);
+		if (counts.accepted != cases[i].expected)
+			fail_msg("%s: %d samples", cases[i].where, (int)counts.accepted);
+		assert_int_equal(counts.accepted + counts.filtered_out, 3);
+		outqueue_unref(queue);
+	}
+}
+
+static void filter__that_fits_no_text__is_refused_with_its_place(void **state)
+{
+	(void)state;
+	const char *texts[] = {"metric=calls_active", "metric>"};
+	struct cw_value children[2], filter = filter_of(children, texts, 2);
+	char error[200] = "";
+	uint32_t index = 9;
+	assert_true(outqueue_check(&filter, &index, error, sizeof(error)) < 0);
+	assert_int_equal(index, 1);
+	assert_true(strlen(error) > 0);
+	assert_null(outqueue_new(100, &filter, wake, NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(batches__leave_in_order_and_only_when_sent),
+		cmocka_unit_test(a_full_queue__drops_the_oldest_but_not_what_is_in_flight),
+		cmocka_unit_test(a_batch_larger_than_the_queue__is_still_taken),
+		cmocka_unit_test(close__with_one_in_flight__counts_all_and_wakes_nobody),
+		cmocka_unit_test(filter__over_metric_and_labels__selects),
+		cmocka_unit_test(filter__that_fits_no_text__is_refused_with_its_place),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
