@@ -28,6 +28,10 @@ void agent_flush(struct agent *agent);
 void agent_log_states(struct agent *agent);
 bool agent_ready(struct agent *agent);
 int64_t agent_started(struct agent *agent);
+/* For main.c's watchdog: the agent's loop and those of its frontends come round. */
+bool agent_alive(struct agent *agent);
+/* For an instance whose `on_start_error` is `fail`: ends the agent with 1. Any thread; NULL is fine. */
+void agent_start_failed(struct agent *agent, const char *instance);
 void agent_free(struct agent *agent);
 
 #endif

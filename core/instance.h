@@ -38,9 +38,13 @@ void instance_flush(struct instance *instance);
 void instance_log_state(struct instance *instance);
 /* Any thread but its own: asks it to end. */
 void instance_stop(struct instance *instance);
+/* True when its thread is done and instance_join() will not wait. */
+bool instance_ended(struct instance *instance);
 /* Waits until it ended, at most until the instant; true: ended and freed. Else it is abandoned: name and queue are free
  * again, memory is not. */
 bool instance_join(struct instance *instance, int64_t deadline);
+/* How many were abandoned since the process began: with any, memory they use must not be freed at its end. */
+unsigned instance_abandoned_count(void);
 /* Called about every second by the agent: marks it stuck or not stuck any more. */
 void instance_watch(struct instance *instance);
 

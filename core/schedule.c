@@ -24,7 +24,7 @@ static void plan_at(struct schedule *schedule, int64_t due_wall, int64_t now, in
 
 void schedule_init(struct schedule *schedule, int64_t interval, int64_t phase, int64_t now, int64_t wall)
 {
-	*schedule = (struct schedule){ .interval = interval, .phase = phase % interval };
+	*schedule = (struct schedule){.interval = interval, .phase = phase % interval};
 	plan_at(schedule, aligned_before(schedule, wall + interval / 2) + interval, now, wall);
 }
 

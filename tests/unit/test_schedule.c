@@ -64,7 +64,7 @@ static void pause__gives_one_tick_and_counts_the_rest(void **state)
 static void wall_stepped__is_aligned_anew_without_a_burst(void **state)
 {
 	(void)state;
-	static const int64_t steps[] = { 3600 * S + 300000000, -3600 * S + 300000000, 86400 * S, -S / 2, S / 2 };
+	static const int64_t steps[] = {3600 * S + 300000000, -3600 * S + 300000000, 86400 * S, -S / 2, S / 2};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		struct schedule schedule;
 		uint64_t missed;

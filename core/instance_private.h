@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of an instance, shared by the four files that make it: instance.c (thread, life, state), reading.c (the
+ * schedule and samples), writing.c (the queue of an output) and host.c (what the plugin calls). Nobody else includes
+ * it.
+ */
+#ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
+#define CALLWATCH_CORE_INSTANCE_PRIVATE_H
+
+#include "backoff.h"
+#include "batch.h"
+#include "callwatch/frontend.h"
+#include "instance.h"
+#include "mailbox.h"
+#include "schedule.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+enum { INSTANCE_REASON_MAX = 256 };
+
+/* What an output's queue and a view wake: posts at most one mail at a time. Counted on its own, because the waking
+ * thread may still be at it when the instance has gone. */
+struct waker {
+	struct mail mail; /* first */
+	_Atomic int references;
+	_Atomic bool posted;
+	struct mailbox *box;
+	void (*woken)(struct instance *self, void *arg); /* on the instance's thread */
+	void *arg;
+	_Atomic bool closed; /* woken() is not called any more */
+};
+
+/* A reading of a source: from read() to read_done(). Own thread. */
+struct reading {
+	bool under_way, in_read, done_early, late, late_said;
+	int early_status;
+	int64_t time;    /* wall time the samples carry */
+	int64_t started; /* instant */
+	struct batch_builder *builder;
+};
+
+/* Batches on their way out. Own thread. */
+struct writing {
+	bool in_flight, in_write, done_early, pausing, given_up;
+	int early_status;
+	struct backoff backoff;
+};
+
+struct host_view; /* host.c */
+
+struct instance {
+	struct instance_context context;
+	struct plan *plan;
+	const struct plan_instance *what;
+	const struct cw_plugin *decl;
+	char *name, *state_dir;
+	struct cw_info info;
+	struct instance_stats *stats;
+	struct mailbox *box;
+	struct outqueue *queue; /* NULL unless it has write() */
+	struct waker *queue_waker;
+	pthread_t thread;
+
+	/* any thread */
+	_Atomic bool abandoned;               /* its thread may do nothing to the rest of the agent any more */
+	_Atomic bool first_done, in_loop;     /* in_loop: heartbeats are to be expected */
+	_Atomic(const char *) callback;       /* the plugin's function that is running, NULL: none */
+	_Atomic int64_t callback_since;       /* clock_awake() */
+	pthread_mutex_t lock;                 /* guards what follows */
+	pthread_cond_t changed;               /* `ended` or `stop_asked` */
+	bool ended, stop_asked, stuck, leaky; /* leaky: handles were left, the memory is not freed */
+	enum cw_state state;                  /* as said by the plugin */
+	char reason[INSTANCE_REASON_MAX];
+	int64_t state_since, next_try; /* wall times; next_try 0: none */
+
+	/* own thread */
+	uv_loop_t loop;
+	uv_timer_t tick, beat, deadline, pause;
+	unsigned core_handles; /* on the loop before the plugin adds its own */
+	bool started, said_state, stopping, draining, woken_by_pause;
+	int64_t beat_due; /* awake */
+	void *plugin_state;
+	struct backoff start_backoff;
+	struct schedule schedule;
+	struct reading reading;
+	struct writing writing;
+	struct host_view *views;
+};
+
+/* instance.c */
+extern _Thread_local struct instance *instance_speaking;          /* whose thread this is; NULL: nobody's */
+void instance_enter(struct instance *self, const char *callback); /* before each call of the plugin */
+void instance_leave(struct instance *self);
+/* Keeps, logs and tells the hub. `next_try`: an instant or 0. Any thread; said by the plugin or for it. */
+void instance_set_state(struct instance *self, enum cw_state state, int64_t next_try, const char *reason);
+void instance_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t due); /* due: an instant */
+struct waker *waker_new(struct mailbox *box, void (*woken)(struct instance *self, void *arg), void *arg);
+void waker_wake(void *waker); /* any thread */
+void waker_unref(struct waker *waker);
+
+/* reading.c */
+int reading_start(struct instance *self); /* the first reading, and the ticks after it */
+void reading_stop(struct instance *self);
+void reading_catch_up(struct instance *self); /* after a suspend the timer comes too late */
+void reading_done(struct instance *self, int status);
+void reading_add(struct instance *self, uint32_t metric, const char *const *labels, enum cw_number number, double real,
+		 int64_t integer, const struct cw_histogram *histogram);
+
+/* writing.c */
+void writing_pump(struct instance *self);
+void writing_woken(struct instance *self, void *arg);
+void writing_done(struct instance *self, int status);
+bool writing_busy(const struct instance *self); /* while stopping: something is left that may still go */
+void writing_stop(struct instance *self);
+void writing_flush(struct instance *self);
+
+/* host.c */
+const struct cw_host *host_for(enum cw_role role);
+void host_close_views(struct instance *self);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The reading side of an instance: ticks, the reading under way, its samples.
+ *
+ * The first reading comes at once, so that a slow interval does not mean a long wait; then ticks as schedule.h says. A
+ * reading that is answered later (CW_LATER) may outlast its timeout: it is counted as an error and logged once, and
+ * goes on, because only the plugin knows how to end it; ticks that come meanwhile are overruns.
+ *
+ * Samples are taken only while a reading is under way: what comes at another time has no time of its own and is counted
+ * as invalid.
+ */
+#include "clock.h"
+#include "instance_private.h"
+#include "log.h"
+
+#include <string.h>
+
+static void on_tick(uv_timer_t *timer);
+
+static void arm_tick(struct instance *self)
+{
+	instance_arm(&self->tick, on_tick, self->schedule.due);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+	struct instance *self = timer->data;
+	struct reading *reading = &self->reading;
+	reading->late = true;
+	atomic_fetch_add_explicit(&self->stats->errors, 1, memory_order_relaxed);
+	if (!reading->late_said)
+		log_line(self->name, CW_WARNING,
+			 "a reading has taken longer than its timeout of %lld ms; waiting for it",
+			 (long long)(self->info.timeout / CW_MILLISECOND));
+	reading->late_said = true;
+}
+
+/* What the core says for a plugin that never says its state itself. */
+static void derive_state(struct instance *self, int status)
+{
+	char reason[INSTANCE_REASON_MAX] = "";
+	if (self->said_state)
+		return;
+	if (status < 0)
+		snprintf(reason, sizeof reason, "read failed: %s", strerror(-status));
+	instance_set_state(self, status < 0 ? CW_DOWN : CW_UP, /* next_try */ status < 0 ? self->schedule.due : 0,
+			   reason);
+}
+
+static void count_reading(struct instance *self, int status)
+{
+	struct instance_stats *stats = self->stats;
+	atomic_fetch_add_explicit(&stats->reads, 1, memory_order_relaxed);
+	atomic_store_explicit(&stats->read_ns, clock_now() - self->reading.started, memory_order_relaxed);
+	if (status < 0)
+		atomic_fetch_add_explicit(&stats->errors, 1, memory_order_relaxed);
+	else
+		atomic_store_explicit(&stats->last_ok, clock_wall(), memory_order_relaxed);
+}
+
+static void finish(struct instance *self, int status)
+{
+	struct reading *reading = &self->reading;
+	reading->under_way = false;
+	uv_timer_stop(&self->deadline);
+	if (!reading->late && status >= 0)
+		reading->late_said = false;
+	const struct cw_batch *batch = batch_take(reading->builder);
+	if (atomic_load(&self->abandoned)) {
+		batch_unref(batch);
+		return;
+	}
+	count_reading(self, status);
+	derive_state(self, status);
+	if (batch)
+		hub_post_batch(self->context.hub, batch);
+	atomic_store(&self->first_done, true);
+}
+
+static void begin(struct instance *self, int64_t time)
+{
+	struct reading *reading = &self->reading;
+	reading->under_way = reading->in_read = true;
+	reading->done_early = reading->late = false;
+	reading->time = time;
+	reading->started = clock_now();
+	instance_arm(&self->deadline, on_late, reading->started + self->info.timeout);
+
+	instance_enter(self, "read");
+	int status = self->decl->read(self->plugin_state);
+	instance_leave(self);
+
+	reading->in_read = false;
+	if (status != CW_LATER)
+		finish(self, status);
+	else if (reading->done_early)
+		finish(self, reading->early_status);
+}
+
+static void tick(struct instance *self)
+{
+	uint64_t missed;
+	int64_t time = schedule_tick(&self->schedule, clock_now(), clock_wall(), &missed);
+	bool overrun = self->reading.under_way;
+	if (missed + overrun)
+		atomic_fetch_add_explicit(&self->stats->overruns, missed + overrun, memory_order_relaxed);
+	if (!overrun)
+		begin(self, time);
+	if (!self->stopping)
+		arm_tick(self);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	tick(timer->data);
+}
+
+static const struct cw_tag *merged_tags(const struct instance *self, struct cw_tag *tags, uint32_t limit,
+					uint32_t *ret_count)
+{
+	const struct cw_value *lists[] = {cw_get(self->plan->agent, "labels"), cw_get(self->what->common, "labels")};
+	uint32_t count = 0;
+	for (size_t l = 0; l < 2; l++)
+		for (uint32_t i = 0; lists[l] && i < lists[l]->count; i++) {
+			const struct cw_value *label = &lists[l]->children[i];
+			uint32_t at = 0;
+			while (at < count && strcmp(tags[at].name, label->key) != 0)
+				at++;
+			if (at == limit)
+				continue;
+			tags[at] = (struct cw_tag){label->key, label->string};
+			count += at == count;
+		}
+	*ret_count = count;
+	return tags;
+}
+
+int reading_start(struct instance *self)
+{
+	enum { TAGS_MAX = 64 };
+	if (!self->decl->read || (self->decl->role != CW_SOURCE && self->decl->role != CW_LOOKUP)) {
+		if (!self->said_state)
+			instance_set_state(self, CW_UP, /* next_try */ 0, "");
+		atomic_store(&self->first_done, true);
+		return 0;
+	}
+	struct cw_tag tags[TAGS_MAX];
+	uint32_t count;
+	merged_tags(self, tags, TAGS_MAX, &count);
+	if (!self->reading.builder)
+		self->reading.builder =
+			batch_builder_new(self->info.host, self->name, self->info.interval, tags, count);
+	if (!self->reading.builder)
+		return -ENOMEM;
+	int64_t jitter = cw_get_integer(self->what->common, "jitter", 0), phase = 0;
+	for (const char *c = self->name; jitter > 0 && *c; c++) /* the same at each start */
+		phase = (phase * 31 + *c * (CW_MILLISECOND * 97)) % jitter;
+	schedule_init(&self->schedule, self->info.interval, phase, clock_now(), clock_wall());
+	begin(self, clock_wall());
+	if (!self->info.once && !self->stopping)
+		arm_tick(self);
+	return 0;
+}
+
+void reading_stop(struct instance *self)
+{
+	uv_timer_stop(&self->tick);
+	uv_timer_stop(&self->deadline);
+	self->reading.under_way = false;
+	if (self->reading.builder)
+		batch_unref(batch_take(self->reading.builder));
+}
+
+void reading_catch_up(struct instance *self)
+{
+	if (uv_is_active((uv_handle_t *)&self->tick) && clock_now() > self->schedule.due + CW_SECOND) {
+		uv_timer_stop(&self->tick);
+		tick(self);
+	}
+}
+
+void reading_done(struct instance *self, int status)
+{
+	struct reading *reading = &self->reading;
+	if (!reading->under_way) {
+		log_line(self->name, CW_WARNING, "read_done() without a reading under way (a fault of the plugin)");
+	} else if (reading->in_read) {
+		reading->done_early = true;
+		reading->early_status = status;
+	} else {
+		finish(self, status);
+	}
+}
+
+void reading_add(struct instance *self, uint32_t metric, const char *const *labels, enum cw_number number, double real,
+		 int64_t integer, const struct cw_histogram *histogram)
+{
+	const struct cw_array *metrics = &self->decl->metrics;
+	if (self->reading.under_way && metric < metrics->count &&
+	    batch_add(self->reading.builder, cw_at(metrics, metric), labels, self->reading.time, number, real, integer,
+		      histogram) == 0)
+		atomic_fetch_add_explicit(&self->stats->samples_produced, 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&self->stats->samples_invalid, 1, memory_order_relaxed);
+}

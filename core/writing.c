@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writing side of an instance: batches from its queue to the plugin's write(), one at a time.
+ *
+ * The router wakes us by a mail when the queue was empty. What was not sent stays the oldest in the queue and is
+ * offered again after a pause (backoff.h); the queue bounds what waits and counts what it drops. When the instance
+ * stops, what is queued is offered without pauses, until it is gone, fails, or time is up.
+ */
+#include "clock.h"
+#include "instance_private.h"
+
+#include <string.h>
+
+enum { BATCHES_AT_ONCE = 64 }; /* then other events of the loop get their turn */
+
+static void on_pause_over(uv_timer_t *timer)
+{
+	struct instance *self = timer->data;
+	self->writing.pausing = false;
+	writing_pump(self);
+}
+
+static void derive_state(struct instance *self, int status, int64_t next_try)
+{
+	char reason[INSTANCE_REASON_MAX] = "";
+	if (self->said_state)
+		return;
+	if (status < 0)
+		snprintf(reason, sizeof reason, "write failed: %s", strerror(-status));
+	instance_set_state(self, status < 0 ? CW_DOWN : CW_UP, next_try, reason);
+}
+
+static void settle(struct instance *self, int status)
+{
+	struct writing *writing = &self->writing;
+	writing->in_flight = false;
+	if (atomic_load(&self->abandoned))
+		return;
+	outqueue_settle(self->queue, status == 0);
+	if (status == 0) {
+		backoff_reset(&writing->backoff);
+		atomic_store_explicit(&self->stats->last_ok, clock_wall(), memory_order_relaxed);
+		derive_state(self, 0, /* next_try */ 0);
+		return;
+	}
+	atomic_fetch_add_explicit(&self->stats->errors, 1, memory_order_relaxed);
+	int64_t next_try = clock_now() + backoff_next(&writing->backoff);
+	derive_state(self, status, next_try);
+	writing->pausing = true;
+	writing->given_up = self->stopping;
+	if (!self->stopping)
+		instance_arm(&self->pause, on_pause_over, next_try);
+}
+
+static void offer(struct instance *self, const struct cw_batch *batch)
+{
+	struct writing *writing = &self->writing;
+	writing->in_flight = writing->in_write = true;
+	writing->done_early = false;
+	instance_enter(self, "write");
+	int status = self->decl->write(self->plugin_state, batch);
+	instance_leave(self);
+	writing->in_write = false;
+	if (status != CW_LATER)
+		settle(self, status);
+	else if (writing->done_early)
+		settle(self, writing->early_status);
+}
+
+void writing_pump(struct instance *self)
+{
+	struct writing *writing = &self->writing;
+	if (!self->queue || !self->started)
+		return;
+	for (int i = 0; i < BATCHES_AT_ONCE && !writing->in_flight && !writing->pausing; i++) {
+		const struct cw_batch *batch = outqueue_peek(self->queue);
+		if (!batch)
+			return;
+		offer(self, batch);
+	}
+	if (!writing->in_flight && !writing->pausing)
+		waker_wake(self->queue_waker);
+}
+
+void writing_woken(struct instance *self, void *arg)
+{
+	(void)arg;
+	writing_pump(self);
+}
+
+void writing_done(struct instance *self, int status)
+{
+	struct writing *writing = &self->writing;
+	if (writing->in_write) {
+		writing->done_early = true;
+		writing->early_status = status;
+	} else if (writing->in_flight) {
+		settle(self, status);
+		writing_pump(self);
+	}
+}
+
+bool writing_busy(const struct instance *self)
+{
+	return self->queue && self->started && !self->writing.given_up &&
+	       (self->writing.in_flight || outqueue_peek(self->queue));
+}
+
+void writing_stop(struct instance *self)
+{
+	uv_timer_stop(&self->pause);
+	self->writing.pausing = false;
+	writing_pump(self);
+}
+
+void writing_flush(struct instance *self)
+{
+	if (!self->started || !self->decl->flush)
+		return;
+	instance_enter(self, "flush");
+	self->decl->flush(self->plugin_state);
+	instance_leave(self);
+}
