@@ -12,10 +12,9 @@
 struct plan_instance {
 	const char *name;
 	const struct plugin *plugin;
-	const struct cw_value *options; /* the plugin's own */
-	const struct cw_value
-		*common; /* the core's own: interval, jitter, timeout, on_start_error, labels, host, queue, metrics … */
-	uint8_t fingerprint[16]; /* of all that would make it another instance */
+	const struct cw_value *options; /* the plugin's own … */
+	const struct cw_value *common; /* … and the core's (`interval`, `labels`, `queue` …): one group, keys differ */
+	uint8_t fingerprint[16];       /* of all that would make it another instance */
 	struct place place;
 };
 
@@ -29,8 +28,16 @@ struct plan {
 
 enum plan_flags { PLAN_NO_SECRETS = 1 << 0, PLAN_ONCE = 1 << 1 };
 
-/* NULL if there was any error. */
+/* The core's own keys: of `agent:`, of every instance, of outputs (a superset). Arrays of struct cw_option. */
+extern const struct cw_array plan_agent_options, plan_common_options, plan_output_options;
+/* With PLAN_ONCE an entry of the file of this name is kept whatever its role; other outputs are left out. */
+extern const char plan_overlay[];
+
+/* Takes over `config`, also when it fails. NULL if there was any error. Sets the loader's directories. One thread (the
+ * agent's) makes and releases plans. */
 struct plan *plan_make(struct config *config, unsigned flags, struct problems *problems);
+/* Sets the loader's directories to the plan's again (another plan was tried and thrown away); NULL: the default. */
+void plan_use_directories(const struct plan *plan);
 struct plan *plan_ref(struct plan *plan);
 void plan_unref(struct plan *plan); /* NULL is fine */
 
