@@ -16,12 +16,14 @@ struct agent_options {
 	const char *overlay; /* YAML text read after the files, NULL: none (main.c's --once adds its output this way) */
 };
 
-/* 0; -EINVAL: the configuration is wrong, all reasons in problems. */
+/* 0; -EINVAL: the configuration is wrong, all reasons in problems; another negative code: it cannot run (another one
+ * does, no memory), the reason has been logged. */
 int agent_new(const struct agent_options *options, struct problems *problems, struct agent **ret_agent);
 /* Runs until agent_stop(), or with once until every source has read. 0, or 1 if with once a source was not up. Returns
  * within 5 s of agent_stop(). */
 int agent_run(struct agent *agent);
-/* The four below: any thread, return at once. */
+/* The four below: any thread, return at once. done() runs on the agent's thread, or at once when the agent is ending;
+ * it must only pass on what it is told. NULL is fine. */
 void agent_stop(struct agent *agent);
 void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg);
 void agent_flush(struct agent *agent);

@@ -23,8 +23,8 @@ enum { MAILBOX_LIMIT = 4096, QUEUE_LIMIT = 100000, STACK_BYTES = 1024 * 1024 };
 
 static const int64_t beat_ns = CW_SECOND;             /* also: how soon a pause of the machine is noticed */
 static const int64_t stuck_after_ns = 10 * CW_SECOND; /* since when a callback or a loop does not come back */
-static const int64_t drain_ns = 3 * CW_SECOND;        /* of the 5 s a stop may take: to send what is queued */
-static const int64_t close_ns = CW_SECOND;            /* and for a plugin to close its handles */
+static const int64_t drain_ns = 2 * CW_SECOND;        /* of the 5 s a stop may take: to send what is queued */
+static const int64_t close_ns = CW_SECOND * 3 / 4;    /* and for a plugin to close its handles */
 
 _Thread_local struct instance *instance_speaking;
 
@@ -362,7 +362,7 @@ static void on_pause_over(uv_timer_t *timer)
 	self->woken_by_pause = true;
 }
 
-/* What the plugin leaves on the loop after stop() and a second is a fault we cannot mend: its memory must not be freed
+/* What the plugin leaves on the loop after stop() is a fault we cannot mend: its memory must not be freed
  * under libuv. */
 static void report_leak(struct instance *self)
 {

@@ -102,8 +102,11 @@ void writing_done(struct instance *self, int status)
 
 bool writing_busy(const struct instance *self)
 {
-	return self->queue && self->started && !self->writing.given_up &&
-	       (self->writing.in_flight || outqueue_peek(self->queue));
+	struct outqueue_counts counts;
+	if (!self->queue || !self->started || self->writing.given_up)
+		return false;
+	outqueue_counts(self->queue, &counts);
+	return counts.queued > 0;
 }
 
 void writing_stop(struct instance *self)

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See agent.h. The agent is an actor like the others: a loop, a mailbox, and what it alone may touch: the plan and the
+ * list of instances. Others ask it by mail.
+ *
+ * Start: hub, then outputs and frontends, then sources, so that nobody speaks before somebody listens. End: the other
+ * way round, each part with its share of five seconds; what does not end in its share is left behind, and main.c ends
+ * the process without waiting for it.
+ */
+#include "agent.h"
+
+#include "agent_private.h"
+#include "clock.h"
+#include "log.h"
+#include "state_dir.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { MAILBOX_LIMIT = 1024, SOON_MS = 5, HOSTNAME_SIZE = 256 };
+
+static const int64_t sources_end_ns = CW_SECOND * 3 / 2; /* since agent_stop() */
+static const int64_t outputs_end_ns = CW_SECOND * 9 / 2;
+static const int64_t once_least_ns = 60 * CW_SECOND; /* how long --once waits for a slow source at least */
+static const int64_t alive_ns = 10 * CW_SECOND;
+
+/* ---- the list of instances ---- */
+
+static bool is_source(enum cw_role role)
+{
+	return role == CW_SOURCE || role == CW_LOOKUP;
+}
+
+static bool is_output(enum cw_role role)
+{
+	return role == CW_OUTPUT || role == CW_NOTIFIER;
+}
+
+int agent_start_instance(struct agent *agent, struct plan *plan, const struct plan_instance *what)
+{
+	struct slot *slots = realloc(agent->slots, (agent->count + 1) * sizeof *slots);
+	if (!slots)
+		return -ENOMEM;
+	agent->slots = slots;
+	struct instance *instance = instance_start(&agent->context, plan, what);
+	if (!instance)
+		return -EAGAIN;
+	agent->slots[agent->count++] = (struct slot){.instance = instance, .role = what->plugin->decl.role};
+	return 0;
+}
+
+void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline)
+{
+	instance_join(agent->slots[index].instance, deadline);
+	agent->slots[index] = agent->slots[--agent->count];
+}
+
+static void start_all(struct agent *agent)
+{
+	for (int sources = 0; sources < 2; sources++)
+		for (size_t i = 0; i < agent->plan->count; i++) {
+			const struct plan_instance *what = &agent->plan->instances[i];
+			if (is_source(what->plugin->decl.role) == sources)
+				agent_start_instance(agent, agent->plan, what);
+		}
+}
+
+/* Those that `chosen` says, until the instant. */
+static void stop_some(struct agent *agent, bool (*chosen)(enum cw_role role), bool others, int64_t deadline)
+{
+	for (size_t i = 0; i < agent->count; i++)
+		if (chosen(agent->slots[i].role) != others)
+			instance_stop(agent->slots[i].instance);
+	for (size_t i = agent->count; i-- > 0;)
+		if (chosen(agent->slots[i].role) != others)
+			agent_drop_slot(agent, i, deadline);
+}
+
+static bool all_sources(struct agent *agent, bool (*is_so)(const struct instance *instance))
+{
+	for (size_t i = 0; i < agent->count; i++)
+		if (is_source(agent->slots[i].role) && !is_so(agent->slots[i].instance))
+			return false;
+	return true;
+}
+
+/* ---- what is asked by mail ---- */
+
+struct request {
+	struct mail mail; /* first */
+	void (*carry_out)(struct agent *agent, struct request *request);
+	struct asker *asker;
+};
+
+static void on_request(struct mail *mail, void *owner)
+{
+	struct request *request = (struct request *)mail;
+	request->carry_out(owner, request);
+	free(request);
+}
+
+static void on_request_dropped(struct mail *mail)
+{
+	struct request *request = (struct request *)mail;
+	if (request->asker)
+		asker_answer(request->asker, false, "the agent is ending");
+	free(request);
+}
+
+static void ask(struct agent *agent, void (*carry_out)(struct agent *agent, struct request *request),
+		struct asker *asker)
+{
+	struct request *request = malloc(sizeof *request);
+	if (request)
+		*request = (struct request){{.deliver = on_request, .drop = on_request_dropped}, carry_out, asker};
+	if (!request || mailbox_post(agent->box, &request->mail) < 0) {
+		if (asker)
+			asker_answer(asker, false, "the agent is ending, or too much is asked of it at once");
+		free(request);
+	}
+}
+
+static void carry_out_stop(struct agent *agent, struct request *request)
+{
+	(void)request;
+	agent->stopping = true;
+	uv_stop(&agent->loop);
+}
+
+void agent_stop(struct agent *agent)
+{
+	int64_t never = 0;
+	atomic_compare_exchange_strong(&agent->stop_asked, &never, clock_now());
+	ask(agent, carry_out_stop, NULL);
+}
+
+static void carry_out_reload(struct agent *agent, struct request *request)
+{
+	reload_ask(agent, request->asker);
+}
+
+void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg)
+{
+	struct asker *asker = malloc(sizeof *asker);
+	if (asker)
+		*asker = (struct asker){NULL, strdup(by ? by : "somebody"), done, arg};
+	else if (done)
+		done(arg, false, "out of memory");
+	if (asker)
+		ask(agent, carry_out_reload, asker);
+}
+
+static void carry_out_flush(struct agent *agent, struct request *request)
+{
+	(void)request;
+	for (size_t i = 0; i < agent->count; i++)
+		if (!is_source(agent->slots[i].role))
+			instance_flush(agent->slots[i].instance);
+	log_line(NULL, CW_INFO, "outputs are asked to flush");
+}
+
+void agent_flush(struct agent *agent)
+{
+	ask(agent, carry_out_flush, NULL);
+}
+
+static void carry_out_log_states(struct agent *agent, struct request *request)
+{
+	(void)request;
+	for (size_t i = 0; i < agent->count; i++)
+		instance_log_state(agent->slots[i].instance);
+}
+
+void agent_log_states(struct agent *agent)
+{
+	ask(agent, carry_out_log_states, NULL);
+}
+
+bool agent_ready(struct agent *agent)
+{
+	return agent && atomic_load(&agent->ready);
+}
+
+int64_t agent_started(struct agent *agent)
+{
+	return agent ? agent->started : 0;
+}
+
+bool agent_alive(struct agent *agent)
+{
+	return atomic_load(&agent->running) && atomic_load(&agent->frontends_alive) &&
+	       clock_awake() - atomic_load(&agent->beat) < alive_ns;
+}
+
+static void carry_out_failed(struct agent *agent, struct request *request)
+{
+	agent->status = 1;
+	carry_out_stop(agent, request);
+}
+
+void agent_start_failed(struct agent *agent, const char *instance)
+{
+	if (!agent)
+		return;
+	log_line(instance, CW_ERROR, "it could not be started, and `on_start_error: fail` ends the agent");
+	int64_t never = 0;
+	atomic_compare_exchange_strong(&agent->stop_asked, &never, clock_now());
+	ask(agent, carry_out_failed, NULL);
+}
+
+/* ---- the loop ---- */
+
+/* After a pause of the whole process every instance looks stuck for a moment: then one round is left out. */
+static void watch_all(struct agent *agent)
+{
+	int64_t now = clock_awake(), since = now - agent->last_watch;
+	bool alive = true;
+	agent->last_watch = now;
+	for (size_t i = 0; i < agent->count && since < 3 * CW_SECOND; i++) {
+		instance_watch(agent->slots[i].instance);
+		alive &= agent->slots[i].role != CW_FRONTEND || instance_state(agent->slots[i].instance) != CW_STUCK;
+	}
+	atomic_store(&agent->frontends_alive, alive);
+	atomic_store(&agent->beat, now);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	watch_all(timer->data);
+}
+
+/* --once: the end has come when each source has read, or has had its time. */
+static void once_step(struct agent *agent)
+{
+	bool given_up = clock_now() >= agent->once_give_up;
+	if (!all_sources(agent, instance_first_done) && !given_up)
+		return;
+	if (!all_sources(agent, instance_is_up))
+		agent->status = 1;
+	agent_stop(agent);
+	uv_timer_stop(&agent->soon);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+	struct agent *agent = timer->data;
+	if (!atomic_load(&agent->ready) && all_sources(agent, instance_first_done))
+		atomic_store(&agent->ready, true);
+	if (agent->reload.plan)
+		reload_step(agent);
+	if (agent->once)
+		once_step(agent);
+	else if (atomic_load(&agent->ready) && !agent->reload.plan)
+		uv_timer_stop(timer);
+}
+
+void agent_poll_soon(struct agent *agent)
+{
+	uv_timer_start(&agent->soon, on_soon, SOON_MS, SOON_MS);
+}
+
+/* The longest time that a source may take for its one reading. */
+static int64_t once_wait(const struct plan *plan)
+{
+	int64_t longest = once_least_ns;
+	for (size_t i = 0; i < plan->count; i++) {
+		int64_t timeout = cw_get_integer(plan->instances[i].common, "timeout", 0);
+		if (timeout > longest)
+			longest = timeout;
+	}
+	return longest;
+}
+
+static void log_start(const struct agent *agent)
+{
+	struct rlimit limit = {0};
+	enum { DESCRIPTORS_EACH = 4, DESCRIPTORS_OWN = 20 };
+	getrlimit(RLIMIT_NOFILE, &limit);
+	log_line(NULL, CW_INFO, "callwatchd %s started with %zu instances", CALLWATCH_VERSION, agent->count);
+	size_t room = limit.rlim_cur > DESCRIPTORS_OWN ? (limit.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_EACH : 0;
+	if (agent->count > room)
+		log_line(NULL, CW_WARNING,
+			 "the file descriptor limit of %llu has room for about %zu instances: raise LimitNOFILE",
+			 (unsigned long long)limit.rlim_cur, room);
+}
+
+static void stop_all(struct agent *agent)
+{
+	int64_t asked = atomic_load(&agent->stop_asked);
+	reload_abort(agent);
+	stop_some(agent, is_output, /* others */ true, asked + sources_end_ns);
+	hub_stop(agent->hub);
+	stop_some(agent, is_output, /* others */ false, asked + outputs_end_ns);
+	atomic_store(&agent->running, false);
+}
+
+int agent_run(struct agent *agent)
+{
+	int rc = hub_start(agent->hub);
+	if (rc < 0) {
+		log_line(NULL, CW_ERROR, "the hub cannot start: %s", strerror(-rc));
+		return 1;
+	}
+	agent->once_give_up = clock_now() + once_wait(agent->plan);
+	start_all(agent);
+	log_start(agent);
+	agent->last_watch = clock_awake();
+	atomic_store(&agent->beat, agent->last_watch);
+	atomic_store(&agent->running, true);
+	uv_timer_start(&agent->second, on_second, 1000, 1000);
+	agent_poll_soon(agent);
+	while (!agent->stopping)
+		uv_run(&agent->loop, UV_RUN_DEFAULT);
+	stop_all(agent);
+	return agent->status;
+}
+
+/* ---- made and freed ---- */
+
+static int find_hostname(struct agent *agent)
+{
+	char name[HOSTNAME_SIZE] = "";
+	const char *configured = cw_get_string(agent->plan->agent, "hostname");
+	if (configured && *configured)
+		snprintf(name, sizeof name, "%s", configured);
+	else if (gethostname(name, sizeof name - 1) < 0 || !*name)
+		snprintf(name, sizeof name, "localhost");
+	agent->hostname = strdup(name);
+	return agent->hostname ? 0 : -ENOMEM;
+}
+
+static int open_state_dir(struct agent *agent)
+{
+	const char *path = cw_get_string(agent->plan->agent, "state_dir");
+	if (!path || agent->once)
+		return 0;
+	agent->lock_fd = state_dir_lock(path);
+	if (agent->lock_fd == -EBUSY)
+		return -EBUSY;
+	if (agent->lock_fd >= 0)
+		agent->state_dir = strdup(path);
+	return 0;
+}
+
+void agent_use_plan(struct agent *agent, struct plan *plan)
+{
+	plan_unref(agent->plan);
+	agent->plan = plan;
+	agent->context = (struct instance_context){
+		.hub = agent->hub,
+		.resolver = agent->resolver,
+		.agent = agent,
+		.hostname = agent->hostname,
+		.version = CALLWATCH_VERSION,
+		.state_dir = agent->state_dir,
+		.once = agent->once,
+		.phones_full = cw_get_integer(plan->agent, "phones", 0) == 1,
+		.interval = cw_get_integer(plan->agent, "interval", 5 * CW_SECOND),
+	};
+}
+
+static int make_hub(struct agent *agent)
+{
+	const struct cw_value *labels = cw_get(agent->plan->agent, "labels");
+	uint32_t count = labels ? labels->count : 0;
+	struct cw_tag *tags = calloc(count + 1, sizeof *tags);
+	if (!tags)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		tags[i] = (struct cw_tag){labels->children[i].key, labels->children[i].string};
+	struct hub_options options = {
+		.hostname = agent->hostname,
+		.version = CALLWATCH_VERSION,
+		.interval = cw_get_integer(agent->plan->agent, "interval", 5 * CW_SECOND),
+		.tags = tags,
+		.tags_count = count,
+	};
+	agent->hub = hub_new(&options);
+	free(tags);
+	return agent->hub ? 0 : -ENOMEM;
+}
+
+static int make_loop(struct agent *agent)
+{
+	int rc = uv_loop_init(&agent->loop);
+	if (rc < 0)
+		return rc;
+	agent->box = mailbox_new(MAILBOX_LIMIT);
+	if (!agent->box || mailbox_attach(agent->box, &agent->loop, agent) < 0) {
+		mailbox_unref(agent->box);
+		agent->box = NULL;
+		uv_loop_close(&agent->loop);
+		return -ENOMEM;
+	}
+	uv_timer_init(&agent->loop, &agent->second);
+	uv_timer_init(&agent->loop, &agent->soon);
+	agent->second.data = agent->soon.data = agent;
+	return 0;
+}
+
+static int make_parts(struct agent *agent)
+{
+	int rc = find_hostname(agent);
+	if (rc == 0)
+		rc = open_state_dir(agent);
+	if (rc == 0)
+		rc = make_hub(agent);
+	if (rc == 0 && !(agent->resolver = resolver_new()))
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = make_loop(agent);
+	if (rc < 0 && rc != -EBUSY)
+		log_line(NULL, CW_ERROR, "callwatchd cannot start: %s", strerror(-rc));
+	return rc;
+}
+
+static struct plan *make_plan(const struct agent_options *options, struct problems *problems)
+{
+	struct config *config =
+		options->overlay ? config_load_with(options->config_paths, plan_overlay, options->overlay, problems)
+				 : config_load(options->config_paths, problems);
+	return config ? plan_make(config, options->once ? PLAN_ONCE : 0, problems) : NULL;
+}
+
+int agent_new(const struct agent_options *options, struct problems *problems, struct agent **ret_agent)
+{
+	if (sodium_init() < 0)
+		return -ENOSYS;
+	struct plan *plan = make_plan(options, problems);
+	if (!plan)
+		return -EINVAL;
+	struct agent *agent = calloc(1, sizeof *agent);
+	if (!agent) {
+		plan_unref(plan);
+		return -ENOMEM;
+	}
+	agent->config_paths = options->config_paths;
+	agent->once = options->once;
+	agent->lock_fd = -1;
+	agent->started = clock_wall();
+	agent->plan = plan;
+	agent->first_plan = plan_ref(plan);
+	atomic_init(&agent->frontends_alive, true);
+	int rc = make_parts(agent);
+	if (rc < 0) {
+		agent_free(agent);
+		return rc;
+	}
+	agent_use_plan(agent, plan_ref(plan));
+	*ret_agent = agent;
+	return 0;
+}
+
+static void free_loop(struct agent *agent)
+{
+	mailbox_close(agent->box);
+	uv_close((uv_handle_t *)&agent->second, NULL);
+	uv_close((uv_handle_t *)&agent->soon, NULL);
+	uv_run(&agent->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&agent->loop);
+	mailbox_unref(agent->box);
+}
+
+void agent_free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	if (agent->box)
+		free_loop(agent);
+	if (agent->lock_fd >= 0)
+		close(agent->lock_fd);
+	/* A thread that was left behind may come back to its part of a table or to its options. */
+	if (instance_abandoned_count() > 0)
+		return;
+	resolver_free(agent->resolver);
+	hub_free(agent->hub);
+	plan_unref(agent->plan);
+	plan_unref(agent->first_plan);
+	free(agent->slots);
+	free(agent->hostname);
+	free(agent->state_dir);
+	free(agent);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A reload, on the agent's thread: read and check everything anew; if anything is wrong, nothing changes. Else compare
+ * fingerprints: who is the same is not touched, not even asked; who changed or went is asked to end; when all of those
+ * have ended (or had five seconds), the new ones start. The agent's loop runs meanwhile, so a stop does not wait for a
+ * reload.
+ *
+ * One reload at a time. Who asks while one is under way gets the answer of the next, since the files may have changed
+ * after the first one read them.
+ */
+#include "agent_private.h"
+#include "clock.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t leave_ns = 5 * CW_SECOND;
+
+void asker_answer(struct asker *asker, bool ok, const char *text)
+{
+	if (asker->done)
+		asker->done(asker->arg, ok, text);
+	free(asker->by);
+	free(asker);
+}
+
+static void answer_all(struct asker **list, bool ok, const char *text)
+{
+	while (*list) {
+		struct asker *asker = *list;
+		*list = asker->next;
+		asker_answer(asker, ok, text);
+	}
+}
+
+/* Says the outcome everywhere: log, event, metric, and whoever asked. */
+static void finish(struct agent *agent, bool ok, const char *text)
+{
+	const char *by = agent->reload.asking ? agent->reload.asking->by : NULL;
+	if (ok)
+		log_line(NULL, CW_INFO, "reloaded: %s", text);
+	else
+		log_line(NULL, CW_ERROR, "not reloaded, everything runs on as before");
+	hub_event(agent->hub, "reload", "agent", NULL, ok ? "ok" : "failed", by, text);
+	hub_reload_outcome(agent->hub, ok);
+	answer_all(&agent->reload.asking, ok, text);
+}
+
+static void refuse(struct agent *agent, const struct problems *problems)
+{
+	char *text = NULL;
+	size_t size = 0;
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct problem *problem = &problems->list[i];
+		if (problem->severity == PROBLEM_ERROR)
+			log_line(NULL, CW_ERROR, "%s:%u:%u: %s", problem->file ? problem->file : "-", problem->line,
+				 problem->column, problem->message);
+	}
+	FILE *stream = open_memstream(&text, &size);
+	if (stream) {
+		problems_print(problems, stream, /* json */ false);
+		fclose(stream);
+	}
+	finish(agent, false, text ? text : "the configuration is wrong");
+	free(text);
+}
+
+static const struct plan_instance *find_planned(const struct plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (strcmp(plan->instances[i].name, name) == 0)
+			return &plan->instances[i];
+	return NULL;
+}
+
+static const struct slot *find_slot(const struct agent *agent, const char *name)
+{
+	for (size_t i = 0; i < agent->count; i++)
+		if (strcmp(instance_name(agent->slots[i].instance), name) == 0)
+			return &agent->slots[i];
+	return NULL;
+}
+
+static void send_off(struct agent *agent, const struct plan *plan)
+{
+	for (size_t i = 0; i < agent->count; i++) {
+		struct slot *slot = &agent->slots[i];
+		const struct plan_instance *planned = find_planned(plan, instance_name(slot->instance));
+		if (planned && memcmp(planned->fingerprint, instance_fingerprint(slot->instance),
+				      sizeof planned->fingerprint) == 0)
+			continue;
+		slot->leaving = true;
+		slot->removed = !planned;
+		instance_stop(slot->instance);
+	}
+}
+
+static void begin(struct agent *agent)
+{
+	struct problems problems;
+	problems_init(&problems);
+	struct config *config = config_load(agent->config_paths, &problems);
+	struct plan *plan = config ? plan_make(config, /* flags */ 0, &problems) : NULL;
+	if (!plan) {
+		plan_use_directories(agent->plan);
+		refuse(agent, &problems);
+	} else {
+		agent->reload.plan = plan;
+		agent->reload.deadline = clock_now() + leave_ns;
+		send_off(agent, plan);
+		agent_poll_soon(agent);
+	}
+	problems_release(&problems);
+}
+
+/* ---- the words of the outcome ---- */
+
+struct words {
+	char text[2048];
+	size_t length;
+};
+
+static void say(struct words *words, const char *format, ...) CW_PRINTF(2, 3);
+static void say(struct words *words, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	size_t room = sizeof words->text - words->length;
+	int length = vsnprintf(words->text + words->length, room, format, args);
+	va_end(args);
+	if (length > 0)
+		words->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+struct group {
+	unsigned count;
+	struct words names;
+};
+
+static void group_add(struct group *group, const char *name)
+{
+	say(&group->names, "%s%s", group->count++ ? ", " : "", name);
+}
+
+static void group_say(struct words *words, const struct group *group, const char *what)
+{
+	say(words, ", %u %s", group->count, what);
+	if (group->count)
+		say(words, " (%s)", group->names.text);
+}
+
+static bool differs(const char *a, const char *b)
+{
+	return (a != NULL) != (b != NULL) || (a && strcmp(a, b) != 0);
+}
+
+/* What a reload cannot change is said, not done by halves. */
+static void say_needs_restart(const struct agent *agent, const struct plan *plan, struct words *words)
+{
+	static const char *const keys[] = {"hostname", "state_dir"};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (differs(cw_get_string(plan->agent, keys[i]), cw_get_string(agent->first_plan->agent, keys[i])))
+			say(words, "; `agent: %s:` changed, which needs a restart", keys[i]);
+	for (size_t i = 0; i < plan->count; i++)
+		if (loader_changed_on_disk(plan->instances[i].plugin))
+			say(words, "; plugin %s changed on disk, which needs a restart",
+			    plan->instances[i].plugin->decl.name);
+}
+
+/* ---- the second half: all have ended ---- */
+
+static void bid_farewell(struct agent *agent, struct group *restarted, struct group *removed)
+{
+	for (size_t i = agent->count; i-- > 0;) {
+		struct slot slot = agent->slots[i];
+		if (!slot.leaving)
+			continue;
+		char name[128];
+		snprintf(name, sizeof name, "%s", instance_name(slot.instance));
+		agent_drop_slot(agent, i, /* deadline */ 0);
+		if (slot.removed)
+			tables_forget(hub_tables(agent->hub), name);
+		group_add(slot.removed ? removed : restarted, name);
+	}
+}
+
+/* `was_there[i]`: instance i of the plan ran before. */
+static void start_missing(struct agent *agent, struct plan *plan, const bool *was_there, struct group *added)
+{
+	for (int sources = 0; sources < 2; sources++)
+		for (size_t i = 0; i < plan->count; i++) {
+			const struct plan_instance *what = &plan->instances[i];
+			bool is_source = what->plugin->decl.role == CW_SOURCE || what->plugin->decl.role == CW_LOOKUP;
+			if (is_source != sources || find_slot(agent, what->name))
+				continue;
+			if (agent_start_instance(agent, plan, what) == 0 && !was_there[i])
+				group_add(added, what->name);
+		}
+}
+
+static void complete(struct agent *agent)
+{
+	struct plan *plan = agent->reload.plan;
+	struct group restarted = {0}, removed = {0}, added = {0};
+	struct words words = {.length = 0};
+	bool *was_there = calloc(plan->count + 1, sizeof *was_there);
+	for (size_t i = 0; was_there && i < plan->count; i++)
+		was_there[i] = find_slot(agent, plan->instances[i].name) != NULL;
+	bid_farewell(agent, &restarted, &removed);
+	size_t unchanged = agent->count;
+	agent_use_plan(agent, plan);
+	agent->reload.plan = NULL;
+	if (was_there)
+		start_missing(agent, plan, was_there, &added);
+	free(was_there);
+	say(&words, "%zu unchanged", unchanged);
+	group_say(&words, &restarted, "restarted");
+	group_say(&words, &added, "added");
+	group_say(&words, &removed, "removed");
+	say_needs_restart(agent, plan, &words);
+	finish(agent, true, words.text);
+}
+
+static bool all_left(const struct agent *agent)
+{
+	for (size_t i = 0; i < agent->count; i++)
+		if (agent->slots[i].leaving && !instance_ended(agent->slots[i].instance))
+			return false;
+	return true;
+}
+
+static void begin_next(struct agent *agent)
+{
+	while (!agent->reload.plan && agent->reload.waiting) {
+		agent->reload.asking = agent->reload.waiting;
+		agent->reload.waiting = NULL;
+		begin(agent);
+	}
+}
+
+void reload_step(struct agent *agent)
+{
+	if (!all_left(agent) && clock_now() < agent->reload.deadline)
+		return;
+	complete(agent);
+	begin_next(agent);
+}
+
+void reload_ask(struct agent *agent, struct asker *asker)
+{
+	struct asker **last = &agent->reload.waiting;
+	while (*last)
+		last = &(*last)->next;
+	*last = asker;
+	asker->next = NULL;
+	begin_next(agent);
+}
+
+void reload_abort(struct agent *agent)
+{
+	answer_all(&agent->reload.asking, false, "the agent is ending");
+	answer_all(&agent->reload.waiting, false, "the agent is ending");
+	plan_unref(agent->reload.plan);
+	agent->reload.plan = NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See state_dir.h. A lock on an open file (flock) and not a file with a number: it goes with the process, however that
+ * ends, so there is nothing stale to remove. The number in it is only for the message.
+ */
+#include "state_dir.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int say_who(int fd, const char *path)
+{
+	char text[32] = "";
+	ssize_t length = pread(fd, text, sizeof text - 1, 0);
+	long pid = length > 0 ? strtol(text, NULL, 10) : 0;
+	log_line(NULL, CW_ERROR,
+		 "another callwatchd (process %ld) uses %s: stop it first, or give this one another state_dir", pid,
+		 path);
+	close(fd);
+	return -EBUSY;
+}
+
+int state_dir_lock(const char *path)
+{
+	char file[PATH_MAX], text[32];
+	int fd = -1;
+	if ((size_t)snprintf(file, sizeof file, "%s/callwatchd.lock", path) >= sizeof file)
+		errno = ENAMETOOLONG;
+	else if (mkdir(path, 0750) == 0 || errno == EEXIST)
+		fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0) {
+		int code = -errno;
+		log_line(NULL, CW_WARNING, "state_dir %s cannot be written: %s; running on without it", path,
+			 strerror(-code));
+		return code;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return say_who(fd, path);
+	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
+		log_line(NULL, CW_WARNING, "state_dir %s: %s", path, strerror(errno)); /* the lock holds all the same */
+	return fd;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The folder for what outlives a restart, and the lock in it that keeps a second agent away. Private to the core.
+ */
+#ifndef CALLWATCH_CORE_STATE_DIR_H
+#define CALLWATCH_CORE_STATE_DIR_H
+
+/* Makes the folder if its parent exists, and takes the lock. A descriptor that holds it until the process ends, or
+ * -EBUSY: another agent has it, or another negative code: the folder cannot be used. The reason has been logged. */
+int state_dir_lock(const char *path);
+
+#endif
