@@ -15,7 +15,6 @@
 #include "state_dir.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -429,8 +428,6 @@ static struct plan *make_plan(const struct agent_options *options, struct proble
 
 int agent_new(const struct agent_options *options, struct problems *problems, struct agent **ret_agent)
 {
-	if (sodium_init() < 0)
-		return -ENOSYS;
 	struct plan *plan = make_plan(options, problems);
 	if (!plan)
 		return -EINVAL;

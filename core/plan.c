@@ -418,7 +418,7 @@ static void refuse_later(struct making *making, const struct node *node, const c
 
 struct plan *plan_make(struct config *config, unsigned flags, struct problems *problems)
 {
-	struct plan *plan = calloc(1, sizeof *plan);
+	struct plan *plan = sodium_init() < 0 ? NULL : calloc(1, sizeof *plan); /* initialises once */
 	struct making making = {plan, config, flags, problems};
 	if (plan)
 		plan->instances = calloc(config->count + 1, sizeof *plan->instances);
