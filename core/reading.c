@@ -13,6 +13,8 @@
 #include "instance_private.h"
 #include "log.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void on_tick(uv_timer_t *timer);
@@ -196,10 +198,13 @@ void reading_add(struct instance *self, uint32_t metric, const char *const *labe
 		 int64_t integer, const struct cw_histogram *histogram)
 {
 	const struct cw_array *metrics = &self->decl->metrics;
-	if (self->reading.under_way && metric < metrics->count &&
-	    batch_add(self->reading.builder, cw_at(metrics, metric), labels, self->reading.time, number, real, integer,
-		      histogram) == 0)
-		atomic_fetch_add_explicit(&self->stats->samples_produced, 1, memory_order_relaxed);
-	else
-		atomic_fetch_add_explicit(&self->stats->samples_invalid, 1, memory_order_relaxed);
+	struct instance_stats *stats = self->stats;
+	int rc = -EINVAL;
+	if (self->reading.under_way && metric < metrics->count)
+		rc = batch_add(self->reading.builder, cw_at(metrics, metric), labels, self->reading.time, number, real,
+			       integer, histogram);
+	_Atomic uint64_t *counter = rc == 0         ? &stats->samples_produced
+				    : rc == -EEXIST ? &stats->samples_collided
+						    : &stats->samples_invalid;
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
