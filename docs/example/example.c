@@ -1,7 +1,5 @@
 /* example: how much room filesystems have left. A whole source, built outside callwatch's tree:
- *
- *     gcc -shared -fPIC -o example.so example.c
- */
+ * gcc -shared -fPIC -o example.so example.c */
 #include <callwatch/plugin.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
