@@ -119,6 +119,13 @@ static void free_options(struct cw_array *options)
 	free((void *)options->items);
 }
 
+static void check_options(struct look *look, const struct cw_array *options)
+{
+	char error[OPTIONS_ERROR_MAX];
+	if (options_check_table(options, /* for_plugin */ true, error) < 0)
+		bad(look, "%s", error);
+}
+
 /* ---- tables ---- */
 
 static void check_column(struct look *look, const struct cw_table_decl *table, uint32_t index)
@@ -298,6 +305,8 @@ static void check_all(struct look *look, struct cw_plugin *decl)
 {
 	check_head(look, decl);
 	copy_arrays(look, decl);
+	if (!look->failed)
+		check_options(look, &decl->options);
 	for (uint32_t i = 0; i < decl->tables.count && !look->failed; i++)
 		check_table(look, &decl->tables, i);
 	for (uint32_t i = 0; i < decl->metrics.count && !look->failed; i++)
