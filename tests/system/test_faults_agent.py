@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: MIT
+"""Faults of the agent itself: plugins that hang, plugins that cannot be loaded, reloads, signals, descriptors, secrets.
+
+The plugins are those of tests/plugins; only the web plugin is a real one, to ask the daemon.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import BIN, BUILD, Process, always, run_client, run_once, wait_for
+
+PLUGINS = BUILD / "tests/plugins"
+
+
+def configuration(daemon, plugins, agent=""):
+    """`plugins`: lines of YAML, entries of `plugins:`."""
+    return (
+        f"agent:\n  hostname: testhost\n  interval: 200ms\n  state_dir: {daemon.folder}/state\n"
+        f"  plugin_dir: [{BUILD}/plugins, {PLUGINS}]\n{agent}"
+        f"plugins:\n  - plugin: web\n    listen: [\"unix:{daemon.socket}\"]\n{plugins}"
+    )
+
+
+def steady(name="steady", more=""):
+    return f"  - {{ plugin: steady, name: {name}{', ' + more if more else ''} }}\n"
+
+
+def reload(daemon):
+    """callwatch reload: (exit code, what it printed)."""
+    done = run_client(daemon, "reload")
+    return done.returncode, done.stdout + done.stderr
+
+
+def reads(daemon, name="steady"):
+    return daemon.instance(name)["reads"]
+
+
+def since(daemon, name):
+    return daemon.instance(name)["since"]
+
+
+# ---- 53: a plugin hangs ----
+
+
+def test_fault_53_hanging_plugins_are_stuck_and_delay_nobody(daemon):
+    daemon.start(configuration(
+        daemon,
+        steady("on-time")
+        + "  - { plugin: rogue, name: blocker, how: read_blocks, for: 60s }\n"
+        + "  - { plugin: rogue, name: looper, how: read_loops }\n"
+        + "  - { plugin: rogue, name: sleeper, how: loop_blocks, for: 60s }\n"
+        + "  - { plugin: rogue, name: starter, how: start_blocks, for: 60s }\n"), wait=False)
+    for name, where in (("blocker", "in read()"), ("looper", "in read()"), ("sleeper", "its loop"), ("starter", "in start()")):
+        daemon.wait_state("stuck", where, deadline=25, name=name)
+    row = daemon.instance("on-time")
+    assert row["state"] == "up"
+    assert row["reads"] >= 40, row
+    before = reads(daemon, "on-time")
+    wait_for(lambda: reads(daemon, "on-time") > before + 5)
+    began = time.monotonic()
+    daemon.stop(deadline=6)
+    assert time.monotonic() - began < 6
+    assert "did not end in time" in daemon.stderr
+
+
+def test_fault_53_a_stuck_plugin_comes_back(daemon):
+    daemon.start(configuration(daemon, "  - { plugin: rogue, name: slow, how: read_blocks, for: 12s, interval: 1h }\n"), wait=False)
+    daemon.wait_state("stuck", "in read() for", deadline=25, name="slow")
+    daemon.wait_state("up", deadline=25, name="slow")
+
+
+def test_fault_53_a_stuck_plugin_is_left_behind_by_a_reload_and_its_name_is_free(daemon):
+    text = configuration(daemon, steady() + "  - { plugin: rogue, name: x, how: read_blocks, for: 60s }\n")
+    daemon.start(text, wait=False)
+    wait_for(lambda: daemon.instance("x"))
+    daemon.configure(configuration(daemon, steady() + steady("x")))
+    code, text = reload(daemon)
+    assert code == 0 and "restarted (x)" in text, text
+    daemon.wait_state("up", name="x")
+
+
+def test_freeze_of_the_whole_process_makes_nobody_stuck_and_no_burst(daemon):
+    daemon.start(configuration(daemon, steady()))
+    before = daemon.instance("steady")
+    daemon.process.freeze()
+    time.sleep(12)  # the fault itself: the process must be away for longer than the limit of `stuck`
+    daemon.process.thaw()
+    wait_for(lambda: reads(daemon) > before["reads"])
+    after = daemon.instance("steady")
+    assert after["reads"] - before["reads"] < 30, "the missed ticks were replayed"
+    assert after["overruns"] > before["overruns"] + 40
+    assert "stuck" not in daemon.stderr
+
+
+# ---- 55: a plugin that cannot be loaded ----
+
+
+@pytest.mark.parametrize("plugin,words", [
+    ("wrong-abi", "made for plugin ABI 2.0, this callwatch has 1.0"),
+    ("newer-minor", "made for plugin ABI 1.1"),
+    ("no-symbol", "no symbol cw_plugin"),
+    ("undefined", "nobody_has_this_function"),
+    ("bad-table", "0 key columns"),
+    ("staedy", "did you mean `steady`"),
+])
+def test_fault_55_bad_plugin_is_refused_with_its_place(daemon, plugin, words):
+    done = run_once(daemon.folder, configuration(daemon, f"  - plugin: {plugin}\n"), "-t")
+    assert done.returncode == 78
+    assert words in done.stderr
+    assert "once.yaml:9:13: " in done.stderr
+
+
+def test_fault_55_writable_and_cut_plugins_are_refused(daemon):
+    folder = daemon.folder / "plugins"
+    folder.mkdir(mode=0o755)
+    plugin = shutil.copy(PLUGINS / "steady.so", folder / "steady.so")
+    text = configuration(daemon, steady()).replace(str(PLUGINS), str(folder))
+    os.chmod(plugin, 0o755)
+    assert run_once(daemon.folder, text, "-t").returncode == 0
+    os.chmod(plugin, 0o777)
+    assert "chmod go-w" in run_once(daemon.folder, text, "-t").stderr
+    os.chmod(plugin, 0o755)
+    os.chmod(folder, 0o777)
+    assert "chmod go-w" in run_once(daemon.folder, text, "-t").stderr
+    os.chmod(folder, 0o755)
+    os.truncate(plugin, os.path.getsize(plugin) // 2)
+    assert "cut short" in run_once(daemon.folder, text, "-t").stderr
+
+
+# ---- 56: a reload with a broken configuration ----
+
+
+BROKEN = [
+    ("  - { plugin: steady, name: two, rosw: 3 }\n", "rows"),
+    ("  - { plugin: steady, name: two, rows: many }\n", "rows"),
+    ("  - { plugin: steady, name: two, rows: 100000 }\n", "1000"),
+    ("  - { plugin: steady, name: two, other: nobody }\n", "there is no instance `nobody`"),
+    ("  - { plugin: steady, name: two, connection: main }\n", "there is no connection `main`"),
+    ("  - { plugin: steady, name: two, secret_file: /nonexistent }\n", "/nonexistent"),
+    ("  - { plugin: steady, name: two, refuse: true }\n", "refuses to be asked"),
+    ("  - { plugin: steady, name: two, isolate: true }\n", "not available"),
+    ("  - { plugin: steady, name: agent }\n", "reserved"),
+    ("  - { plugin: steady }\n  - { plugin: steady }\n", "steady"),
+    ("  - { plugin: wrong-abi }\n", "ABI"),
+    ("  - [\n", ":"),
+]
+
+
+def test_fault_56_reload_with_a_broken_configuration_changes_nothing(daemon):
+    good = configuration(daemon, steady("one"))
+    daemon.start(good)
+    born = since(daemon, "one")
+    for entry, words in BROKEN:
+        daemon.configure(good + steady("three") + entry)
+        code, text = reload(daemon)
+        assert code == 1, (entry, text)
+        assert f"{daemon.config_path}:" in text and words in text, (entry, text)
+        assert {r["instance"] for r in daemon.rows("instances")} >= {"one", "web"}
+        assert daemon.instance("three") is None
+    before = reads(daemon, "one")
+    wait_for(lambda: reads(daemon, "one") > before)
+    assert since(daemon, "one") == born
+    daemon.configure(good)
+    assert reload(daemon)[0] == 0
+
+
+def test_reload_touches_only_what_changed(daemon):
+    secret = daemon.folder / "secret"
+    secret.write_text("one\n")
+    secret.chmod(0o600)
+
+    def text(rows, more=""):
+        return configuration(daemon, steady("same") + steady("changed", f"rows: {rows}")
+                             + steady("secret", f"secret_file: {secret}") + more)
+
+    daemon.start(text(3))
+    wait_for(lambda: daemon.total("steps") == 9)
+    born = {name: since(daemon, name) for name in ("same", "secret")}
+    assert "4 unchanged" in reload(daemon)[1]
+    daemon.configure(text(5, steady("new")))
+    code, said = reload(daemon)
+    assert code == 0 and "3 unchanged, 1 restarted (changed), 1 added (new), 0 removed" in said
+    wait_for(lambda: daemon.total("steps") == 14)
+    assert born == {name: since(daemon, name) for name in born}
+    daemon.configure(text(5))
+    assert "1 removed (new)" in reload(daemon)[1]
+    wait_for(lambda: daemon.total("steps") == 11)
+    assert "new" not in {r["instance"] for r in daemon.rows("steps")}
+
+
+def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
+    def text(i):
+        return configuration(daemon, steady("a") + steady("b", f"rows: {i % 7}") + ("  - { plugin: nobody }\n" if i % 2 else ""))
+
+    daemon.start(text(0))
+    for i in range(2, 12):
+        daemon.configure(text(i))
+        reload(daemon)
+    fds, rss = daemon.process.fds(), daemon.process.rss_kib()
+    for i in range(100):
+        daemon.configure(text(i))
+        assert reload(daemon)[0] == i % 2
+    wait_for(lambda: daemon.process.fds() <= fds, what=f"{fds} descriptors")
+    assert daemon.process.rss_kib() < rss + 4096
+
+
+# ---- 57: storms, an end in the middle, two daemons ----
+
+
+def test_fault_57_reload_storm_and_an_end_in_the_middle(daemon):
+    text = configuration(daemon, steady("a") + "  - { plugin: rogue, name: x, how: stop_blocks, for: 60s }\n")
+    daemon.start(text)
+    for i in range(50):
+        daemon.configure(text.replace("name: a", f"name: a{i % 3}"))
+        daemon.hup()
+        time.sleep(0.01)
+    wait_for(lambda: daemon.rows("instances"))
+    daemon.configure(text.replace("for: 60s", "for: 61s"))
+    daemon.hup()  # x has five seconds to end, and will not
+    began = time.monotonic()
+    daemon.stop(deadline=6)
+    assert time.monotonic() - began < 6
+
+
+def test_fault_57_signals_in_the_first_moment_do_not_kill(daemon):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        daemon.start(configuration(daemon, steady()), wait=False)
+        for _ in range(20):
+            daemon.process.send(number)
+            time.sleep(0.001)
+        daemon.wait_ready()
+        daemon.stop()
+
+
+def test_fault_57_second_daemon_says_who_runs_and_the_first_is_not_hurt(daemon):
+    text = configuration(daemon, steady())
+    daemon.start(text)
+    second = Process(daemon.folder, "second", [BIN / "callwatchd", "-c", daemon.config_path])
+    assert second.popen.wait(20) == 1
+    assert f"another callwatchd (process {daemon.pid})" in second.stderr
+    assert daemon.instance("steady")["state"] == "up"
+    daemon.process.kill()
+    daemon.start(text)  # nothing stale is in the way
+
+
+def test_state_dir_that_cannot_be_written_is_a_warning(daemon):
+    blocked = daemon.folder / "file"
+    blocked.write_text("")
+    daemon.start(configuration(daemon, steady()).replace(f"{daemon.folder}/state", f"{blocked}/state"))
+    assert "running on without it" in daemon.stderr
+
+
+# ---- 51: few descriptors ----
+
+
+def test_fault_51_few_descriptors_are_said_and_the_agent_lives(daemon):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    daemon.start(configuration(daemon, "".join(steady(f"s{i}") for i in range(30))), wait=False, preexec=few)
+    wait_for(lambda: "file descriptor limit 64 reached: raise LimitNOFILE" in daemon.stderr, 20)
+    assert "has room for about" in daemon.stderr
+    always(lambda: daemon.process.running, 2)
+    assert daemon.stderr.count(" up") >= 3
+    daemon.stop()
+
+
+# ---- 61: nobody reads what we say ----
+
+
+def start_with(daemon, plugins, **streams):
+    daemon.configure(configuration(daemon, plugins))
+    return subprocess.Popen([str(BIN / "callwatchd"), "-c", str(daemon.config_path)], stdin=subprocess.DEVNULL, **streams)
+
+
+def ends_well(popen):
+    popen.send_signal(signal.SIGTERM)
+    assert popen.wait(20) == 0
+
+
+@pytest.mark.parametrize("how", ["reader gone", "reader asleep", "closed"])
+def test_fault_61_standard_streams_closed_full_or_gone(daemon, how):
+    read_end, write_end = os.pipe()
+    if how == "closed":
+        popen = subprocess.Popen(["/bin/sh", "-c", f'exec "{BIN}/callwatchd" -v -c "{daemon.config_path}" >&- 2>&- <&-'])
+        daemon.configure(configuration(daemon, steady("s", "broken: true")))
+    else:
+        if how == "reader gone":
+            os.close(read_end)
+        else:  # a full pipe, from the first byte
+            os.set_blocking(write_end, False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    os.write(write_end, b"x" * 4096)
+            os.set_blocking(write_end, True)
+        popen = start_with(daemon, steady("s") + "  - { plugin: stdout, name: out, format: text }\n", stdout=write_end, stderr=write_end)
+    try:
+        wait_for(lambda: reads(daemon, "s") > 5)
+    finally:
+        ends_well(popen)
+
+
+# ---- 63: the secret's file ----
+
+
+def test_fault_63_secret_file_rotated_wrong_mode_empty_removed(daemon):
+    secret = daemon.folder / "the.secret"
+    secret.write_text("first-secret\n")
+    secret.chmod(0o600)
+    daemon.start(configuration(daemon, steady("s", f"secret_file: {secret}")))
+    born = since(daemon, "s")
+    assert "0 restarted" in reload(daemon)[1]
+
+    secret.chmod(0o644)
+    code, text = reload(daemon)
+    assert code == 1 and "the.secret" in text and "0644" in text
+    secret.unlink()
+    code, text = reload(daemon)
+    assert code == 1 and "the.secret" in text
+    assert since(daemon, "s") == born and daemon.state("s")[0] == "up"
+
+    secret.write_text("second-secret\n")
+    secret.chmod(0o600)
+    assert "1 restarted (s)" in reload(daemon)[1]
+    daemon.wait_state("up", name="s")
+    assert "first-secret" not in daemon.stderr and "second-secret" not in daemon.stderr
+
+
+# ---- callwatchd as a command ----
+
+
+def test_once_prints_the_samples_without_counters_and_says_who_was_down(daemon):
+    text = configuration(daemon, steady())
+    done = run_once(daemon.folder, text, "--once")
+    assert done.returncode == 0, done.stderr
+    assert "steady_rows" in done.stdout and "steady_readings_total" not in done.stdout
+    done = run_once(daemon.folder, text + steady("b", "broken: true"), "--once", "--format", "json")
+    assert done.returncode == 1
+    assert "steady_rows" in done.stdout
+
+
+def test_usage_and_exit_codes(daemon):
+    def run(*arguments):
+        return subprocess.run([str(BIN / "callwatchd"), *arguments], capture_output=True, text=True, timeout=20)
+
+    assert run("--help").returncode == 0 and "Usage" in run("--help").stdout
+    assert run("--version").stdout.startswith("callwatchd ")
+    for wrong in (["--nonsense"], ["--format", "xml", "--once"], ["--format", "json"], ["-t", "--once"], ["--secrets"], ["word"]):
+        assert run(*wrong).returncode == 2, wrong
+    good = run_once(daemon.folder, configuration(daemon, steady()), "-t")
+    assert good.returncode == 0 and good.stdout == "configuration ok: 2 instances\n"
+    bad = run_once(daemon.folder, configuration(daemon, "".join(entry for entry, _ in BROKEN[:9])), "-t", "--secrets")
+    assert bad.returncode == 78
+    assert len([line for line in bad.stderr.split("\n") if ".yaml:" in line]) >= 9
+
+
+def test_on_start_error_fail_ends_the_agent(daemon):
+    daemon.configure(configuration(daemon, "  - { plugin: nostart, on_start_error: fail, reason: no such device }\n"))
+    process = Process(daemon.folder, "failing", [BIN / "callwatchd", "-c", daemon.config_path])
+    assert process.popen.wait(20) == 1
+    assert "no such device" in process.stderr
