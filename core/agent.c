@@ -25,7 +25,8 @@ enum { MAILBOX_LIMIT = 1024, SOON_MS = 5, HOSTNAME_SIZE = 256 };
 
 static const int64_t sources_end_ns = CW_SECOND * 3 / 2; /* since agent_stop() */
 static const int64_t outputs_end_ns = CW_SECOND * 9 / 2;
-static const int64_t once_least_ns = 60 * CW_SECOND; /* how long --once waits for a slow source at least */
+static const int64_t once_least_ns = 60 * CW_SECOND;     /* how long --once waits for a slow source at least */
+static const int64_t never_ns = 365 * 86400 * CW_SECOND; /* --once gives the sources' samples, not the agent's own */
 static const int64_t alive_ns = 10 * CW_SECOND;
 
 /* ---- the list of instances ---- */
@@ -64,8 +65,9 @@ static void start_all(struct agent *agent)
 	for (int sources = 0; sources < 2; sources++)
 		for (size_t i = 0; i < agent->plan->count; i++) {
 			const struct plan_instance *what = &agent->plan->instances[i];
-			if (is_source(what->plugin->decl.role) == sources)
-				agent_start_instance(agent, agent->plan, what);
+			if (is_source(what->plugin->decl.role) == sources &&
+			    agent_start_instance(agent, agent->plan, what) < 0 && agent->once)
+				agent->status = 1;
 		}
 }
 
@@ -375,7 +377,7 @@ static int make_hub(struct agent *agent)
 	struct hub_options options = {
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
-		.interval = cw_get_integer(agent->plan->agent, "interval", 5 * CW_SECOND),
+		.interval = agent->once ? never_ns : cw_get_integer(agent->plan->agent, "interval", 5 * CW_SECOND),
 		.tags = tags,
 		.tags_count = count,
 	};

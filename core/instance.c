@@ -213,6 +213,17 @@ static void beat(struct instance *self)
 	atomic_store_explicit(&self->stats->heartbeat, clock_awake(), memory_order_relaxed);
 }
 
+static void carry_out_stop(struct instance *self);
+
+/* A full mailbox may have refused the order. */
+static bool stop_was_asked(struct instance *self)
+{
+	pthread_mutex_lock(&self->lock);
+	bool asked = self->stop_asked;
+	pthread_mutex_unlock(&self->lock);
+	return asked;
+}
+
 static void on_beat(uv_timer_t *timer)
 {
 	struct instance *self = timer->data;
@@ -221,6 +232,8 @@ static void on_beat(uv_timer_t *timer)
 		atomic_store_explicit(&self->stats->loop_lag, lag, memory_order_relaxed);
 	self->beat_due = now + beat_ns;
 	beat(self);
+	if (stop_was_asked(self))
+		carry_out_stop(self);
 	if (self->started && !self->stopping) {
 		reading_catch_up(self);
 		writing_pump(self);
