@@ -1,0 +1,802 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See connect/redis.h. A connection is one struct redis, which lives from open to close, and under it one struct link
+ * for each socket it tries: a link's memory goes in its close callback, so an old socket may still be closing while the
+ * next one connects.
+ *
+ *   resolving → connecting (3 s for each address) → signing in → up → … → waiting (a pause) → resolving
+ *
+ * One timer serves them all: the pause, the deadline of connecting, and the deadline of the oldest command in flight.
+ * When that fires, the socket is looked at once more before the peer is called silent: after our own process slept, the
+ * answer may long be there.
+ */
+#include "connect/redis.h"
+
+#include "backoff.h"
+#include "text.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum { ADDRESSES_MAX = 8, CONNECT_DEADLINE_S = 3, READ_BYTES = 64 * 1024 };
+
+enum stage { WAITING, RESOLVING, CONNECTING, SIGNING_IN, UP };
+
+struct link {
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	};
+	uv_connect_t connect;
+	struct redis *owner; /* NULL: cut off, only closing */
+};
+
+/* A write in flight: libuv borrows the bytes until it is done. */
+struct output {
+	uv_write_t request;
+	char *bytes;
+};
+
+struct pending {
+	redis_reply_fn done;
+	void *arg;
+	int64_t sent;
+};
+
+struct redis {
+	struct cw_instance *self;
+	const struct cw_host *host;
+	struct redis_address address;
+	const char *username, *password;
+	struct redis_callbacks callbacks;
+	void *arg;
+
+	enum stage stage;
+	struct link *link;
+	struct cw_resolve *resolve;
+	struct sockaddr_storage addresses[ADDRESSES_MAX];
+	uint32_t addresses_count, addresses_tried;
+	struct redis_parser *parser;
+	struct backoff backoff;
+	uv_timer_t timer;   /* pause, deadline */
+	uv_prepare_t flush; /* writes what was queued, before the loop waits again */
+	uint32_t handles;   /* of the two above, not yet closed */
+	bool closed;
+
+	char *out; /* commands queued in this turn of the loop */
+	size_t out_length, out_room;
+	struct pending *ring; /* commands in flight, oldest at `first`; room is a power of two */
+	uint32_t ring_first, ring_count, ring_room;
+	uint64_t commands;
+	int64_t last_write;
+	char *read_buffer;
+};
+
+static void connect_next(struct redis *redis);
+static void begin(struct redis *redis);
+
+/* ---- the end of things ---- */
+
+/* The memory goes with the last handle, so never under a callback. */
+static void own_handle_closed(uv_handle_t *handle)
+{
+	struct redis *redis = handle->data;
+	if (--redis->handles)
+		return;
+	redis_parser_free(redis->parser);
+	free(redis->out);
+	free(redis->ring);
+	free(redis->read_buffer);
+	free(redis);
+}
+
+static void link_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void cut_link(struct redis *redis)
+{
+	struct link *link = redis->link;
+	if (!link)
+		return;
+	redis->link = NULL;
+	link->owner = NULL;
+	uv_close(&link->handle, link_closed);
+}
+
+/* Gives every command in flight its NULL. Commands queued by these callbacks are refused: the stage is not UP. */
+static void drop_commands(struct redis *redis)
+{
+	while (redis->ring_count) {
+		struct pending pending = redis->ring[redis->ring_first];
+		redis->ring_first = (redis->ring_first + 1) & (redis->ring_room - 1);
+		redis->ring_count--;
+		if (pending.done)
+			pending.done(pending.arg, /* reply */ NULL);
+	}
+	redis->out_length = 0;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(struct redis *redis, int64_t after)
+{
+	uint64_t ms = after <= 0 ? 0 : (uint64_t)((after + CW_MILLISECOND - 1) / CW_MILLISECOND);
+	uv_update_time(redis->timer.loop);
+	uv_timer_start(&redis->timer, on_timer, ms, /* repeat */ 0);
+}
+
+static int64_t pause_after(struct redis *redis, enum redis_failure failure)
+{
+	if (failure == REDIS_DENIED)
+		return 30 * CW_SECOND; /* no account is to be locked out by us */
+	if (failure == REDIS_TOO_LARGE)
+		return 10 * CW_MILLISECOND;
+	return backoff_next(&redis->backoff);
+}
+
+static void fail(struct redis *redis, enum redis_failure failure, const char *reason)
+{
+	if (redis->closed || redis->stage == WAITING)
+		return;
+	redis->stage = WAITING;
+	cut_link(redis);
+	if (redis->resolve)
+		redis->host->resolve_cancel(redis->resolve);
+	redis->resolve = NULL;
+	drop_commands(redis);
+	redis_parser_free(redis->parser);
+	redis->parser = NULL;
+	if (!redis->closed) {
+		int64_t pause = pause_after(redis, failure);
+		set_timer(redis, pause);
+		redis->callbacks.down(redis->arg, failure, reason, redis->host->now() + pause);
+	}
+}
+
+static void __attribute__((format(printf, 3, 4)))
+failf(struct redis *redis, enum redis_failure failure, const char *format, ...)
+{
+	char reason[REDIS_ERROR_MAX];
+	va_list list;
+	va_start(list, format);
+	vsnprintf(reason, sizeof(reason), format, list);
+	va_end(list);
+	fail(redis, failure, reason);
+}
+
+/* Where we connect to, as people name it. */
+static const char *place(const struct redis *redis, char buffer[REDIS_HOST_MAX + 8])
+{
+	if (redis->address.is_unix)
+		snprintf(buffer, REDIS_HOST_MAX + 8, "%s", redis->address.host);
+	else
+		snprintf(buffer, REDIS_HOST_MAX + 8, "%s:%u", redis->address.host, redis->address.port);
+	return buffer;
+}
+
+static const char *why(int status)
+{
+	switch (status) {
+	case UV_ECONNREFUSED:
+		return "connection refused";
+	case UV_ENOENT:
+		return "no such socket";
+	case UV_EACCES:
+		return "no permission to open the socket";
+	case UV_ETIMEDOUT:
+		return "connection timed out";
+	case UV_ECONNRESET:
+	case UV_EPIPE:
+		return "connection reset";
+	case UV_EOF:
+		return "connection closed by the other side";
+	default:
+		return uv_strerror(status);
+	}
+}
+
+static void fail_link(struct redis *redis, int status)
+{
+	char where[REDIS_HOST_MAX + 8];
+	failf(redis, REDIS_UNREACHABLE, "%s (%s)", why(status), place(redis, where));
+}
+
+/* ---- reading ---- */
+
+static void answer(struct redis *redis, const redisReply *reply)
+{
+	if (redis->stage == UP && redis->callbacks.push) {
+		redis->callbacks.push(redis->arg, reply);
+		return;
+	}
+	if (redis->ring_count == 0) {
+		fail(redis, REDIS_PROTOCOL, "an answer that nobody asked for: is this a Redis?");
+		return;
+	}
+	struct pending pending = redis->ring[redis->ring_first];
+	redis->ring_first = (redis->ring_first + 1) & (redis->ring_room - 1);
+	redis->ring_count--;
+	if (pending.done)
+		pending.done(pending.arg, reply);
+}
+
+static void fail_parse(struct redis *redis, int status)
+{
+	if (status == -EMSGSIZE)
+		fail(redis, REDIS_TOO_LARGE, "reply too large (over 1 MiB), connection cut");
+	else if (status == -ENOMEM)
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+	else
+		fail(redis, REDIS_PROTOCOL, "protocol error in a reply: is this a Redis?");
+}
+
+/* The bytes may bring many replies, and any callback may cut or close the connection. */
+static void take(struct redis *redis, const char *bytes, size_t length)
+{
+	struct link *link = redis->link;
+	int status = redis_parser_feed(redis->parser, bytes, length);
+	while (status == 0) {
+		const redisReply *reply = NULL;
+		status = redis_parser_next(redis->parser, &reply);
+		if (status < 0 || !reply)
+			break;
+		answer(redis, reply);
+		if (redis->link != link)
+			break; /* cut meanwhile */
+	}
+	if (redis->link == link && status < 0)
+		fail_parse(redis, status);
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	(void)suggested;
+	struct link *link = handle->data;
+	if (!link->owner) {
+		*buffer = uv_buf_init(NULL, 0);
+		return;
+	}
+	*buffer = uv_buf_init(link->owner->read_buffer, READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+	struct link *link = stream->data;
+	if (!link->owner || length == 0)
+		return;
+	if (length < 0)
+		fail_link(link->owner, (int)length);
+	else
+		take(link->owner, buffer->base, (size_t)length);
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *request, int status)
+{
+	struct output *output = request->data;
+	struct link *link = request->handle->data;
+	free(output->bytes);
+	free(output);
+	if (status < 0 && status != UV_ECANCELED && link->owner)
+		fail_link(link->owner, status);
+}
+
+static int write_later(struct redis *redis, size_t written)
+{
+	struct output *output = malloc(sizeof(*output));
+	if (!output)
+		return -ENOMEM;
+	output->bytes = redis->out;
+	output->request.data = output;
+	uv_buf_t rest = uv_buf_init(redis->out + written, (unsigned)(redis->out_length - written));
+	int status = uv_write(&output->request, &redis->link->stream, &rest, 1, on_written);
+	if (status < 0) {
+		free(output);
+		return status;
+	}
+	redis->out = NULL; /* handed over */
+	redis->out_room = 0;
+	return 0;
+}
+
+static void flush(struct redis *redis)
+{
+	if (!redis->link || redis->out_length == 0)
+		return;
+	uv_buf_t buffer = uv_buf_init(redis->out, (unsigned)redis->out_length);
+	int status = uv_try_write(&redis->link->stream, &buffer, 1);
+	if (status == UV_EAGAIN)
+		status = 0;
+	if (status >= 0 && (size_t)status < redis->out_length)
+		status = write_later(redis, (size_t)status);
+	redis->out_length = 0;
+	if (status < 0)
+		fail_link(redis, status);
+}
+
+static void on_flush(uv_prepare_t *prepare)
+{
+	struct redis *redis = prepare->data;
+	uv_prepare_stop(prepare);
+	flush(redis);
+}
+
+static char *out_reserve(struct redis *redis, size_t length)
+{
+	if (redis->out_length + length > redis->out_room) {
+		size_t room = redis->out_room ? redis->out_room : 1024;
+		while (room < redis->out_length + length)
+			room *= 2;
+		char *out = realloc(redis->out, room);
+		if (!out)
+			return NULL;
+		redis->out = out;
+		redis->out_room = room;
+	}
+	return redis->out + redis->out_length;
+}
+
+static int ring_reserve(struct redis *redis, uint32_t count)
+{
+	if (redis->ring_count + count <= redis->ring_room)
+		return 0;
+	uint32_t room = redis->ring_room ? redis->ring_room : 16;
+	while (room < redis->ring_count + count)
+		room *= 2;
+	struct pending *ring = malloc(room * sizeof(*ring));
+	if (!ring)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < redis->ring_count; i++)
+		ring[i] = redis->ring[(redis->ring_first + i) & (redis->ring_room - 1)];
+	free(redis->ring);
+	redis->ring = ring;
+	redis->ring_first = 0;
+	redis->ring_room = room;
+	return 0;
+}
+
+char *redis_bulk(char *end, const char *text, size_t length)
+{
+	char digits[24], *digit = digits + sizeof(digits);
+	size_t rest = length;
+	do {
+		*--digit = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	size_t n = (size_t)(digits + sizeof(digits) - digit);
+	*end++ = '$';
+	memcpy(end, digit, n);
+	end += n;
+	*end++ = '\r';
+	*end++ = '\n';
+	memcpy(end, text, length);
+	end += length;
+	*end++ = '\r';
+	*end++ = '\n';
+	return end;
+}
+
+/* Notes `count` commands whose bytes have just been added, and has them written when this turn of the loop is over. */
+static void queued(struct redis *redis, redis_reply_fn done, void *arg, uint32_t count, size_t length)
+{
+	int64_t now = redis->host->now();
+	redis->out_length += length;
+	redis->commands += count;
+	if (!(redis->stage == UP && redis->callbacks.push)) {
+		for (uint32_t i = 0; i < count; i++)
+			redis->ring[(redis->ring_first + redis->ring_count++) & (redis->ring_room - 1)] =
+				(struct pending){.done = done, .arg = arg, .sent = now};
+		if (!uv_is_active((uv_handle_t *)&redis->timer))
+			set_timer(redis, REDIS_DEADLINE_S * CW_SECOND);
+	}
+	if (redis->out_length >= READ_BYTES)
+		flush(redis);
+	else if (!uv_is_active((uv_handle_t *)&redis->flush))
+		uv_prepare_start(&redis->flush, on_flush);
+}
+
+static int queue(struct redis *redis, redis_reply_fn done, void *arg, uint32_t argc, const char *const *argv,
+		 const size_t *lengths)
+{
+	size_t room = 16;
+	for (uint32_t i = 0; i < argc; i++)
+		room += (lengths ? lengths[i] : strlen(argv[i])) + 16;
+	char *start = out_reserve(redis, room);
+	if (!start || ring_reserve(redis, 1) < 0)
+		return -ENOMEM;
+	char *end = start + sprintf(start, "*%u\r\n", argc);
+	for (uint32_t i = 0; i < argc; i++)
+		end = redis_bulk(end, argv[i], lengths ? lengths[i] : strlen(argv[i]));
+	queued(redis, done, arg, 1, (size_t)(end - start));
+	return 0;
+}
+
+int redis_command(struct redis *redis, redis_reply_fn done, void *arg, uint32_t argc, const char *const *argv,
+		  const size_t *lengths)
+{
+	return redis->stage == UP ? queue(redis, done, arg, argc, argv, lengths) : -ENOTCONN;
+}
+
+int redis_words(struct redis *redis, redis_reply_fn done, void *arg, ...)
+{
+	const char *argv[16];
+	uint32_t argc = 0;
+	va_list list;
+	va_start(list, arg);
+	for (const char *word; argc < 16 && (word = va_arg(list, const char *));)
+		argv[argc++] = word;
+	va_end(list);
+	return redis_command(redis, done, arg, argc, argv, /* lengths */ NULL);
+}
+
+int redis_raw(struct redis *redis, redis_reply_fn done, void *arg, uint32_t count, const char *resp, size_t length)
+{
+	if (redis->stage != UP)
+		return -ENOTCONN;
+	char *start = out_reserve(redis, length);
+	if (!start || ring_reserve(redis, count) < 0)
+		return -ENOMEM;
+	memcpy(start, resp, length);
+	queued(redis, done, arg, count, length);
+	return 0;
+}
+
+/* ---- signing in ---- */
+
+static void on_up(struct redis *redis)
+{
+	redis->stage = UP;
+	backoff_reset(&redis->backoff);
+	if (redis->callbacks.push)
+		uv_timer_stop(&redis->timer); /* its owner probes it */
+	redis->callbacks.up(redis->arg);
+}
+
+static void on_sign_in_error(struct redis *redis, const redisReply *reply, const char *command)
+{
+	char reason[REDIS_ERROR_MAX];
+	enum redis_failure failure = redis_explain(redis, reply, command, reason);
+	fail(redis, failure, reason);
+}
+
+static void on_loading_info(void *arg, const redisReply *reply)
+{
+	struct redis *redis = arg;
+	char percent[16];
+	if (!reply)
+		return;
+	if (redis_info_field(reply, "loading_loaded_perc", percent, sizeof(percent)))
+		failf(redis, REDIS_LOADING, "loading its data (%.0f%%)", strtod(percent, NULL));
+	else
+		fail(redis, REDIS_LOADING, "loading its data");
+}
+
+static void on_ping(void *arg, const redisReply *reply)
+{
+	struct redis *redis = arg;
+	if (!reply || redis->stage != SIGNING_IN)
+		return;
+	if (redis_is_error(reply, "LOADING")) {
+		static const char *const info[] = {"INFO", "persistence"};
+		if (queue(redis, on_loading_info, redis, 2, info, /* lengths */ NULL) < 0)
+			fail(redis, REDIS_LOADING, "loading its data");
+	} else if (reply->type == REDIS_REPLY_ERROR && !redis_is_error(reply, "NOPERM")) {
+		on_sign_in_error(redis, reply, "PING");
+	} else {
+		on_up(redis);
+	}
+}
+
+static void on_auth(void *arg, const redisReply *reply)
+{
+	if (reply && reply->type == REDIS_REPLY_ERROR)
+		on_sign_in_error(arg, reply, "AUTH");
+}
+
+static void on_select(void *arg, const redisReply *reply)
+{
+	if (reply && reply->type == REDIS_REPLY_ERROR && !redis_is_error(reply, "LOADING"))
+		on_sign_in_error(arg, reply, "SELECT");
+}
+
+static int sign_in(struct redis *redis)
+{
+	const char *user = redis->username ? redis->username : redis->address.user[0] ? redis->address.user : NULL;
+	int status = 0;
+	if (redis->password && user)
+		status = queue(redis, on_auth, redis, 3, (const char *const[]){"AUTH", user, redis->password}, NULL);
+	else if (redis->password)
+		status = queue(redis, on_auth, redis, 2, (const char *const[]){"AUTH", redis->password}, NULL);
+	if (status == 0 && redis->address.database) {
+		char number[16];
+		snprintf(number, sizeof(number), "%u", redis->address.database);
+		status = queue(redis, on_select, redis, 2, (const char *const[]){"SELECT", number}, NULL);
+	}
+	if (status == 0) /* only a name for CLIENT LIST: it may fail */
+		status = queue(redis, NULL, NULL, 3, (const char *const[]){"CLIENT", "SETNAME", "callwatch"}, NULL);
+	if (status == 0)
+		status = queue(redis, on_ping, redis, 1, (const char *const[]){"PING"}, NULL);
+	return status;
+}
+
+/* ---- connecting ---- */
+
+static void watch_the_line(struct redis *redis)
+{
+	uv_os_fd_t fd;
+	if (redis->address.is_unix || uv_fileno(&redis->link->handle, &fd) < 0)
+		return;
+	int on = 1, idle = 5, interval = 2, count = 3;
+	unsigned timeout_ms = 10000;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+	struct link *link = request->handle->data;
+	struct redis *redis = link->owner;
+	if (!redis)
+		return;
+	if (status < 0) {
+		cut_link(redis);
+		if (redis->addresses_tried < redis->addresses_count)
+			connect_next(redis);
+		else
+			fail_link(redis, status);
+		return;
+	}
+	redis->stage = SIGNING_IN;
+	uv_timer_stop(&redis->timer);
+	watch_the_line(redis);
+	redis->parser = redis_parser_new();
+	if (!redis->parser || uv_read_start(&link->stream, on_allocate, on_read) < 0 || sign_in(redis) < 0)
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+}
+
+static struct link *link_new(struct redis *redis)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	if (!link)
+		return NULL;
+	uv_loop_t *loop = redis->timer.loop;
+	int status =
+		redis->address.is_unix ? uv_pipe_init(loop, &link->pipe, /* ipc */ 0) : uv_tcp_init(loop, &link->tcp);
+	if (status < 0) {
+		free(link);
+		return NULL;
+	}
+	link->handle.data = link;
+	link->owner = redis;
+	return link;
+}
+
+static void connect_next(struct redis *redis)
+{
+	redis->stage = CONNECTING;
+	redis->link = link_new(redis);
+	if (!redis->link) {
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+		return;
+	}
+	set_timer(redis, CONNECT_DEADLINE_S * CW_SECOND);
+	if (redis->address.is_unix) {
+		uv_pipe_connect(&redis->link->connect, &redis->link->pipe, redis->address.host, on_connected);
+		return;
+	}
+	const struct sockaddr *to = (const struct sockaddr *)&redis->addresses[redis->addresses_tried++];
+	int status = uv_tcp_connect(&redis->link->connect, &redis->link->tcp, to, on_connected);
+	if (status < 0)
+		fail_link(redis, status);
+}
+
+static void on_resolved(void *arg, int status, const struct sockaddr_storage *addresses, uint32_t n)
+{
+	struct redis *redis = arg;
+	redis->resolve = NULL;
+	if (status < 0 || n == 0) {
+		failf(redis, REDIS_UNREACHABLE, "%s (%s)",
+		      status == -ENOENT      ? "no such host name"
+		      : status == -ETIMEDOUT ? "the name server does not answer"
+					     : "the host name cannot be looked up",
+		      redis->address.host);
+		return;
+	}
+	redis->addresses_count = n < ADDRESSES_MAX ? n : ADDRESSES_MAX;
+	redis->addresses_tried = 0;
+	memcpy(redis->addresses, addresses, redis->addresses_count * sizeof(*addresses));
+	connect_next(redis);
+}
+
+static void begin(struct redis *redis)
+{
+	redis->addresses_count = redis->addresses_tried = 0;
+	if (redis->address.is_unix) {
+		connect_next(redis);
+		return;
+	}
+	redis->stage = RESOLVING;
+	int status = redis->host->resolve(redis->self, redis->address.host, redis->address.port, on_resolved, redis,
+					  &redis->resolve);
+	if (status < 0)
+		failf(redis, REDIS_UNREACHABLE, "the host name cannot be looked up (%s)", redis->address.host);
+}
+
+/* ---- deadlines ---- */
+
+/* Reads what has already arrived, without waiting. */
+static void look_once_more(struct redis *redis)
+{
+	uv_os_fd_t fd;
+	struct link *link = redis->link;
+	if (!link || redis->stage < SIGNING_IN || uv_fileno(&link->handle, &fd) < 0)
+		return;
+	for (int i = 0; i < 64 && redis->link == link; i++) {
+		ssize_t length = recv(fd, redis->read_buffer, READ_BYTES, MSG_DONTWAIT);
+		if (length <= 0)
+			break; /* an end or an error is the loop's to find */
+		take(redis, redis->read_buffer, (size_t)length);
+	}
+}
+
+static bool is_overdue(const struct redis *redis, int64_t *ret_left)
+{
+	if (redis->ring_count == 0)
+		return false;
+	*ret_left = redis->ring[redis->ring_first].sent + REDIS_DEADLINE_S * CW_SECOND - redis->host->now();
+	return *ret_left <= 0;
+}
+
+static void check_deadline(struct redis *redis)
+{
+	int64_t left = 0;
+	if (is_overdue(redis, &left))
+		look_once_more(redis);
+	if (redis->stage < SIGNING_IN)
+		return; /* cut or closed meanwhile */
+	if (is_overdue(redis, &left))
+		failf(redis, REDIS_UNREACHABLE, "no answer within %d s", REDIS_DEADLINE_S);
+	else if (redis->ring_count)
+		set_timer(redis, left);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct redis *redis = timer->data;
+	if (redis->stage == WAITING)
+		begin(redis);
+	else if (redis->stage != CONNECTING)
+		check_deadline(redis);
+	else if (redis->addresses_tried < redis->addresses_count) {
+		cut_link(redis);
+		connect_next(redis);
+	} else
+		fail_link(redis, UV_ETIMEDOUT);
+}
+
+/* ---- the face ---- */
+
+int redis_open(struct cw_instance *self, const struct cw_host *host, const struct redis_address *address,
+	       const char *username, const char *password, const struct redis_callbacks *callbacks, void *arg,
+	       struct redis **ret_redis)
+{
+	struct redis *redis = calloc(1, sizeof(*redis));
+	char *read_buffer = malloc(READ_BYTES);
+	if (!redis || !read_buffer) {
+		free(redis);
+		free(read_buffer);
+		return -ENOMEM;
+	}
+	*redis = (struct redis){
+		.self = self,
+		.host = host,
+		.address = *address,
+		.username = username,
+		.password = password,
+		.callbacks = *callbacks,
+		.arg = arg,
+		.read_buffer = read_buffer,
+		.backoff = {.longest = 8 * CW_SECOND, .random = (uint64_t)host->now() ^ (uintptr_t)redis},
+		.handles = 2};
+	uv_timer_init(host->loop(self), &redis->timer);
+	uv_prepare_init(host->loop(self), &redis->flush);
+	redis->timer.data = redis->flush.data = redis;
+	set_timer(redis, 0); /* from the loop, so that no callback comes before open returns */
+	*ret_redis = redis;
+	return 0;
+}
+
+void redis_close(struct redis *redis)
+{
+	if (!redis || redis->closed)
+		return;
+	redis->closed = true;
+	redis->stage = WAITING;
+	cut_link(redis);
+	if (redis->resolve)
+		redis->host->resolve_cancel(redis->resolve);
+	redis->resolve = NULL;
+	drop_commands(redis);
+	uv_close((uv_handle_t *)&redis->timer, own_handle_closed);
+	uv_close((uv_handle_t *)&redis->flush, own_handle_closed);
+}
+
+bool redis_is_up(const struct redis *redis)
+{
+	return redis && redis->stage == UP;
+}
+
+void redis_fail(struct redis *redis, enum redis_failure failure, const char *reason)
+{
+	fail(redis, failure, reason);
+}
+
+uint64_t redis_commands_sent(const struct redis *redis)
+{
+	return redis ? redis->commands : 0;
+}
+
+size_t redis_in_flight(const struct redis *redis)
+{
+	return redis->ring_count;
+}
+
+/* ---- what replies say ---- */
+
+enum redis_failure redis_explain(const struct redis *redis, const redisReply *error, const char *command,
+				 char reason[REDIS_ERROR_MAX])
+{
+	const char *user = redis->username ? redis->username : redis->address.user[0] ? redis->address.user : "default";
+	if (redis_is_error(error, "NOAUTH")) {
+		snprintf(reason, REDIS_ERROR_MAX, "password required (NOAUTH): set password_file");
+		return REDIS_DENIED;
+	}
+	if (redis_is_error(error, "WRONGPASS") || strcmp(command, "AUTH") == 0) {
+		snprintf(reason, REDIS_ERROR_MAX, "user %.64s or its password is refused (WRONGPASS)", user);
+		return REDIS_DENIED;
+	}
+	if (redis_is_error(error, "NOPERM")) {
+		snprintf(reason, REDIS_ERROR_MAX, "user %.64s may not run %s (NOPERM)", user, command);
+		return REDIS_DENIED;
+	}
+	if (redis_is_error(error, "LOADING")) {
+		snprintf(reason, REDIS_ERROR_MAX, "loading its data");
+		return REDIS_LOADING;
+	}
+	char text[120], masked[160];
+	text_visible(text, sizeof(text), error->str, error->len);
+	text_mask_phones_in(masked, sizeof(masked), text, strlen(text));
+	snprintf(reason, REDIS_ERROR_MAX, "%s was refused: %s", command, masked);
+	return REDIS_UNREACHABLE;
+}
+
+bool redis_info_field(const redisReply *info, const char *name, char *buffer, size_t size)
+{
+	if (!info || info->type != REDIS_REPLY_STRING)
+		return false;
+	size_t n = strlen(name);
+	for (const char *line = info->str; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, n) == 0 && line[n] == ':') {
+			size_t length = strcspn(line + n + 1, "\r\n");
+			snprintf(buffer, size, "%.*s", (int)(length < size ? length : size - 1), line + n + 1);
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Source redis-calls: the calls in progress of the voice platform, from its Redis. This file has what the plugin says
+ * of itself (at the end), its options, its life, its tick of one second, and the one place that decides its state.
+ * watch.h has the reading order of the rest.
+ */
+#include "text.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <sodium/crypto_shorthash.h>
+#include <sodium/randombytes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t time_every = 5 * CW_SECOND, slow = 1 * CW_SECOND, step = 100 * CW_MILLISECOND;
+
+uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length)
+{
+	uint64_t hash;
+	_Static_assert(crypto_shorthash_BYTES == sizeof(hash), "SipHash-2-4 gives 64 bits");
+	crypto_shorthash((unsigned char *)&hash, bytes, length, watch->hash_key);
+	return hash;
+}
+
+void watch_malformed(struct watch *watch, enum malformed kind)
+{
+	watch->malformed[kind]++;
+	watch->host->count_malformed(watch->self, 1);
+}
+
+void watch_log_key(struct watch *watch, const char *key, size_t length, enum malformed kind)
+{
+	char visible[120];
+	text_visible(visible, sizeof(visible), key, length);
+	watch->host->log(watch->self, CW_WARNING, "a key that can be no call is left out (%s): %s%s%s",
+			 malformed_names[kind], watch->settings.ctx_prefix, visible, length > 40 ? "…" : "");
+}
+
+int64_t watch_redis_wall(const struct watch *watch)
+{
+	return watch->has_redis_time ? watch->host->now() + watch->redis_offset : watch->host->wall();
+}
+
+/* ---- the state ---- */
+
+static bool cannot_hold_max_age(const struct watch *watch)
+{
+	const struct sweep *sweep = &watch->sweep;
+	int64_t duration = sweep->running ? watch->host->now() - sweep->began : sweep->last_duration;
+	return !sweep->full_speed && duration > watch->settings.max_age;
+}
+
+void watch_say(struct watch *watch)
+{
+	const struct cw_host *host = watch->host;
+	struct cw_instance *self = watch->self;
+	char age[TEXT_DURATION_SIZE];
+	if (!redis_is_up(watch->commands)) {
+		if (watch->commands_reason[0])
+			host->state(self, CW_DOWN, watch->next_try, "%s", watch->commands_reason);
+	} else if (watch->refused[0]) {
+		host->state(self, CW_DOWN, watch->sweep.next, "%s", watch->refused);
+	} else if (watch->blind) {
+		return; /* reading all calls: whatever was said last still holds */
+	} else if (!watch->channels_live && watch->channels_reason[0] && !watch->info->once) {
+		host->state(self, CW_DEGRADED, /* next_try */ 0, "no pub/sub, heartbeats are read by sweeps: %s",
+			    watch->channels_reason);
+	} else if (samples_slow(watch) > slow) {
+		text_duration(age, (double)samples_slow(watch) / (double)CW_SECOND);
+		host->state(self, CW_DEGRADED, /* next_try */ 0, "slow: p95 of a round trip is %s", age);
+	} else if (cannot_hold_max_age(watch)) {
+		text_duration(age, (double)watch->settings.max_age / (double)CW_SECOND);
+		host->state(self, CW_DEGRADED, /* next_try */ 0,
+			    "the sweep's budget is too small to see every call within %s: raise sweep.budget or "
+			    "sweep.max_age",
+			    age);
+	} else {
+		host->state(self, CW_UP, /* next_try */ 0, "%s",
+			    watch->was_replica ? "reading from a replica" : "reading calls");
+	}
+}
+
+/* ---- Redis' clock ---- */
+
+static void note_round_trip(struct watch *watch, int64_t round_trip)
+{
+	watch->round_trips[watch->round_trips_count++ % ROUND_TRIPS] = round_trip;
+	if (watch->round_trips_count == 2 * ROUND_TRIPS)
+		watch->round_trips_count = ROUND_TRIPS; /* only whether it is full matters, and where it goes on */
+	watch->least_round_trip = INT64_MAX;
+	for (uint32_t i = 0; i < watch->round_trips_count && i < ROUND_TRIPS; i++)
+		if (watch->round_trips[i] < watch->least_round_trip)
+			watch->least_round_trip = watch->round_trips[i];
+}
+
+static void note_time(struct watch *watch, int64_t wall)
+{
+	int64_t now = watch->host->now(), middle = now - (now - watch->time_sent) / 2;
+	bool is_first = !watch->has_redis_time;
+	watch->has_redis_time = true;
+	watch->redis_offset = wall - middle;
+	watch->skew = wall - (watch->host->wall() - (now - middle));
+	if (is_first || llabs(watch->redis_offset - watch->start_offset) > step) {
+		watch->start_offset = watch->redis_offset;
+		watch->offset_epoch++; /* every row's duration is written anew by the next sweep */
+	}
+}
+
+static void on_time(void *arg, const redisReply *reply)
+{
+	struct watch *watch = arg;
+	bool was_alone = watch->time_alone;
+	watch->time_waits = false;
+	if (!reply)
+		return;
+	if (was_alone)
+		note_round_trip(watch, watch->host->now() - watch->time_sent);
+	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
+	    reply->element[1]->type == REDIS_REPLY_STRING) {
+		int64_t s = strtoll(reply->element[0]->str, NULL, 10), us = strtoll(reply->element[1]->str, NULL, 10);
+		if (s > 0 && s < INT64_MAX / CW_SECOND - 1 && us >= 0 && us < 1000000)
+			note_time(watch, s * CW_SECOND + us * 1000);
+	} else if (reply->type == REDIS_REPLY_ERROR) {
+		sweep_refused(watch, reply, "TIME");
+		return;
+	}
+	sweep_tick(watch);
+	watch_say(watch);
+}
+
+static void ask_time(struct watch *watch)
+{
+	if (watch->time_waits || !redis_is_up(watch->commands))
+		return;
+	watch->time_alone = redis_in_flight(watch->commands) == 0;
+	watch->time_sent = watch->host->now();
+	watch->time_waits = redis_words(watch->commands, on_time, watch, "TIME", NULL) == 0;
+}
+
+/* ---- the connection that asks ---- */
+
+static void on_up(void *arg)
+{
+	struct watch *watch = arg;
+	watch->blind = true;
+	watch->has_redis_time = watch->time_waits = false;
+	ask_time(watch);
+	pages_careful(watch);
+}
+
+static void on_down(void *arg, enum redis_failure failure, const char *reason, int64_t next_try)
+{
+	struct watch *watch = arg;
+	sweep_abort(watch);
+	if (failure != REDIS_TOO_LARGE) {
+		pages_forget_lost(watch);
+	} else if (!watch->pages.lost && watch->sweep.count > 10) {
+		watch->sweep.count /= 10; /* it was the SCAN itself */
+	}
+	watch->blind = true;
+	watch->has_redis_time = false;
+	watch->next_try = next_try;
+	watch->round_trips_count = 0;
+	watch->host->count_error(watch->self, 1);
+	snprintf(watch->commands_reason, sizeof(watch->commands_reason), "%s", reason);
+	watch->refused[0] = '\0';
+	if (failure != REDIS_TOO_LARGE)
+		watch_say(watch);
+	if (failure != REDIS_TOO_LARGE && failure != REDIS_LOADING)
+		watch_once_done(watch, /* status */ -1);
+}
+
+/* ---- the tick ---- */
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct watch *watch = timer->data;
+	int64_t now = watch->host->now();
+	if (watch->last_tick && now - watch->last_tick > 5 * CW_SECOND)
+		sweep_want(watch); /* we or the machine slept: look at everything again */
+	watch->last_tick = now;
+	if (now - watch->time_sent >= time_every)
+		ask_time(watch);
+	wheel_advance(&watch->calls.wheel, now);
+	if (watch->calls.wheel.heads[WHEEL_BUCKETS] != UINT32_MAX)
+		pages_soon(watch);
+	if (!watch->info->once)
+		events_tick(watch);
+	sweep_tick(watch);
+	watch_say(watch);
+}
+
+/* ---- options ---- */
+
+static void check_extra_fields(const struct cw_value *options, struct cw_problems *problems);
+
+static void check_text(const struct cw_value *options, struct cw_problems *problems, const char *key)
+{
+	const struct cw_value *value = cw_get(options, key);
+	if (value && value->known && value->string && (!value->string[0] || strlen(value->string) > 256))
+		problems->error(problems, value, "%s must have 1 to 256 characters", key);
+	else if (value && value->known && value->string && strpbrk(value->string, "*?[]\\"))
+		problems->error(problems, value, "%s must not contain * ? [ ] or \\", key);
+}
+
+static void check(const struct cw_value *options, struct cw_problems *problems)
+{
+	static const char *const texts[] = {"context_prefix", "heartbeat_prefix", "heartbeat_channel", "logs_channel",
+					    "dlq_channel"};
+	redis_check_options(options, problems);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		check_text(options, problems, texts[i]);
+	int64_t warning = cw_get_integer(options, "warning_after", 60 * CW_SECOND);
+	int64_t stale = cw_get_integer(options, "stale_after", 120 * CW_SECOND);
+	if (stale <= warning)
+		problems->error(problems, cw_get(options, "stale_after"),
+				"stale_after must be greater than warning_after");
+	const struct cw_value *sweep = cw_get(options, "sweep");
+	double budget = cw_get_number(sweep, "budget", 0.05);
+	double max_age = (double)cw_get_integer(sweep, "max_age", 60 * CW_SECOND) / (double)CW_SECOND;
+	double needed = (double)cw_get_integer(options, "capacity", 0) * 5.5e-6 / budget;
+	if (needed > max_age)
+		problems->warning(
+			problems, cw_get(sweep, "budget"),
+			"with this budget a sweep of %.0f calls (capacity) takes about %.0f s, longer than max_age",
+			(double)cw_get_integer(options, "capacity", 0), needed);
+	check_extra_fields(options, problems);
+}
+
+static int take_extras(struct settings *settings, const struct cw_value *extras)
+{
+	for (uint32_t i = 0; extras && extras->known && i < extras->count && i < EXTRA_MAX; i++) {
+		settings->extra_columns[i] = (struct cw_column){.name = extras->children[i].key,
+								.type = CW_TEXT,
+								.flags = CW_COLUMN_REPEATS,
+								.help = "A field of the call's hash, as it is there"};
+		settings->extra_fields[i] = extras->children[i].string;
+		settings->extras = i + 1;
+	}
+	return 0;
+}
+
+static int take_settings(struct settings *settings, const struct cw_value *options)
+{
+	char error[REDIS_ERROR_MAX];
+	const struct cw_value *sweep = cw_get(options, "sweep"), *breakdown = cw_get(options, "breakdown");
+	const char *url = cw_get_string(options, "url");
+	*settings = (struct settings){
+		.username = cw_get_string(options, "username"),
+		.password = cw_get_string(options, "password"),
+		.warning_after = cw_get_integer(options, "warning_after", 60 * CW_SECOND),
+		.stale_after = cw_get_integer(options, "stale_after", 120 * CW_SECOND),
+		.short_after = cw_get_integer(options, "short_after", 10 * CW_SECOND),
+		.max_age = cw_get_integer(sweep, "max_age", 60 * CW_SECOND),
+		.budget = cw_get_number(sweep, "budget", 0.05),
+		.capacity = (uint32_t)cw_get_integer(options, "capacity", 0),
+		.top = (uint32_t)cw_get_integer(breakdown, "top", 50),
+		.breakdown = cw_get(breakdown, "by") && cw_get(breakdown, "by")->is_set,
+		.ctx_prefix = cw_get_string(options, "context_prefix"),
+		.beat_prefix = cw_get_string(options, "heartbeat_prefix"),
+		.channels = {cw_get_string(options, "heartbeat_channel"), cw_get_string(options, "logs_channel"),
+			     cw_get_string(options, "dlq_channel")},
+	};
+	settings->ctx_length = strlen(settings->ctx_prefix);
+	settings->beat_length = strlen(settings->beat_prefix);
+	take_extras(settings, cw_get(options, "extra_fields"));
+	return redis_address_parse(url ? url : "redis://127.0.0.1:6379/0", &settings->address, error);
+}
+
+/* ---- life ---- */
+
+static int open_tables(struct watch *watch)
+{
+	struct cw_array extra = {.items = watch->settings.extra_columns,
+				 .count = watch->settings.extras,
+				 .stride = sizeof(watch->settings.extra_columns[0])};
+	int status = watch->host->table_open(watch->self, 0, &extra, &watch->calls_part);
+	if (status == 0)
+		status = watch->host->table_open(watch->self, 1, /* extra */ NULL, &watch->channels_part);
+	return status;
+}
+
+static int start_loop(struct watch *watch)
+{
+	static const struct redis_callbacks callbacks = {.up = on_up, .down = on_down};
+	const struct settings *settings = &watch->settings;
+	uv_timer_init(watch->host->loop(watch->self), &watch->tick);
+	watch->tick.data = watch;
+	uv_timer_start(&watch->tick, on_tick, 1000, 1000);
+	sweep_init(watch);
+	int status = pages_init(watch);
+	if (status == 0)
+		status = redis_open(watch->self, watch->host, &settings->address, settings->username,
+				    settings->password, &callbacks, watch, &watch->commands);
+	if (status == 0 && !watch->info->once)
+		status = events_start(watch);
+	return status;
+}
+
+static void stop(void *state)
+{
+	struct watch *watch = state;
+	redis_close(watch->commands);
+	redis_close(watch->channels);
+	redis_close(watch->keyspace);
+	watch->commands = watch->channels = watch->keyspace = NULL;
+	uv_handle_t *timers[] = {(uv_handle_t *)&watch->tick, (uv_handle_t *)&watch->sweep.timer,
+				 (uv_handle_t *)&watch->pages.timer};
+	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+		if (timers[i]->loop && !uv_is_closing(timers[i]))
+			uv_close(timers[i], /* close_cb */ NULL);
+}
+
+static void release(void *state)
+{
+	struct watch *watch = state;
+	if (!watch)
+		return;
+	pages_release(watch);
+	calls_release(watch);
+	seen_release(&watch->recent);
+	seen_release(&watch->absent);
+	seen_release(&watch->reported);
+	free(watch);
+}
+
+static int start(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options, void **ret_state)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	if (!watch)
+		return -ENOMEM;
+	watch->self = self;
+	watch->host = host;
+	watch->info = host->info(self);
+	watch->origin = host->now();
+	watch->blind = true;
+	randombytes_buf(watch->hash_key, sizeof(watch->hash_key));
+	seen_init(&watch->recent, 2048);
+	seen_init(&watch->absent, 512);
+	seen_init(&watch->reported, 2048);
+	*ret_state = watch;
+	int status = take_settings(&watch->settings, options);
+	if (status == 0)
+		status = calls_init(watch);
+	if (status == 0)
+		status = open_tables(watch);
+	if (status == 0)
+		status = start_loop(watch);
+	if (status < 0)
+		stop(watch);
+	return status;
+}
+
+/* ---- what the plugin is ---- */
+
+static const struct cw_option sweep_options[] = {
+	{.key = "budget",
+	 .type = CW_OPTION_RATIO,
+	 .fallback = "5%",
+	 .min = 0.001,
+	 .max = 1,
+	 .help = "Share of the time that sweeps may keep Redis busy; the first sweep ignores it"},
+	{.key = "max_age",
+	 .type = CW_OPTION_DURATION,
+	 .fallback = "60s",
+	 .min = 1e9,
+	 .max = 86400e9,
+	 .help = "Every call is to be confirmed this often; a sweep begins at half of it"},
+};
+
+static const char *const breakdown_choices[] = {"business_id", NULL};
+static const struct cw_option breakdown_options[] = {
+	{.key = "by", .type = CW_OPTION_CHOICE, .choices = breakdown_choices, .help = "What calls are counted by"},
+	{.key = "top",
+	 .type = CW_OPTION_INT,
+	 .fallback = "50",
+	 .min = 1,
+	 .max = 1000,
+	 .help = "How many have a series of their own; the rest is _other"},
+};
+
+static const struct cw_option options[] = {
+	REDIS_CONNECTION_OPTIONS,
+	{.key = "warning_after",
+	 .type = CW_OPTION_DURATION,
+	 .fallback = "60s",
+	 .min = 1e9,
+	 .max = 86400e9,
+	 .help = "A call without a heartbeat for this long is in warning"},
+	{.key = "stale_after",
+	 .type = CW_OPTION_DURATION,
+	 .fallback = "120s",
+	 .min = 1e9,
+	 .max = 86400e9,
+	 .help = "A call without a heartbeat for longer than this is stale: likely crashed"},
+	{.key = "sweep",
+	 .type = CW_OPTION_GROUP,
+	 .fields = CW_ARRAY(sweep_options),
+	 .help = "How all calls are read, again and again"},
+	{.key = "extra_fields",
+	 .type = CW_OPTION_MAP,
+	 .help = "More columns, each from a field of call_ctx: `column: field`"},
+	{.key = "breakdown",
+	 .type = CW_OPTION_GROUP,
+	 .fields = CW_ARRAY(breakdown_options),
+	 .help = "Metric business_calls_active: calls of those with most"},
+	{.key = "capacity",
+	 .type = CW_OPTION_INT,
+	 .min = 1,
+	 .max = 100e6,
+	 .help = "How many calls the platform can carry, for calls_capacity_used_ratio"},
+	{.key = "short_after",
+	 .type = CW_OPTION_DURATION,
+	 .fallback = "10s",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "A call that ends earlier counts as short, for calls_short_ratio"},
+	{.key = "lookup", .type = CW_OPTION_INSTANCE, .help = "The instance that knows the names of businesses"},
+	{.key = "context_prefix",
+	 .type = CW_OPTION_STRING,
+	 .fallback = "call_ctx:",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Keys of calls begin with this"},
+	{.key = "heartbeat_prefix",
+	 .type = CW_OPTION_STRING,
+	 .fallback = "call_heartbeat:",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Keys of heartbeats begin with this"},
+	{.key = "heartbeat_channel",
+	 .type = CW_OPTION_STRING,
+	 .fallback = "call_heartbeat",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Channel of heartbeats"},
+	{.key = "logs_channel",
+	 .type = CW_OPTION_STRING,
+	 .fallback = "call_logs",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Channel of log operations"},
+	{.key = "dlq_channel",
+	 .type = CW_OPTION_STRING,
+	 .fallback = "call_logs_dlq",
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Channel of dead letters"},
+};
+
+static const char *const health_choices[] = {"healthy", "warning", "stale", NULL};
+static const struct cw_column calls_columns[] = {
+	[COLUMN_SID] = {.name = "call_sid", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .help = "The call"},
+	[COLUMN_BUSINESS] = {.name = "business_id", .flags = CW_COLUMN_REPEATS, .help = "The business called"},
+	[COLUMN_BUSINESS_NAME] = {.name = "business_name",
+				  .flags = CW_COLUMN_REPEATS,
+				  .help = "Its name, by the lookup"},
+	[COLUMN_FROM] = {.name = "from_phone", .flags = CW_COLUMN_PHONE, .help = "Who calls"},
+	[COLUMN_TO] = {.name = "to_phone", .flags = CW_COLUMN_PHONE | CW_COLUMN_REPEATS, .help = "The number called"},
+	[COLUMN_START] = {.name = "start_time", .type = CW_TIME, .help = "When the call began, as the platform says"},
+	[COLUMN_DURATION] = {.name = "duration_seconds", .type = CW_AGE, .unit = "seconds", .help = "Since start_time"},
+	[COLUMN_LAST_HEARTBEAT] = {.name = "last_heartbeat",
+				   .type = CW_TIME,
+				   .help = "Time of the last heartbeat, as its sender says"},
+	[COLUMN_HEARTBEAT_AGE] = {.name = "heartbeat_age_seconds",
+				  .type = CW_AGE,
+				  .unit = "seconds",
+				  .help = "Since the call was last known to be alive, by our own clock"},
+	[COLUMN_HEALTH] = {.name = "health_status",
+			   .type = CW_CHOICE,
+			   .flags = CW_COLUMN_WATCHED,
+			   .choices = health_choices,
+			   .help = "By the age of the last heartbeat"},
+	[COLUMN_HEALTH_SINCE] = {.name = "health_since",
+				 .type = CW_SINCE,
+				 .of = "health_status",
+				 .help = "When health_status last changed"},
+	[COLUMN_REASON] = {.name = "health_reason", .flags = CW_COLUMN_REPEATS, .help = "Why it has this health"},
+	[COLUMN_LOG_ID] = {.name = "call_log_id", .help = "Its row in the platform's database"},
+};
+
+static const char *const channel_choices[] = {"up", "silent", "down", NULL};
+static const struct cw_column channels_columns[] = {
+	[COLUMN_CHANNEL] = {.name = "channel", .flags = CW_COLUMN_KEY, .help = "A channel of Redis' pub/sub"},
+	[COLUMN_STATE] =
+		{.name = "state",
+		 .type = CW_CHOICE,
+		 .flags = CW_COLUMN_WATCHED,
+		 .choices = channel_choices,
+		 .help = "up; silent: subscribed, but heartbeats are only found in keys; down: not subscribed"},
+	[COLUMN_MESSAGES] = {.name = "messages", .type = CW_INT, .help = "Messages received"},
+	[COLUMN_RATE] = {.name = "messages_per_second", .type = CW_REAL, .help = "Since the reading before"},
+	[COLUMN_LAST_MESSAGE] = {.name = "last_message_at", .type = CW_TIME, .help = "When the last one came"},
+};
+
+static const struct cw_table_decl tables[] = {
+	{.name = "calls",
+	 .help = "Calls in progress and whether they are alive",
+	 .columns = CW_ARRAY(calls_columns),
+	 .sort = "-duration_seconds"},
+	{.name = "channels", .help = "The platform's pub/sub channels", .columns = CW_ARRAY(channels_columns)},
+};
+
+static const struct cw_need needs[] = {
+	{.what = "Redis user (version 6 or later)",
+	 .line = "ACL SETUSER callwatch on >PASSWORD resetkeys ~call_ctx:* ~call_heartbeat:* resetchannels "
+		 "&call_heartbeat "
+		 "&call_logs &call_logs_dlq &callwatch:probe:* &__keyspace@0__:call_ctx:* nocommands +ping +select "
+		 "+time +info "
+		 "+client|setname +scan +exists +hmget +hstrlen +getrange +subscribe +psubscribe +config|get"},
+};
+
+/* An extra column must be new, and a name that fits everywhere. */
+static void check_extra_fields(const struct cw_value *all, struct cw_problems *problems)
+{
+	const struct cw_value *extras = cw_get(all, "extra_fields");
+	if (!extras || !extras->known)
+		return;
+	if (extras->count > EXTRA_MAX)
+		problems->error(problems, extras, "at most %d extra fields", EXTRA_MAX);
+	for (uint32_t i = 0; i < extras->count; i++) {
+		const struct cw_value *extra = &extras->children[i];
+		size_t length = strspn(extra->key, "abcdefghijklmnopqrstuvwxyz0123456789_");
+		if (extra->key[length] || length == 0 || length > 64 || (extra->key[0] >= '0' && extra->key[0] <= '9'))
+			problems->error(problems, extra,
+					"column `%s`: lower-case letters, digits and _, not a digit first", extra->key);
+		if (!extra->string || !extra->string[0] || strlen(extra->string) > 128)
+			problems->error(problems, extra,
+					"column `%s` needs the name of a field, at most 128 characters", extra->key);
+		for (uint32_t c = 0; c < CALLS_COLUMNS; c++)
+			if (strcmp(extra->key, calls_columns[c].name) == 0 || strcmp(extra->key, "instance") == 0) {
+				problems->error(problems, extra, "table calls already has a column `%s`", extra->key);
+				break;
+			}
+	}
+}
+
+CW_EXPORT const struct cw_plugin cw_plugin = {
+	CW_PLUGIN_ABI,
+	.name = "redis-calls",
+	.summary = "Calls in progress of the voice platform, from its Redis: sweeps, pub/sub and keyspace events",
+	.role = CW_SOURCE,
+	.options = CW_ARRAY(options),
+	.tables = CW_ARRAY(tables),
+	.metrics = {watch_metrics, METRICS, sizeof(watch_metrics[0])},
+	.needs = CW_ARRAY(needs),
+	.check = check,
+	.start = start,
+	.read = watch_read,
+	.stop = stop,
+	.release = release,
+};

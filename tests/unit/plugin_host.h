@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A core that is none: enough of struct cw_host to run one plugin in a unit test, on a loop that the test turns. Tables
+ * and the clock are the real ones; samples, states and log lines are kept for the test to look at.
+ */
+#ifndef TESTS_PLUGIN_HOST_H
+#define TESTS_PLUGIN_HOST_H
+
+#include "callwatch/plugin.h"
+
+#include <uv.h>
+
+enum { PLUGIN_HOST_SAMPLES = 512, PLUGIN_HOST_LOG = 8192 };
+
+struct plugin_host_sample {
+	uint32_t metric;
+	char label[128]; /* the first; "" if none */
+	double value;
+};
+
+struct cw_instance {
+	uv_loop_t loop;
+	const struct cw_plugin *plugin;
+	struct tables *tables;
+	struct cw_info info;
+	struct cw_value *options;
+	void *plugin_state;
+
+	enum cw_state state;
+	char reason[512];
+	uint32_t state_changes;
+	uint64_t errors, malformed, transitions;
+	bool read_is_done;
+	int read_status;
+	struct plugin_host_sample samples[PLUGIN_HOST_SAMPLES];
+	uint32_t samples_count;
+	char log[PLUGIN_HOST_LOG]; /* all lines, as far as they fit */
+};
+
+/* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key". Values as in YAML. */
+int plugin_host_start(struct cw_instance *self, const struct cw_plugin *plugin, bool once, const char *const *settings);
+/* Stops, runs the loop out (it must be empty then), releases. */
+void plugin_host_stop(struct cw_instance *self);
+/* Turns the loop until `done` says so; false: not within the deadline. */
+bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance *self, const void *arg),
+		      const void *arg, uint32_t deadline_ms);
+void plugin_host_run_ms(struct cw_instance *self, uint32_t ms);
+/* One reading; waits for read_done(). The samples of the one before are gone. */
+int plugin_host_read(struct cw_instance *self);
+/* NaN: no such sample. `label` may be NULL. */
+double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label);
+/* One cell of a row as text ("null" where not known, choices by name); NULL: no such row. */
+const char *plugin_host_cell(struct cw_instance *self, const char *table, const char *key, const char *column);
+uint64_t plugin_host_rows(struct cw_instance *self, const char *table);
+/* The errors and warnings of the plugin's check(), one a line. */
+void plugin_host_check(const struct cw_plugin *plugin, const char *const *settings, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * redis-calls against a real Redis on a private UNIX socket, with a core that is none (plugin_host.h).
+ */
+#include "plugin_host.h"
+
+#include "clock.h"
+
+#include <hiredis/hiredis.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct {
+	char folder[64], socket[96], url[128];
+	pid_t pid;
+	redisContext *client;
+} server;
+
+static struct cw_instance self;
+
+/* ---- the server ---- */
+
+static void connect_client(void)
+{
+	for (int i = 0; i < 500; i++) {
+		server.client = redisConnectUnix(server.socket);
+		if (server.client && !server.client->err)
+			return;
+		redisFree(server.client);
+		usleep(10000);
+	}
+	fail_msg("redis-server does not come up");
+}
+
+static void run_server(void)
+{
+	server.pid = fork();
+	if (server.pid == 0) {
+		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", server.socket, "--save", "",
+		       "--dir", server.folder, "--loglevel", "warning", "--logfile", "redis.log", NULL);
+		_exit(127);
+	}
+	connect_client();
+}
+
+static void stop_server(void)
+{
+	redisFree(server.client);
+	server.client = NULL;
+	kill(server.pid, SIGKILL);
+	waitpid(server.pid, NULL, 0);
+}
+
+static int start_server(void **state)
+{
+	(void)state;
+	strcpy(server.folder, "/tmp/callwatch-test-XXXXXX");
+	if (!mkdtemp(server.folder))
+		return -1;
+	snprintf(server.socket, sizeof(server.socket), "%s/redis.sock", server.folder);
+	snprintf(server.url, sizeof(server.url), "url=unix://%s", server.socket);
+	run_server();
+	return 0;
+}
+
+static int end_server(void **state)
+{
+	(void)state;
+	char command[128];
+	stop_server();
+	snprintf(command, sizeof(command), "rm -rf %s", server.folder);
+	return system(command);
+}
+
+static void __attribute__((format(printf, 1, 2))) redis(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	redisReply *reply = redisvCommand(server.client, format, list);
+	va_end(list);
+	assert_non_null(reply);
+	if (reply->type == REDIS_REPLY_ERROR)
+		fail_msg("redis: %s", reply->str);
+	freeReplyObject(reply);
+}
+
+static double wall_s(void)
+{
+	return (double)clock_wall() / 1e9;
+}
+
+/* A call that began and beat so many seconds ago; beat_ago < 0: it never beat. */
+static void make_call(const char *sid, double began_ago, double beat_ago)
+{
+	char start[64];
+	time_t began = (time_t)(wall_s() - began_ago);
+	struct tm tm;
+	gmtime_r(&began, &tm);
+	strftime(start, sizeof(start), "%Y-%m-%dT%H:%M:%S", &tm);
+	redis("HSET call_ctx:%s business_id b-1 from_phone_number +14155550132 to_phone_number +14155550199 start_time "
+	      "%s "
+	      "call_log_id l-1 worker_id w-7",
+	      sid, start);
+	if (beat_ago >= 0)
+		redis("SET call_heartbeat:%s %.3f", sid, wall_s() - beat_ago);
+}
+
+/* ---- waiting ---- */
+
+static bool is_up(struct cw_instance *instance, const void *arg)
+{
+	(void)arg;
+	return instance->state == CW_UP;
+}
+
+static bool is_down(struct cw_instance *instance, const void *arg)
+{
+	return instance->state == CW_DOWN && (!arg || strstr(instance->reason, arg));
+}
+
+struct expected {
+	const char *key, *column, *value; /* value NULL: no row */
+};
+
+static bool has_cell(struct cw_instance *instance, const void *arg)
+{
+	const struct expected *expected = arg;
+	const char *cell = plugin_host_cell(instance, "calls", expected->key, expected->column);
+	return expected->value ? cell && strcmp(cell, expected->value) == 0 : !cell;
+}
+
+#define wait_for_cell(sid, column, value)                                                                              \
+	assert_true(plugin_host_wait(&self, has_cell, &(struct expected){sid, column, value}, 8000))
+
+static bool channels_up(struct cw_instance *instance, const void *arg)
+{
+	(void)arg;
+	plugin_host_read(instance);
+	return plugin_host_sample(instance, "channel_up", "call_heartbeat") == 1;
+}
+
+static void start_with(bool once, const char *const *settings)
+{
+	const char *all[16] = {server.url};
+	for (int i = 0; settings && settings[i]; i++)
+		all[i + 1] = settings[i];
+	assert_int_equal(plugin_host_start(&self, &cw_plugin, once, all), 0);
+}
+
+static void start_up(const char *const *settings)
+{
+	start_with(false, settings);
+	assert_true(plugin_host_wait(&self, is_up, NULL, 8000));
+	assert_true(plugin_host_wait(&self, channels_up, NULL, 8000));
+}
+
+static int flush(void **state)
+{
+	(void)state;
+	if (!server.client)
+		run_server(); /* a test failed while it was away */
+	redis("FLUSHALL");
+	redis("CONFIG SET notify-keyspace-events %s", "");
+	return 0;
+}
+
+/* ---- what is read ---- */
+
+static void once__reads_every_call_completely(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2500; i++) {
+		char sid[32];
+		snprintf(sid, sizeof(sid), "CA%06d", i);
+		make_call(sid, 30, i % 5 == 0 ? 90 : i % 5 == 1 ? 150 : 5);
+	}
+	start_with(true, NULL);
+	assert_int_equal(plugin_host_read(&self), 0);
+	assert_int_equal(self.state, CW_UP);
+	assert_int_equal(plugin_host_rows(&self, "calls"), 2500);
+	assert_true(plugin_host_sample(&self, "calls_active", "healthy") == 1500);
+	assert_true(plugin_host_sample(&self, "calls_active", "warning") == 500);
+	assert_true(plugin_host_sample(&self, "calls_active", "stale") == 500);
+	assert_true(plugin_host_sample(&self, "calls_stale_ratio", NULL) == 0.2);
+	assert_true(plugin_host_sample(&self, "calls_started_total", NULL) == 0);
+	plugin_host_stop(&self);
+}
+
+static void a_row__shows_what_the_hash_says(void **state)
+{
+	(void)state;
+	make_call("CA1", 100, 3);
+	start_with(true, (const char *const[]){"extra_fields.worker=worker_id", NULL});
+	assert_int_equal(plugin_host_read(&self), 0);
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "business_id"), "b-1");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "business_name"), "null");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "from_phone"), "+14155550132");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "to_phone"), "+14155550199");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "call_log_id"), "l-1");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "worker"), "w-7");
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "health_status"), "healthy");
+	double duration = strtod(plugin_host_cell(&self, "calls", "CA1", "duration_seconds"), NULL);
+	assert_true(duration > 98 && duration < 110);
+	double age = strtod(plugin_host_cell(&self, "calls", "CA1", "heartbeat_age_seconds"), NULL);
+	assert_true(age > 2.5 && age < 10);
+	plugin_host_stop(&self);
+}
+
+static void a_call_that_never_beat__is_warning_then_stale_by_its_own_age(void **state)
+{
+	(void)state;
+	make_call("young", 30, -1);
+	make_call("old", 130, -1);
+	start_with(true, NULL);
+	assert_int_equal(plugin_host_read(&self), 0);
+	assert_string_equal(plugin_host_cell(&self, "calls", "young", "health_status"), "warning");
+	assert_string_equal(plugin_host_cell(&self, "calls", "old", "health_status"), "stale");
+	assert_string_equal(plugin_host_cell(&self, "calls", "old", "last_heartbeat"), "null");
+	assert_string_equal(plugin_host_cell(&self, "calls", "old", "heartbeat_age_seconds"), "null");
+	plugin_host_stop(&self);
+}
+
+static void malformed__is_counted_by_kind_and_harms_nobody(void **state)
+{
+	(void)state;
+	char long_sid[301];
+	memset(long_sid, 'x', 300);
+	long_sid[300] = '\0';
+	make_call("good", 10, 1);
+	redis("SET call_ctx:string 1");
+	redis("HSET call_ctx:%s business_id b", long_sid);
+	redis("HSET call_ctx:%s business_id b", "a\x1b[31m");
+	redis("HSET call_ctx:other unknown x");
+	redis("HSET call_ctx:times business_id b from_phone_number f to_phone_number t start_time yesterday");
+	redis("SET call_heartbeat:times soon");
+	redis("HSET call_ctx:future business_id b from_phone_number f to_phone_number t start_time "
+	      "2099-01-01T00:00:00Z");
+	redis("HSET call_ctx:bytes business_id %s from_phone_number %s to_phone_number t start_time "
+	      "10000-01-01T00:00:00Z",
+	      "\xff\xfe", "a\nb");
+	redis("LPUSH call_heartbeat:bytes 1");
+	redis("EVAL %s 0",
+	      "redis.call('HSET', 'call_ctx:huge', 'business_id', 'b', 'start_time', string.rep('x', 3000000))");
+	start_with(true, NULL);
+	assert_int_equal(plugin_host_read(&self), 0);
+	assert_string_equal(plugin_host_cell(&self, "calls", "good", "health_status"), "healthy");
+	assert_int_equal(plugin_host_rows(&self, "calls"), 6);
+	assert_string_equal(plugin_host_cell(&self, "calls", "other", "business_id"), "null");
+	assert_string_equal(plugin_host_cell(&self, "calls", "times", "start_time"), "null");
+	assert_string_equal(plugin_host_cell(&self, "calls", "huge", "business_id"), "b");
+	assert_string_equal(plugin_host_cell(&self, "calls", "huge", "start_time"), "null");
+	assert_true(plugin_host_sample(&self, "malformed_total", "wrong_type") == 2);
+	assert_true(plugin_host_sample(&self, "malformed_total", "key_too_long") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "bad_key") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "bad_number") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "bad_time") == 2);
+	assert_true(plugin_host_sample(&self, "malformed_total", "future_time") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "bad_utf8") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "control_chars") == 1);
+	assert_true(plugin_host_sample(&self, "malformed_total", "too_large") == 1);
+	assert_null(strchr(self.log, '\x1b'));
+	plugin_host_stop(&self);
+}
+
+/* ---- what happens ---- */
+
+static void a_heartbeat_message__makes_a_stale_call_healthy(void **state)
+{
+	(void)state;
+	make_call("CA1", 300, 200);
+	start_up(NULL);
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "health_status"), "stale");
+	redis("PUBLISH call_heartbeat CA1");
+	wait_for_cell("CA1", "health_status", "healthy");
+	plugin_host_stop(&self);
+}
+
+static void a_heartbeat_of_an_unknown_call__fetches_it(void **state)
+{
+	(void)state;
+	start_up(NULL);
+	make_call("CAnew", 1, 0);
+	redis("PUBLISH call_heartbeat %s", "{\"call_sid\": \"CAnew\", \"timestamp\": 1761480000.5}");
+	wait_for_cell("CAnew", "health_status", "healthy");
+	plugin_host_read(&self);
+	assert_true(plugin_host_sample(&self, "calls_started_total", NULL) == 1);
+	plugin_host_stop(&self);
+}
+
+static void keyspace_events__show_births_and_deaths_at_once(void **state)
+{
+	(void)state;
+	redis("CONFIG SET notify-keyspace-events KA");
+	start_up((const char *const[]){"sweep.max_age=1h", NULL});
+	plugin_host_run_ms(&self, 500);
+	make_call("CAborn", 1, 0);
+	wait_for_cell("CAborn", "health_status", "healthy");
+	redis("DEL call_ctx:CAborn call_heartbeat:CAborn");
+	wait_for_cell("CAborn", "health_status", NULL);
+	plugin_host_read(&self);
+	assert_true(plugin_host_sample(&self, "calls_ended_total", "healthy") == 1);
+	plugin_host_stop(&self);
+}
+
+static void silence__is_judged_only_after_asking(void **state)
+{
+	(void)state;
+	make_call("beats", 10, 0);
+	make_call("silent", 10, 0);
+	start_up((const char *const[]){"warning_after=2s", "stale_after=4s", "sweep.max_age=1h", NULL});
+	plugin_host_run_ms(&self, 1000);
+	redis("SET call_heartbeat:beats %.3f", wall_s() + 1); /* no message: only the key knows */
+	wait_for_cell("silent", "health_status", "warning");
+	assert_string_equal(plugin_host_cell(&self, "calls", "beats", "health_status"), "healthy");
+	wait_for_cell("silent", "health_status", "stale");
+	plugin_host_stop(&self);
+}
+
+static void a_call_that_is_gone_when_its_deadline_falls__has_ended(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 0);
+	start_up((const char *const[]){"warning_after=2s", "stale_after=4s", "sweep.max_age=1h", NULL});
+	redis("DEL call_ctx:CA1");
+	wait_for_cell("CA1", "health_status", NULL);
+	plugin_host_stop(&self);
+}
+
+static void sweeps__find_what_no_event_told(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 0);
+	start_up((const char *const[]){"sweep.max_age=1s", NULL});
+	redis("DEL call_ctx:CA1");
+	make_call("CA2", 10, 0);
+	wait_for_cell("CA1", "health_status", NULL);
+	wait_for_cell("CA2", "health_status", "healthy");
+	plugin_host_stop(&self);
+}
+
+static void fault_01_redis_down__is_a_state_and_comes_back(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 0);
+	start_up(NULL);
+	stop_server();
+	assert_true(plugin_host_wait(&self, is_down, NULL, 8000));
+	assert_string_equal(plugin_host_cell(&self, "calls", "CA1", "business_id"), "b-1"); /* rows stay */
+	plugin_host_read(&self);
+	assert_true(isnan(plugin_host_sample(&self, "calls_active", "healthy"))); /* not known is not zero */
+	run_server();
+	make_call("CA2", 10, 0);
+	assert_true(plugin_host_wait(&self, is_up, NULL, 10000));
+	wait_for_cell("CA2", "health_status", "healthy");
+	wait_for_cell("CA1", "health_status", NULL);
+	plugin_host_stop(&self);
+}
+
+static void fault_04_frozen__is_down_by_timeout(void **state)
+{
+	(void)state;
+	start_up(NULL);
+	kill(server.pid, SIGSTOP);
+	assert_true(plugin_host_wait(&self, is_down, "no answer within 5 s", 12000));
+	kill(server.pid, SIGCONT);
+	assert_true(plugin_host_wait(&self, is_up, NULL, 12000));
+	plugin_host_stop(&self);
+}
+
+static void fault_08_no_password__is_denied_with_what_to_do(void **state)
+{
+	(void)state;
+	redis("CONFIG SET requirepass geheim");
+	start_with(false, NULL);
+	bool down = plugin_host_wait(&self, is_down, "set password_file", 5000);
+	plugin_host_stop(&self);
+	start_with(false, (const char *const[]){"password=falsch", NULL});
+	bool wrong = plugin_host_wait(&self, is_down, "WRONGPASS", 5000);
+	assert_null(strstr(self.reason, "falsch"));
+	plugin_host_stop(&self);
+	start_with(false, (const char *const[]){"password=geheim", NULL});
+	bool up = plugin_host_wait(&self, is_up, NULL, 5000);
+	plugin_host_stop(&self);
+	redis("AUTH geheim");
+	redis("CONFIG SET requirepass %s", "");
+	assert_true(down);
+	assert_true(wrong);
+	assert_true(up);
+}
+
+static void the_acl_line_of_needs__suffices(void **state)
+{
+	(void)state;
+	const struct cw_need *need = cw_at(&cw_plugin.needs, 0);
+	char line[1024], *words[64], *rest = line;
+	int n = 0;
+	strcpy(line, need->line);
+	while (n < 64 && (words[n] = strtok_r(n ? NULL : line, " ", &rest)))
+		n++;
+	redisReply *reply = redisCommandArgv(server.client, n, (const char **)words, NULL);
+	assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+	freeReplyObject(reply);
+	redis("ACL LOG RESET");
+	redis("CONFIG SET notify-keyspace-events KA");
+	make_call("CA1", 10, 0);
+	start_up((const char *const[]){"username=callwatch", "password=PASSWORD", "sweep.max_age=1h", NULL});
+	plugin_host_run_ms(&self, 500);
+	redis("DEL call_ctx:CA1");
+	wait_for_cell("CA1", "health_status", NULL);
+	plugin_host_stop(&self);
+	reply = redisCommand(server.client, "ACL LOG");
+	if (reply->elements) /* nothing was even tried that it may not do */
+		fail_msg("refused: %s", reply->element[0]->element[7]->str);
+	freeReplyObject(reply);
+	redis("ACL DELUSER callwatch");
+}
+
+static void flushall__is_a_reset_not_a_thousand_ends(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 0);
+	make_call("CA2", 10, 0);
+	start_up((const char *const[]){"sweep.max_age=1s", NULL});
+	redis("FLUSHALL");
+	wait_for_cell("CA1", "health_status", NULL);
+	wait_for_cell("CA2", "health_status", NULL);
+	plugin_host_read(&self);
+	assert_true(plugin_host_sample(&self, "calls_active", "healthy") == 0); /* true now */
+	assert_true(plugin_host_sample(&self, "calls_ended_total", "healthy") == 0);
+	plugin_host_stop(&self);
+}
+
+/* ---- options ---- */
+
+static void check__refuses_what_makes_no_sense(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *setting, *message;
+	} cases[] = {
+		{"url=rediss://h", "stunnel"},
+		{"url=redis://:secret@h", "password_file"},
+		{"url=http://h", "redis:// or unix://"},
+		{"url=redis://h:0", "port"},
+		{"url=redis://h/x", "database"},
+		{"url=unix://relative", "absolute"},
+		{"warning_after=3m", "greater than warning_after"},
+		{"extra_fields.call_sid=x", "already has a column"},
+		{"extra_fields.Bad=x", "lower-case"},
+		{"context_prefix=call*", "must not contain"},
+	};
+	char problems[1024];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		plugin_host_check(&cw_plugin, (const char *const[]){cases[i].setting, NULL}, problems,
+				  sizeof(problems));
+		if (!strstr(problems, cases[i].message))
+			fail_msg("%s: %s", cases[i].setting, problems);
+		assert_null(strstr(problems, "secret"));
+	}
+	plugin_host_check(&cw_plugin, NULL, problems, sizeof(problems));
+	assert_string_equal(problems, "");
+}
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(once__reads_every_call_completely, flush),
+		cmocka_unit_test_setup(a_row__shows_what_the_hash_says, flush),
+		cmocka_unit_test_setup(a_call_that_never_beat__is_warning_then_stale_by_its_own_age, flush),
+		cmocka_unit_test_setup(malformed__is_counted_by_kind_and_harms_nobody, flush),
+		cmocka_unit_test_setup(a_heartbeat_message__makes_a_stale_call_healthy, flush),
+		cmocka_unit_test_setup(a_heartbeat_of_an_unknown_call__fetches_it, flush),
+		cmocka_unit_test_setup(keyspace_events__show_births_and_deaths_at_once, flush),
+		cmocka_unit_test_setup(silence__is_judged_only_after_asking, flush),
+		cmocka_unit_test_setup(a_call_that_is_gone_when_its_deadline_falls__has_ended, flush),
+		cmocka_unit_test_setup(sweeps__find_what_no_event_told, flush),
+		cmocka_unit_test_setup(fault_01_redis_down__is_a_state_and_comes_back, flush),
+		cmocka_unit_test_setup(fault_04_frozen__is_down_by_timeout, flush),
+		cmocka_unit_test_setup(fault_08_no_password__is_denied_with_what_to_do, flush),
+		cmocka_unit_test_setup(the_acl_line_of_needs__suffices, flush),
+		cmocka_unit_test_setup(flushall__is_a_reset_not_a_thousand_ends, flush),
+		cmocka_unit_test(check__refuses_what_makes_no_sense),
+	};
+	return cmocka_run_group_tests(tests, start_server, end_server);
+}
