@@ -20,7 +20,7 @@
 
 enum {
 	MISSING_BATCH = 256,
-	YIELDS_MAX = 2000 /* a scanner waits for waiting writers at most so often: a writer that sleeps harms nobody */
+	YIELDS_MAX = 1000 /* a scanner waits for waiting writers at most so often: a writer that sleeps harms nobody */
 };
 
 /* ---- locking ---- */
@@ -32,6 +32,7 @@ static void write_lock(struct cw_part *part)
 	atomic_fetch_add(&part->waiting, 1);
 	pthread_mutex_lock(&part->lock);
 	atomic_fetch_sub(&part->waiting, 1);
+	atomic_fetch_add(&part->admitted, 1);
 }
 
 static void unlock(struct cw_part *part)
@@ -49,11 +50,13 @@ bool part_scan_pause(struct cw_part *part, int64_t slice_end)
 	return atomic_load_explicit(&part->waiting, memory_order_relaxed) > 0 || clock_awake() >= slice_end;
 }
 
-/* glibc's mutexes are not fair: without this the scanner would take the lock again before a waiter woke up. */
+/* glibc's mutexes are not fair: without this the scanner would take the lock again before a waiter woke up. It lets in
+ * as many writers as were waiting, not all that will ever wait, so that it is not starved either. */
 void part_scan_unlock(struct cw_part *part)
 {
+	unsigned waiting = atomic_load(&part->waiting), before = atomic_load(&part->admitted);
 	unlock(part);
-	for (int i = 0; i < YIELDS_MAX && atomic_load(&part->waiting) > 0; i++)
+	for (int i = 0; i < YIELDS_MAX && atomic_load(&part->admitted) - before < waiting; i++)
 		sched_yield();
 }
 

@@ -68,8 +68,9 @@ struct cw_part {
 	uint8_t hash_key[HASH_KEY_BYTES];
 
 	pthread_mutex_t lock;
-	atomic_uint waiting; /* writers that wait for the lock */
-	atomic_bool wake;    /* a view of the table wants to hear of the next change */
+	atomic_uint waiting;  /* writers that wait for the lock */
+	atomic_uint admitted; /* writers that had to wait and got it */
+	atomic_bool wake;     /* a view of the table wants to hear of the next change */
 
 	/* Guarded by lock. */
 	bool closed;

@@ -195,25 +195,48 @@ static int walk(struct cw_query *query, int64_t deadline)
 	return status;
 }
 
-/* Slow conditions of a sorted query: what is on the page is decided now, then sorted in. Its place in the order is read
- * again, as the page has only cells as they go out. */
+/* The lock is kept over rows of one part that follow each other. */
+static struct cw_part *lock_next(struct cw_query *query, struct cw_part *locked, uint32_t next)
+{
+	struct cw_part *part = query->selection.scope.parts[next];
+	if (part == locked)
+		return part;
+	if (locked)
+		part_scan_unlock(locked);
+	part_scan_lock(part);
+	return part;
+}
+
+/* The row that lived at this number when it was noted, or NULL. The lock is held. */
+static const struct row *same_row(const struct cw_part *part, uint32_t number, uint32_t incarnation)
+{
+	const struct entry *entry = part_entry(part, number);
+	return entry->incarnation == incarnation ? entry_row(entry) : NULL;
+}
+
+/* Slow conditions of a sorted query: what is on the page is decided now, without the lock, then sorted in. Its place in
+ * the order is read again, as the page has only cells as they go out. */
 static int sort_page(struct cw_query *query)
 {
+	bool match[PAGE_ROWS];
+	for (uint32_t i = 0; i < query->page.count; i++)
+		match[i] = selection_slow(&query->selection, page_cells(&query->page, i), &query->scratch);
+	struct cw_part *locked = NULL;
 	int status = 0;
 	for (uint32_t i = 0; i < query->page.count && status == 0; i++) {
-		if (!selection_slow(&query->selection, page_cells(&query->page, i), &query->scratch))
-			continue;
 		const struct page_row *from = &query->page.rows[i];
-		struct cw_part *part = query->selection.scope.parts[from->part];
-		part_scan_lock(part);
-		const struct entry *entry = part_entry(part, from->row);
-		if (entry_row(entry) && entry->incarnation == from->incarnation) {
-			struct item item = {.part = from->part, .row = from->row, .incarnation = from->incarnation};
-			selection_position(&query->selection, from->part, entry_row(entry), &item.position);
-			status = sort_in(query, &item);
-		}
-		part_scan_unlock(part);
+		if (!match[i])
+			continue;
+		locked = lock_next(query, locked, from->part);
+		const struct row *row = same_row(locked, from->row, from->incarnation);
+		if (!row)
+			continue;
+		struct item item = {.part = from->part, .row = from->row, .incarnation = from->incarnation};
+		selection_position(&query->selection, from->part, row, &item.position);
+		status = sort_in(query, &item);
 	}
+	if (locked)
+		part_scan_unlock(locked);
 	page_clear(&query->page);
 	return status;
 }
@@ -221,24 +244,22 @@ static int sort_page(struct cw_query *query)
 /* Reads rows again, in order, until the page is full. *ret_end: there are no more. */
 static int read_sorted(struct cw_query *query, bool *ret_end)
 {
-	int status = 0;
+	struct cw_part *locked = NULL;
 	const struct item *item = NULL;
-	while (status == 0 && !page_is_full(&query->page)) {
+	int status = 0;
+	int64_t now = clock_now();
+	for (uint32_t i = 0; status == 0 && i < PAGE_ROWS && !page_is_full(&query->page); i++) {
 		status = sorter_next(&query->sorter, &item);
-		if (status < 0 || !item) {
-			*ret_end = true;
+		*ret_end = status == 0 && !item;
+		if (!item)
 			break;
-		}
-		struct cw_part *part = query->selection.scope.parts[item->part];
-		part_scan_lock(part);
-		int64_t now = clock_now();
-		const struct entry *entry = part_entry(part, item->row);
-		const struct row *row = entry_row(entry);
-		if (row && entry->incarnation == item->incarnation &&
-		    selection_quick(&query->selection, item->part, row, now))
+		locked = lock_next(query, locked, item->part);
+		const struct row *row = same_row(locked, item->row, item->incarnation);
+		if (row && selection_quick(&query->selection, item->part, row, now))
 			status = page_add(&query->page, item->part, item->row, row, now, item);
-		part_scan_unlock(part);
 	}
+	if (locked)
+		part_scan_unlock(locked);
 	return status;
 }
 

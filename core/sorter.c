@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN_ITEMS = 2048, HEAP_MAX = 4096, ARENA_BYTES = 256 * 1024 };
+enum { RUN_ITEMS = 1024, HEAP_MAX = 4096, ARENA_BYTES = 256 * 1024 };
 
 struct arena {
 	struct arena *next;
