@@ -11,8 +11,7 @@
  */
 #include "clock.h"
 #include "cursor.h"
-#include "page.h"
-#include "sorter.h"
+#include "scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,16 +24,12 @@ struct cw_query {
 	struct selection selection;
 	uint64_t limit; /* 0: all */
 	enum phase phase;
-	uint32_t part, row, end; /* where the walk is; rows from `end` on came later */
-	bool part_begun;
-	struct sorter sorter;
-	struct page page;
-	struct scratch scratch;
+	struct scan scan;
 	struct cw_cell *shown;
 	struct cursor after; /* where the earlier page ended */
 	bool has_after;
-	uint64_t total, given;
-	int64_t scan_from, scan_to;
+	uint64_t given;
+	int64_t scan_from;
 	bool more;            /* a row beyond the limit was seen */
 	struct page_row last; /* given */
 };
@@ -63,15 +58,11 @@ static void skip_to_cursor(struct cw_query *query)
 {
 	const struct scope *scope = &query->selection.scope;
 	int order = -1;
-	while (query->part < scope->parts_count &&
-	       (order = strncmp(scope->parts[query->part]->instance, query->after.instance, CURSOR_INSTANCE_BYTES)) < 0)
-		query->part++;
-	query->row = order == 0 ? query->after.row : 0;
-}
-
-static bool is_after(const struct cw_query *query, const struct position *position)
-{
-	return !query->has_after || selection_compare(&query->selection, position, &query->after.position) > 0;
+	while (query->scan.part < scope->parts_count &&
+	       (order = strncmp(scope->parts[query->scan.part]->instance, query->after.instance,
+				CURSOR_INSTANCE_BYTES)) < 0)
+		query->scan.part++;
+	query->scan.row = order == 0 ? query->after.row : 0;
 }
 
 /* With spec->key there is at most a row in each part; they are emitted like sorted ones. */
@@ -87,27 +78,28 @@ static int find_keys(struct cw_query *query, const char *key)
 			const struct entry *entry = part_entry(part, (uint32_t)number);
 			struct item item = {.part = i, .row = (uint32_t)number, .incarnation = entry->incarnation};
 			selection_position(&query->selection, i, entry_row(entry), &item.position);
-			if (is_after(query, &item.position))
-				status = sorter_add(&query->sorter, &item);
+			if (!query->scan.after ||
+			    selection_compare(&query->selection, &item.position, query->scan.after) > 0)
+				status = sorter_add(&query->scan.sorter, &item);
 		}
 		part_scan_unlock(part);
 	}
-	query->scan_to = clock_wall();
 	return status;
 }
 
 static int start(struct cw_query *query, const struct cw_query_spec *spec)
 {
 	query->limit = spec->limit;
-	query->scan_from = query->scan_to = clock_wall();
-	query->shown = calloc(query->selection.shown, sizeof(*query->shown));
-	if (!query->shown || page_init(&query->page, &query->selection) < 0)
-		return -ENOMEM;
-	uint64_t wanted = spec->limit > 0 && spec->limit < UINT64_MAX ? spec->limit + 1 : 0;
-	sorter_init(&query->sorter, &query->selection, wanted);
+	query->scan_from = clock_wall();
 	query->phase = spec->key ? EMIT : query->selection.sort >= 0 ? SCAN : STREAM;
-	if (query->phase == STREAM && query->has_after)
+	query->shown = calloc(query->selection.shown, sizeof(*query->shown));
+	uint64_t wanted = spec->limit > 0 && spec->limit < UINT64_MAX ? spec->limit + 1 : 0;
+	if (!query->shown || scan_init(&query->scan, &query->selection, query->phase != STREAM, wanted) < 0)
+		return -ENOMEM;
+	if (query->has_after && query->phase == STREAM)
 		skip_to_cursor(query);
+	else if (query->has_after)
+		query->scan.after = &query->after.position;
 	return spec->key ? find_keys(query, spec->key) : 0;
 }
 
@@ -134,10 +126,8 @@ void query_close(struct cw_query *query)
 {
 	if (!query)
 		return;
-	sorter_release(&query->sorter);
-	page_release(&query->page);
+	scan_release(&query->scan);
 	selection_release(&query->selection);
-	free(query->scratch.bytes);
 	free(query->shown);
 	free(query);
 }
@@ -148,138 +138,13 @@ const struct cw_column *query_columns(struct cw_query *query, uint32_t *ret_coun
 	return query->selection.fields;
 }
 
-/* ---- the walk ---- */
-
-static int sort_in(struct cw_query *query, const struct item *item)
-{
-	query->total++;
-	return is_after(query, &item->position) ? sorter_add(&query->sorter, item) : 0;
-}
-
-/* The part's lock is held. 0 or -ENOMEM. */
-static int look_at(struct cw_query *query, uint32_t number, int64_t now)
-{
-	const struct entry *entry = part_entry(query->selection.scope.parts[query->part], number);
-	const struct row *row = entry_row(entry);
-	if (!row || !selection_quick(&query->selection, query->part, row, now))
-		return 0;
-	if (query->phase == STREAM || query->selection.slow)
-		return page_add(&query->page, query->part, number, row, now, /* tag */ NULL);
-	struct item item = {.part = query->part, .row = number, .incarnation = entry->incarnation};
-	selection_position(&query->selection, query->part, row, &item.position);
-	return sort_in(query, &item);
-}
-
-static int walk(struct cw_query *query, int64_t deadline)
-{
-	struct cw_part *part = query->selection.scope.parts[query->part];
-	int status = 0;
-	part_scan_lock(part);
-	int64_t slice_end = clock_awake() + SLICE_NS, now = clock_now();
-	slice_end = slice_end < deadline ? slice_end : deadline;
-	if (!query->part_begun)
-		query->end = part->entries;
-	query->part_begun = true;
-	while (status == 0 && query->row < query->end && !page_is_full(&query->page)) {
-		status = look_at(query, query->row++, now);
-		if (query->row % SLICE_ROWS == 0 && part_scan_pause(part, slice_end))
-			break;
-	}
-	part_scan_unlock(part);
-	query->scan_to = clock_wall();
-	if (query->row >= query->end) {
-		query->part++;
-		query->row = 0;
-		query->part_begun = false;
-	}
-	return status;
-}
-
-/* The lock is kept over rows of one part that follow each other. */
-static struct cw_part *lock_next(struct cw_query *query, struct cw_part *locked, uint32_t next)
-{
-	struct cw_part *part = query->selection.scope.parts[next];
-	if (part == locked)
-		return part;
-	if (locked)
-		part_scan_unlock(locked);
-	part_scan_lock(part);
-	return part;
-}
-
-/* The row that lived at this number when it was noted, or NULL. The lock is held. */
-static const struct row *same_row(const struct cw_part *part, uint32_t number, uint32_t incarnation)
-{
-	const struct entry *entry = part_entry(part, number);
-	return entry->incarnation == incarnation ? entry_row(entry) : NULL;
-}
-
-/* Slow conditions of a sorted query: what is on the page is decided now, without the lock, then sorted in. Its place in
- * the order is read again, as the page has only cells as they go out. */
-static int sort_page(struct cw_query *query)
-{
-	bool match[PAGE_ROWS];
-	for (uint32_t i = 0; i < query->page.count; i++)
-		match[i] = selection_slow(&query->selection, page_cells(&query->page, i), &query->scratch);
-	struct cw_part *locked = NULL;
-	int status = 0;
-	for (uint32_t i = 0; i < query->page.count && status == 0; i++) {
-		const struct page_row *from = &query->page.rows[i];
-		if (!match[i])
-			continue;
-		locked = lock_next(query, locked, from->part);
-		const struct row *row = same_row(locked, from->row, from->incarnation);
-		if (!row)
-			continue;
-		struct item item = {.part = from->part, .row = from->row, .incarnation = from->incarnation};
-		selection_position(&query->selection, from->part, row, &item.position);
-		status = sort_in(query, &item);
-	}
-	if (locked)
-		part_scan_unlock(locked);
-	page_clear(&query->page);
-	return status;
-}
-
-/* Reads rows again, in order, until the page is full. *ret_end: there are no more. */
-static int read_sorted(struct cw_query *query, bool *ret_end)
-{
-	struct cw_part *locked = NULL;
-	const struct item *item = NULL;
-	int status = 0;
-	int64_t now = clock_now();
-	for (uint32_t i = 0; status == 0 && i < PAGE_ROWS && !page_is_full(&query->page); i++) {
-		status = sorter_next(&query->sorter, &item);
-		*ret_end = status == 0 && !item;
-		if (!item)
-			break;
-		locked = lock_next(query, locked, item->part);
-		const struct row *row = same_row(locked, item->row, item->incarnation);
-		if (row && selection_quick(&query->selection, item->part, row, now))
-			status = page_add(&query->page, item->part, item->row, row, now, item);
-	}
-	if (locked)
-		part_scan_unlock(locked);
-	return status;
-}
-
 /* One slice of work towards the next page. */
 static int advance(struct cw_query *query, int64_t deadline)
 {
-	bool end = query->part >= query->selection.scope.parts_count;
-	int status = 0;
-	if (query->phase == EMIT) {
-		end = false;
-		status = read_sorted(query, &end);
-		if (end && query->page.count == 0)
-			query->phase = DONE;
-	} else if (!end) {
-		status = walk(query, deadline);
-		if (status == 0 && query->phase == SCAN)
-			status = sort_page(query);
-	} else {
+	bool end = false;
+	int status = query->phase == EMIT ? scan_read(&query->scan, &end) : scan_step(&query->scan, deadline, &end);
+	if (end && query->scan.page.count == 0)
 		query->phase = query->phase == SCAN ? EMIT : DONE;
-	}
 	return status;
 }
 
@@ -288,18 +153,18 @@ static int advance(struct cw_query *query, int64_t deadline)
 /* 0: the page is used up (or the limit reached), CW_LATER: paused. */
 static int give_page(struct cw_query *query, cw_row_fn give, void *arg)
 {
-	struct page *page = &query->page;
+	struct page *page = &query->scan.page;
 	while (page->next < page->count) {
 		uint32_t i = page->next++;
 		const struct cw_cell *cells = page_cells(page, i);
-		if (!selection_slow(&query->selection, cells, &query->scratch))
+		if (!selection_slow(&query->selection, cells, &query->scan.scratch))
 			continue;
 		if (query->limit > 0 && query->given == query->limit) {
 			query->more = true;
 			query->phase = DONE;
 			break;
 		}
-		if (selection_mask(&query->selection, cells, query->shown, &query->scratch) < 0)
+		if (selection_mask(&query->selection, cells, query->shown, &query->scan.scratch) < 0)
 			return -ENOMEM;
 		query->given++;
 		query->last = page->rows[i];
@@ -344,10 +209,10 @@ void query_info(struct cw_query *query, struct cw_query_info *ret_info)
 	uint64_t rows;
 	*ret_info = (struct cw_query_info){.given = query->given,
 					   .scan_from = query->scan_from,
-					   .scan_to = query->scan_to,
+					   .scan_to = query->scan.to,
 					   .coverage = scope_coverage(&query->selection.scope, &rows)};
 	uint64_t seen = query->given + (query->more ? 1 : 0);
-	ret_info->total = query->total > seen ? query->total : seen;
+	ret_info->total = query->scan.total > seen ? query->scan.total : seen;
 	ret_info->age_seconds = coverage_age(&ret_info->coverage);
 	if (query->phase == DONE && query->more)
 		write_cursor(query, ret_info->next_cursor);
