@@ -214,6 +214,8 @@ int selection_init(struct selection *selection, struct tables *tables, const str
 		return refuse(error, -ENOMEM, "out of memory");
 	if (selection->scope.parts_count == 0)
 		return refuse_table(tables, spec->table, error);
+	if (spec->key && !(selection->key = strdup(spec->key)))
+		return refuse(error, -ENOMEM, "out of memory");
 	int status = add_shown(selection, spec, error);
 	if (status == 0)
 		status = add_filters(selection, spec, error);
@@ -232,6 +234,7 @@ void selection_release(struct selection *selection)
 	for (uint32_t i = 0; i < selection->filters_count; i++)
 		expr_free(selection->filters[i].expr);
 	free(selection->filters);
+	free(selection->key);
 	free(selection->sources);
 	free(selection->masks);
 	free(selection->fields);
@@ -290,8 +293,17 @@ static bool holds(const struct filter *filter, const struct cw_cell *cell)
 	       memcmp(cell->text + cell->length - 4, filter->last_four, 4) == 0;
 }
 
+static bool has_key(const struct selection *selection, uint32_t part, const struct row *row)
+{
+	uint32_t length;
+	const char *key = row_key_text(&selection->scope.parts[part]->layout, row->bytes, &length);
+	return length == strlen(selection->key) && memcmp(key, selection->key, length) == 0;
+}
+
 bool selection_quick(const struct selection *selection, uint32_t part, const struct row *row, int64_t now)
 {
+	if (selection->key && !has_key(selection, part, row))
+		return false;
 	for (uint32_t i = 0; i < selection->filters_count; i++) {
 		const struct filter *filter = &selection->filters[i];
 		struct cw_cell cell;
