@@ -278,7 +278,7 @@ static int tell_removed(struct cw_view *view, const struct held *held, cw_view_f
 	cells[FIELD_INSTANCE] = (struct cw_cell){.type = CW_CELL_TEXT,
 						 .length = (uint32_t)strlen(held->position.instance),
 						 .text = held->position.instance};
-	cells[FIELD_KEY] =
+	cells[view->selection.key_field] =
 		(struct cw_cell){.type = CW_CELL_TEXT, .length = held->position.key_length, .text = held->position.key};
 	int status = selection_mask(&view->selection, cells, view->shown, &view->scratch);
 	if (status == 0)
