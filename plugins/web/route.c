@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of routes and the way through it: path, method, who may, parameters; in this order, so that somebody who
+ * may not learns nothing of the parameters. A new route is a line here and a handler in routes/.
+ */
+#include "routes/routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct param no_params[] = {{0}};
+static const struct param table_params[] = {
+	{.name = "where", .repeats = true},
+	{.name = "sort"},
+	{.name = "limit"},
+	{.name = "cursor"},
+	{.name = "columns"},
+	{.name = "format"},
+	{.name = "reveal"},
+	{.name = "watch"},
+	{0},
+};
+static const struct param row_params[] = {{.name = "instance"}, {.name = "columns"}, {.name = "reveal"}, {0}};
+
+static const struct route routes[] = {
+	{"/-/healthy", ROUTE_GET, WHO_ANYBODY, no_params, route_healthy},
+	{"/-/ready", ROUTE_GET, WHO_ANYBODY, no_params, route_ready},
+	{"/-/reload", ROUTE_POST, WHO_OPERATOR, no_params, route_reload},
+	{"/api/v1/status", ROUTE_GET, WHO_VIEWER, no_params, route_status},
+	{"/api/v1/tables", ROUTE_GET, WHO_VIEWER, no_params, route_tables},
+	{"/api/v1/tables/{}", ROUTE_GET, WHO_VIEWER, table_params, route_table},
+	{"/api/v1/tables/{}/{}", ROUTE_GET, WHO_VIEWER, row_params, route_row},
+};
+
+/* One `{}`: up to the next slash, or all the rest if it ends the pattern. Not empty. */
+static const char *match_argument(const char *pattern, const char *path, size_t *ret_length)
+{
+	size_t length = pattern[2] ? strcspn(path, "/") : strlen(path);
+	*ret_length = length;
+	return length ? path + length : NULL;
+}
+
+/* Does the path fit? The arguments' places are borrowed from it. */
+static bool match(const char *pattern, const char *path, const char *starts[PATH_ARGUMENTS_MAX],
+		  size_t lengths[PATH_ARGUMENTS_MAX])
+{
+	uint32_t n = 0;
+	while (*pattern) {
+		if (*pattern == '{') {
+			starts[n] = path;
+			path = match_argument(pattern, path, &lengths[n]);
+			if (!path)
+				return false;
+			pattern += 2;
+			n++;
+		} else if (*pattern++ != *path++) {
+			return false;
+		}
+	}
+	return *path == '\0';
+}
+
+/* A table's name has no slash: `/api/v1/tables/{}` must not swallow the route of a row. */
+static bool is_one_segment(const struct route *route, const char *start, size_t length)
+{
+	return strcmp(route->path, "/api/v1/tables/{}") != 0 || !memchr(start, '/', length);
+}
+
+static const struct route *find(struct exchange *exchange)
+{
+	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+		const char *starts[PATH_ARGUMENTS_MAX] = {NULL};
+		size_t lengths[PATH_ARGUMENTS_MAX] = {0};
+		if (!match(routes[i].path, exchange->path, starts, lengths) ||
+		    (starts[0] && !is_one_segment(&routes[i], starts[0], lengths[0])))
+			continue;
+		for (uint32_t a = 0; a < PATH_ARGUMENTS_MAX && starts[a]; a++)
+			exchange->arguments[a] = strndup(starts[a], lengths[a]);
+		return &routes[i];
+	}
+	return NULL;
+}
+
+static bool may(const struct exchange *exchange, enum who who)
+{
+	return who != WHO_OPERATOR || exchange->peer->is_operator;
+}
+
+static bool read_params(struct exchange *exchange, int (*next_param)(void *, uint32_t, char *, size_t), void *arg)
+{
+	char text[URI_MAX + 1], error[PARAMS_ERROR_MAX];
+	for (uint32_t i = 0;; i++) {
+		int length = next_param(arg, i, text, sizeof text);
+		if (length < 0)
+			return true;
+		if (params_add(&exchange->params, exchange->route->params, text, (size_t)length, error)) {
+			exchange_problem(exchange, 400, "%s", error);
+			return false;
+		}
+	}
+}
+
+bool route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
+		   void *arg)
+{
+	exchange->route = find(exchange);
+	if (!exchange->route) {
+		exchange_problem(exchange, 404, "there is nothing at this path");
+		return false;
+	}
+	unsigned method = 1u << (exchange->method == METHOD_HEAD ? METHOD_GET : exchange->method);
+	if (!(exchange->route->methods & method)) {
+		exchange->allow = exchange->route->methods & ROUTE_GET ? "GET, HEAD" : "POST";
+		exchange_problem(exchange, 405, "this path answers %s", exchange->allow);
+		return false;
+	}
+	if (!may(exchange, exchange->route->who)) {
+		exchange_problem(exchange, 403, "this needs an operator");
+		return false;
+	}
+	return read_params(exchange, next_param, arg);
+}

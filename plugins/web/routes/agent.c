@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The agent itself: is it alive, is it ready, reload it. As Prometheus and its relatives answer them.
+ */
+#include "routes.h"
+
+#include "render.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROBLEMS_SHOWN_MAX = 1000 };
+
+void route_healthy(struct exchange *exchange)
+{
+	exchange_text(exchange, 200, "callwatch is alive\n");
+}
+
+void route_ready(struct exchange *exchange)
+{
+	if (exchange->web->frontend->ready())
+		exchange_text(exchange, 200, "callwatch is ready\n");
+	else
+		exchange_problem(exchange, 503, "not every source has had its first reading");
+}
+
+/* Nothing but a problem's text tells its lines apart: each becomes an element of `problems`. */
+static void reload_refused(struct exchange *exchange, const char *text)
+{
+	exchange_problem(exchange, 422, "%s", "the configuration was not taken over: nothing has changed");
+	buffer_cut(&exchange->body, exchange->body.length - strlen("}\n"));
+	buffer_string(&exchange->body, ",\"problems\":[");
+	for (int n = 0; *text && n < PROBLEMS_SHOWN_MAX; n++) {
+		size_t length = strcspn(text, "\n");
+		if (n)
+			buffer_bytes(&exchange->body, ",", 1);
+		render_json_text(&exchange->body, text, length);
+		text += length + (text[length] == '\n');
+	}
+	buffer_string(&exchange->body, "]}\n");
+}
+
+static void forget(struct reload_wait *wait)
+{
+	struct reload_wait **link = &wait->web->reloads;
+	while (*link != wait)
+		link = &(*link)->next;
+	*link = wait->next;
+	free(wait);
+}
+
+static void on_reloaded(void *arg, bool ok, const char *text)
+{
+	struct reload_wait *wait = arg;
+	struct exchange *exchange = wait->exchange;
+	forget(wait);
+	if (!exchange)
+		return;
+	exchange->work = NULL;
+	exchange->drop = NULL;
+	exchange->pull = NULL;
+	if (ok) {
+		exchange_text(exchange, 200, text);
+		buffer_string(&exchange->body, "\n");
+	} else {
+		reload_refused(exchange, text);
+	}
+	exchange_wake(exchange);
+}
+
+static enum pull wait_for_outcome(struct exchange *exchange)
+{
+	(void)exchange;
+	return PULL_WAIT;
+}
+
+static void no_longer_waited_for(struct exchange *exchange)
+{
+	struct reload_wait *wait = exchange->work;
+	wait->exchange = NULL;
+}
+
+void route_reload(struct exchange *exchange)
+{
+	struct web *web = exchange->web;
+	struct reload_wait *wait = calloc(1, sizeof *wait);
+	char by[64];
+	if (!wait) {
+		exchange_problem(exchange, 500, "no memory");
+		return;
+	}
+	*wait = (struct reload_wait){.next = web->reloads, .web = web, .exchange = exchange};
+	web->reloads = wait;
+	exchange->hold = true;
+	exchange->work = wait;
+	exchange->drop = no_longer_waited_for;
+	exchange->pull = wait_for_outcome;
+	snprintf(by, sizeof by, "user %u, process %d", (unsigned)exchange->peer->uid, (int)exchange->peer->pid);
+	web->frontend->reload(web->self, by, on_reloaded, wait);
+}
+
+void reloads_release(struct web *web)
+{
+	while (web->reloads)
+		forget(web->reloads);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The handlers that the table of routes (route.c) names. Private to the plugin web.
+ */
+#ifndef CALLWATCH_WEB_ROUTES_H
+#define CALLWATCH_WEB_ROUTES_H
+
+#include "web.h"
+
+/* routes/agent.c */
+void route_healthy(struct exchange *exchange);
+void route_ready(struct exchange *exchange);
+void route_reload(struct exchange *exchange);
+void reloads_release(struct web *web);
+
+/* routes/status.c */
+void route_status(struct exchange *exchange);
+
+/* routes/tables.c */
+void route_tables(struct exchange *exchange);
+void route_table(struct exchange *exchange);
+void route_row(struct exchange *exchange);
+/* Answers with the status that a failed query_open() or view_open() means. */
+void query_problem(struct exchange *exchange, int rc, const char *error);
+/* Asks for the rows of `table` as the parameters say (where, sort, columns, reveal). NULL: a problem is answered. */
+struct asked {
+	struct cw_query_spec spec;
+	const char *where[PARAM_REPEAT_MAX + 1]; /* with room for one of the route's own */
+	const char **columns;
+	char *columns_text;
+};
+bool asked_init(struct asked *asked, struct exchange *exchange, const char *table);
+void asked_release(struct asked *asked);
+
+/* routes/watch.c: the live form of route_table */
+void route_watch(struct exchange *exchange, struct asked *asked);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * GET /api/v1/status: the agent at a glance. Made in stages, each a piece of one JSON object: the agent, the rows of
+ * table `instances`, a verdict over them, the tables, the latest value of every series.
+ */
+#include "routes.h"
+
+#include "render.h"
+#include "text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK_FULL = 32 * 1024, REASONS_MAX = 16 * 1024 };
+static const int64_t step_budget = CW_MILLISECOND;
+
+struct status;
+typedef enum pull (*stage_fn)(struct exchange *exchange, struct status *status);
+
+struct status {
+	struct exchange *exchange;
+	uint32_t stage;
+	struct cw_query *query;
+	const struct cw_column *columns;
+	uint32_t columns_count;
+	bool any;
+	struct buffer reasons; /* JSON strings, each with a comma in front */
+	char *last;            /* key of the last series written */
+};
+
+static void status_drop(struct exchange *exchange)
+{
+	struct status *status = exchange->work;
+	exchange->web->frontend->query_close(status->query);
+	buffer_release(&status->reasons);
+	free(status->last);
+	free(status);
+}
+
+static void add_reason(struct status *status, const char *text)
+{
+	buffer_bytes(&status->reasons, ",", 1);
+	render_json_string(&status->reasons, text);
+}
+
+static enum pull say_agent(struct exchange *exchange, struct status *status)
+{
+	const struct web *web = exchange->web;
+	struct buffer *out = &exchange->body;
+	const struct cw_info *info = web->host->info(web->self);
+	int64_t started = web->frontend->started(), wall = web->host->wall();
+	bool ready = web->frontend->ready();
+	buffer_string(out, "{\"version\":");
+	render_json_string(out, info->version);
+	buffer_string(out, ",\"hostname\":");
+	render_json_string(out, info->host);
+	buffer_print(out, ",\"pid\":%d,\"started\":", (int)getpid());
+	render_json_time(out, started);
+	buffer_string(out, ",\"uptime_seconds\":");
+	render_json_seconds(out, fmax(0, (double)(wall - started) / (double)CW_SECOND));
+	buffer_print(out, ",\"ready\":%s,\"instances\":[", ready ? "true" : "false");
+	if (!ready)
+		add_reason(status, "starting: not every source has had its first reading");
+	return PULL_DONE;
+}
+
+/* A cell as a word, for a reason; "" if it is none. */
+static void cell_word(char *buffer, size_t size, const struct cw_column *column, const struct cw_cell *cell)
+{
+	const char *choice = cell->type == CW_CELL_INTEGER && column->type == CW_CHOICE
+				     ? render_choice(column, cell->integer)
+				     : NULL;
+	if (cell->type == CW_CELL_TEXT)
+		text_utf8(buffer, size, cell->text, cell->length);
+	else
+		text_utf8(buffer, size, choice ? choice : "", choice ? strlen(choice) : 0);
+}
+
+static void judge(struct status *status, const struct cw_cell *cells, uint32_t count)
+{
+	char instance[128] = "", state[32] = "", reason[512] = "", sentence[700];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct cw_column *column = &status->columns[i];
+		if (strcmp(column->name, "instance") == 0)
+			cell_word(instance, sizeof instance, column, &cells[i]);
+		else if (strcmp(column->name, "state") == 0)
+			cell_word(state, sizeof state, column, &cells[i]);
+		else if (strcmp(column->name, "reason") == 0)
+			cell_word(reason, sizeof reason, column, &cells[i]);
+	}
+	if (strcmp(state, "up") == 0)
+		return;
+	snprintf(sentence, sizeof sentence, "%s is %s%s%s", instance, state, *reason ? ": " : "", reason);
+	add_reason(status, sentence);
+}
+
+static int on_instance(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	struct status *status = arg;
+	struct buffer *out = &status->exchange->body;
+	if (status->any)
+		buffer_bytes(out, ",", 1);
+	status->any = true;
+	render_json_row(out, status->columns, cells, count, /* without_null: */ false);
+	judge(status, cells, count);
+	return out->length >= CHUNK_FULL || out->failed;
+}
+
+static enum pull say_instances(struct exchange *exchange, struct status *status)
+{
+	const struct cw_frontend *frontend = exchange->web->frontend;
+	char error[CW_QUERY_ERROR_MAX];
+	if (!status->query) {
+		struct cw_query_spec spec = {.table = "instances", .viewer = !exchange->peer->is_operator};
+		if (frontend->query_open(exchange->web->self, &spec, &status->query, error))
+			return PULL_DONE; /* no such table: an agent without instances */
+		status->columns = frontend->query_columns(status->query, &status->columns_count);
+	}
+	int rc = frontend->query_step(status->query, step_budget, on_instance, status);
+	return rc < 0 ? PULL_ABORT : rc == CW_LATER ? PULL_MORE : PULL_DONE;
+}
+
+static enum pull say_verdict(struct exchange *exchange, struct status *status)
+{
+	struct buffer *out = &exchange->body;
+	bool degraded = status->reasons.length > 0;
+	buffer_print(out, "],\"state\":\"%s\",\"reasons\":[", degraded ? "degraded" : "healthy");
+	if (degraded)
+		buffer_bytes(out, buffer_text(&status->reasons) + 1, status->reasons.length - 1);
+	buffer_string(out, "],\"tables\":[");
+	status->any = false;
+	return PULL_DONE;
+}
+
+static void on_table(void *arg, const struct cw_table_info *info)
+{
+	struct status *status = arg;
+	struct buffer *out = &status->exchange->body;
+	if (status->any)
+		buffer_bytes(out, ",", 1);
+	status->any = true;
+	render_json_table(out, info, /* with_columns: */ false);
+}
+
+static enum pull say_tables(struct exchange *exchange, struct status *status)
+{
+	struct web *web = exchange->web;
+	web->frontend->tables(web->self, on_table, status);
+	buffer_string(&exchange->body, "],\"metrics\":[");
+	series_list_expire(&web->series, web->host->now());
+	return PULL_DONE;
+}
+
+static void say_value(struct buffer *out, const struct series *series)
+{
+	if (series->number == CW_INTEGER) {
+		buffer_print(out, "%lld", (long long)series->integer);
+	} else if (series->number == CW_BUCKETS) {
+		buffer_print(out, "{\"count\":%llu,\"sum\":", (unsigned long long)series->histogram.count);
+		render_json_number(out, series->histogram.sum);
+		buffer_bytes(out, "}", 1);
+	} else {
+		render_json_number(out, series->real);
+	}
+}
+
+static void say_series(struct buffer *out, const struct series *series)
+{
+	uint32_t labels = cw_label_count(series->metric);
+	buffer_string(out, "{\"instance\":");
+	render_json_string(out, series->instance);
+	buffer_string(out, ",\"metric\":");
+	render_json_string(out, series->metric->name);
+	buffer_string(out, ",\"labels\":{");
+	for (uint32_t i = 0; i < labels; i++) {
+		if (i)
+			buffer_bytes(out, ",", 1);
+		render_json_string(out, series->metric->labels[i].name);
+		buffer_bytes(out, ":", 1);
+		render_json_string(out, series->labels[i]);
+	}
+	buffer_string(out, "},\"value\":");
+	say_value(out, series);
+	buffer_string(out, ",\"time\":");
+	render_json_time(out, series->time);
+	buffer_bytes(out, "}", 1);
+}
+
+static enum pull say_metrics(struct exchange *exchange, struct status *status)
+{
+	const struct series_list *list = &exchange->web->series;
+	struct buffer *out = &exchange->body;
+	uint32_t at = series_list_after(list, status->last);
+	for (; at < list->count && out->length < CHUNK_FULL && !out->failed; at++) {
+		if (status->last)
+			buffer_bytes(out, ",", 1);
+		say_series(out, list->list[at]);
+		free(status->last);
+		status->last = strdup(list->list[at]->key);
+		if (!status->last)
+			return PULL_ABORT;
+	}
+	if (at < list->count)
+		return PULL_MORE;
+	buffer_string(out, "]}\n");
+	return PULL_DONE;
+}
+
+static const stage_fn stages[] = {say_agent, say_instances, say_verdict, say_tables, say_metrics};
+
+static enum pull pull_status(struct exchange *exchange)
+{
+	struct status *status = exchange->work;
+	while (status->stage < sizeof stages / sizeof stages[0]) {
+		enum pull said = stages[status->stage](exchange, status);
+		if (said == PULL_ABORT && !exchange->head_sent) {
+			exchange_problem(exchange, 500, "the state of the instances cannot be read");
+			return PULL_DONE;
+		}
+		if (said != PULL_DONE)
+			return said;
+		status->stage++;
+	}
+	return PULL_DONE;
+}
+
+void route_status(struct exchange *exchange)
+{
+	struct status *status = calloc(1, sizeof *status);
+	if (!status) {
+		exchange_problem(exchange, 500, "no memory");
+		return;
+	}
+	status->exchange = exchange;
+	buffer_init(&status->reasons, /* head: */ 0, REASONS_MAX);
+	exchange->work = status;
+	exchange->drop = status_drop;
+	exchange->pull = pull_status;
+}

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See fake_host.h. What a test asks of the loop's thread goes through one uv_async and is waited for.
+ */
+#include "fake_host.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+/* The contract passes no pointer of ours to every call: one fake at a time. */
+static struct fake *current;
+
+struct private
+{
+	pthread_t thread;
+	uv_loop_t loop;
+	uv_async_t async;
+	pthread_mutex_t mutex;
+	pthread_cond_t done;
+	void (*task)(struct fake * fake, const void *arg);
+	const void *arg;
+	void *state;
+	struct cw_view *view;
+	int started, start_result;
+};
+
+static struct private *private_of(struct fake *fake)
+{
+	return fake->private;
+}
+
+static const char *const healths[] = {"healthy", "warning", "stale", NULL};
+static const struct cw_column columns[] = {
+	{.name = "instance", .type = CW_TEXT, .help = "Who saw it", .unit = ""},
+	{.name = "call_sid", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .help = "Its id", .unit = ""},
+	{.name = "from_phone", .type = CW_TEXT, .flags = CW_COLUMN_PHONE, .help = "Caller", .unit = ""},
+	{.name = "duration_seconds", .type = CW_AGE, .help = "Since its start", .unit = "seconds"},
+	{.name = "health_status",
+	 .type = CW_CHOICE,
+	 .flags = CW_COLUMN_WATCHED,
+	 .help = "Is it alive",
+	 .unit = "",
+	 .choices = healths},
+	{.name = "start_time", .type = CW_TIME, .help = "Its start", .unit = ""},
+	{.name = "note", .type = CW_TEXT, .help = "Text of a stranger", .unit = ""},
+};
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+static const char *const states[] = {"starting", "up", "degraded", "down", "stuck", NULL};
+static const struct cw_column instance_columns[] = {
+	{.name = "instance", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .help = "Its name", .unit = ""},
+	{.name = "state",
+	 .type = CW_CHOICE,
+	 .flags = CW_COLUMN_WATCHED,
+	 .help = "State",
+	 .unit = "",
+	 .choices = states},
+	{.name = "reason", .type = CW_TEXT, .help = "Why", .unit = ""},
+};
+
+struct cw_query {
+	struct fake *fake;
+	const struct cw_column *columns;
+	uint32_t columns_count;
+	uint64_t next, count, limit;
+	bool twins;
+};
+
+struct cw_view {
+	struct fake *fake;
+	void (*ready)(void *arg);
+	void *arg;
+	uint64_t sequence;
+	uint32_t changed;
+	bool begun, told;
+};
+
+static struct cw_cell text_cell(const char *text)
+{
+	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
+}
+
+static void make_cells(struct fake *fake, uint64_t row, struct cw_cell cells[COLUMNS], char *note, char sid[32])
+{
+	snprintf(sid, 32, "CA%08llu", (unsigned long long)row);
+	memset(note, 'x', fake->text_bytes);
+	note[fake->text_bytes] = '\0';
+	cells[0] = text_cell("calls");
+	cells[1] = text_cell(sid);
+	cells[2] = text_cell("+1\xe2\x80\xa2\xe2\x80\xa2\xe2\x80\xa2"
+			     "0132");
+	cells[3] = (struct cw_cell){.type = CW_CELL_REAL, .real = 12.3456789};
+	cells[4] = (struct cw_cell){.type = CW_CELL_INTEGER, .integer = (int64_t)(row % 3)};
+	cells[5] = (struct cw_cell){.type = CW_CELL_INTEGER, .integer = 1795354245123000000};
+	cells[6] = fake->text_bytes ? text_cell(note) : (struct cw_cell){.type = CW_CELL_NULL};
+}
+
+static void note_spec(struct fake *fake, const struct cw_query_spec *spec)
+{
+	fake->where_count = spec->where_count;
+	for (uint32_t i = 0; i < spec->where_count && i < 16; i++)
+		snprintf(fake->where[i], sizeof fake->where[i], "%s", spec->where[i]);
+	snprintf(fake->sort, sizeof fake->sort, "%s", spec->sort ? spec->sort : "(none)");
+	snprintf(fake->key, sizeof fake->key, "%s", spec->key ? spec->key : "(none)");
+	snprintf(fake->cursor, sizeof fake->cursor, "%s", spec->cursor ? spec->cursor : "(none)");
+	fake->reveal = spec->reveal;
+	fake->viewer = spec->viewer;
+	fake->limit = spec->limit;
+}
+
+static int check_spec(const struct cw_query_spec *spec, char error[CW_QUERY_ERROR_MAX])
+{
+	bool known = strcmp(spec->table, "calls") == 0 || strcmp(spec->table, "instances") == 0;
+	if (!known) {
+		snprintf(error, CW_QUERY_ERROR_MAX, "no table \"%s\"", spec->table);
+		return -ENOENT;
+	}
+	for (uint32_t i = 0; i < spec->where_count; i++) {
+		if (strcmp(spec->where[i], "wrong") != 0)
+			continue;
+		snprintf(error, CW_QUERY_ERROR_MAX, "\"wrong\" is no expression");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int query_open(struct cw_instance *self, const struct cw_query_spec *spec, struct cw_query **ret,
+		      char error[CW_QUERY_ERROR_MAX])
+{
+	struct fake *fake = current;
+	(void)self;
+	int rc = check_spec(spec, error);
+	if (rc)
+		return rc;
+	struct cw_query *query = calloc(1, sizeof *query);
+	bool instances = strcmp(spec->table, "instances") == 0;
+	query->fake = fake;
+	query->columns = instances ? instance_columns : columns;
+	query->columns_count = instances ? 3 : COLUMNS;
+	query->count = instances ? 2 : fake->rows;
+	query->limit = spec->limit;
+	if (!instances)
+		note_spec(fake, spec);
+	if (spec->key) {
+		query->twins = strcmp(spec->key, "twin") == 0;
+		query->count = query->twins ? (spec->where_count ? 1 : 2) : strcmp(spec->key, "CA/1") == 0;
+	}
+	fake->open_queries++;
+	*ret = query;
+	return 0;
+}
+
+static const struct cw_column *query_columns(struct cw_query *query, uint32_t *ret_count)
+{
+	*ret_count = query->columns_count;
+	return query->columns;
+}
+
+static int give_instance(struct cw_query *query, cw_row_fn row, void *arg)
+{
+	struct fake *fake = query->fake;
+	struct cw_cell cells[3] = {text_cell(query->next ? "web" : "calls"),
+				   {.type = CW_CELL_INTEGER, .integer = query->next || fake->ready ? CW_UP : CW_DOWN},
+				   query->next || fake->ready ? (struct cw_cell){0} : text_cell("connection refused")};
+	query->next++;
+	return row(arg, cells, 3);
+}
+
+static int give_call(struct cw_query *query, cw_row_fn row, void *arg)
+{
+	struct fake *fake = query->fake;
+	struct cw_cell cells[COLUMNS];
+	char sid[32], *note = malloc(fake->text_bytes + 1);
+	make_cells(fake, query->next, cells, note, sid);
+	if (query->twins && query->next == 1)
+		cells[0] = text_cell("calls-b");
+	query->next++;
+	fake->rows_made++;
+	int rc = row(arg, cells, COLUMNS);
+	free(note);
+	return rc;
+}
+
+static int query_step(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg)
+{
+	uint64_t count = query->limit && query->limit < query->count ? query->limit : query->count;
+	(void)budget_ns;
+	for (int i = 0; i < 500; i++) {
+		if (query->fake->break_after && query->next >= (uint64_t)query->fake->break_after)
+			return -EIO;
+		if (query->next >= count)
+			return 0;
+		int pause = query->columns == columns ? give_call(query, row, arg) : give_instance(query, row, arg);
+		if (pause)
+			return CW_LATER;
+	}
+	return CW_LATER;
+}
+
+static void query_info(struct cw_query *query, struct cw_query_info *info)
+{
+	*info = (struct cw_query_info){.total = query->count,
+				       .given = query->next,
+				       .scan_from = 1795354245000000000,
+				       .scan_to = 1795354246000000000,
+				       .coverage = {.complete = true, .ratio = NAN},
+				       .age_seconds = NAN};
+	if (query->limit && query->limit < query->count)
+		snprintf(info->next_cursor, sizeof info->next_cursor, "page-2");
+}
+
+static void query_close(struct cw_query *query)
+{
+	if (query)
+		query->fake->open_queries--;
+	free(query);
+}
+
+static int view_open(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg), void *arg,
+		     struct cw_view **ret, char error[CW_QUERY_ERROR_MAX])
+{
+	struct fake *fake = current;
+	(void)self;
+	int rc = check_spec(spec, error);
+	if (rc)
+		return rc;
+	note_spec(fake, spec);
+	struct cw_view *view = calloc(1, sizeof *view);
+	*view = (struct cw_view){.fake = fake, .ready = ready, .arg = arg};
+	fake->open_views++;
+	private_of(fake)->view = *ret = view;
+	return 0;
+}
+
+static const struct cw_column *view_columns(struct cw_view *view, uint32_t *ret_count)
+{
+	(void)view;
+	*ret_count = COLUMNS;
+	return columns;
+}
+
+static int give_change(struct cw_view *view, enum cw_view_op op, uint64_t row, cw_view_fn change, void *arg)
+{
+	struct cw_cell cells[COLUMNS] = {0};
+	char sid[32], *note = malloc(view->fake->text_bytes + 1);
+	make_cells(view->fake, row, cells, note, sid);
+	for (uint32_t i = 2; op == CW_VIEW_REMOVE && i < COLUMNS; i++)
+		cells[i] = (struct cw_cell){0};
+	bool bare = op == CW_VIEW_RESET || op == CW_VIEW_SYNC;
+	int rc = change(arg, op, ++view->sequence, bare ? NULL : cells, bare ? 0 : COLUMNS);
+	free(note);
+	return rc;
+}
+
+static int view_next(struct cw_view *view, cw_view_fn change, void *arg)
+{
+	if (!view->begun) {
+		view->begun = true;
+		give_change(view, CW_VIEW_RESET, 0, change, arg);
+		give_change(view, CW_VIEW_PUT, 0, change, arg);
+		give_change(view, CW_VIEW_SYNC, 0, change, arg);
+		return 0;
+	}
+	while (view->changed > 1) {
+		view->changed--;
+		if (give_change(view, CW_VIEW_PUT, view->changed, change, arg))
+			return CW_LATER;
+	}
+	if (view->changed) {
+		view->changed = 0;
+		give_change(view, CW_VIEW_REMOVE, 0, change, arg);
+		give_change(view, CW_VIEW_SYNC, 0, change, arg);
+	}
+	view->told = false;
+	return 0;
+}
+
+static void view_close(struct cw_view *view)
+{
+	if (!view)
+		return;
+	view->fake->open_views--;
+	private_of(view->fake)->view = NULL;
+	free(view);
+}
+
+static void tables(struct cw_instance *self, void (*table)(void *arg, const struct cw_table_info *info), void *arg)
+{
+	static const uint64_t counts[] = {4, 2, 1};
+	(void)self;
+	table(arg, &(struct cw_table_info){.name = "calls",
+					   .help = "Calls in progress",
+					   .sort = "-duration_seconds",
+					   .columns = columns,
+					   .columns_count = COLUMNS,
+					   .rows = current->rows,
+					   .coverage = {.from = 1795354245000000000,
+							.to = 1795354246000000000,
+							.complete = true,
+							.ratio = 0.998},
+					   .age_seconds = 12.3,
+					   .watched_column = 4,
+					   .counts = counts});
+	table(arg, &(struct cw_table_info){.name = "instances",
+					   .help = "Configured plugins",
+					   .columns = instance_columns,
+					   .columns_count = 3,
+					   .rows = 2,
+					   .coverage = {.ratio = NAN},
+					   .age_seconds = NAN,
+					   .watched_column = -1});
+}
+
+static bool is_ready(void)
+{
+	return current->ready;
+}
+
+static int64_t started(void)
+{
+	return 1795354245000000000;
+}
+
+static void reload(struct cw_instance *self, const char *by, void (*done)(void *arg, bool ok, const char *text),
+		   void *arg)
+{
+	(void)self;
+	(void)by;
+	current->reloads++;
+	if (current->reload_answer >= 0)
+		done(arg, current->reload_answer, current->reload_text);
+}
+
+static const struct cw_frontend frontend = {
+	.size = sizeof frontend,
+	.query_open = query_open,
+	.query_columns = query_columns,
+	.query_step = query_step,
+	.query_info = query_info,
+	.query_close = query_close,
+	.view_open = view_open,
+	.view_columns = view_columns,
+	.view_next = view_next,
+	.view_close = view_close,
+	.tables = tables,
+	.ready = is_ready,
+	.started = started,
+	.reload = reload,
+};
+
+static struct uv_loop_s *host_loop(struct cw_instance *self)
+{
+	(void)self;
+	return &private_of(current)->loop;
+}
+
+static const struct cw_info *host_info(struct cw_instance *self)
+{
+	static const struct cw_info info = {.size = sizeof info, .name = "web", .host = "test", .version = "0.0.1"};
+	(void)self;
+	return &info;
+}
+
+static int64_t host_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * CW_SECOND + now.tv_nsec + __atomic_load_n(&current->clock_ahead, __ATOMIC_RELAXED);
+}
+
+static int64_t host_wall(void)
+{
+	return 1795354247000000000;
+}
+
+static void host_log(struct cw_instance *self, enum cw_level level, const char *format, ...)
+{
+	va_list args;
+	size_t used = strlen(current->log);
+	(void)self;
+	(void)level;
+	va_start(args, format);
+	vsnprintf(current->log + used, sizeof current->log - used, format, args);
+	va_end(args);
+}
+
+static void host_state(struct cw_instance *self, enum cw_state state, int64_t next_try, const char *reason, ...)
+{
+	va_list args;
+	(void)self;
+	(void)next_try;
+	va_start(args, reason);
+	vsnprintf(current->reason, sizeof current->reason, reason, args);
+	va_end(args);
+	current->state = (int)state;
+}
+
+static const struct cw_host host = {
+	.abi_major = CW_ABI_MAJOR,
+	.abi_minor = CW_ABI_MINOR,
+	.size = sizeof host,
+	.loop = host_loop,
+	.info = host_info,
+	.now = host_now,
+	.wall = host_wall,
+	.log = host_log,
+	.state = host_state,
+	.frontend = &frontend,
+};
+
+/* -- the thread --------------------------------------------------------------------------------------------------- */
+
+static void on_async(uv_async_t *async)
+{
+	struct fake *fake = async->data;
+	struct private *private = private_of(fake);
+	pthread_mutex_lock(&private->mutex);
+	if (private->task)
+	private->task(fake, private->arg);
+	private->task = NULL;
+	pthread_cond_broadcast(&private->done);
+	pthread_mutex_unlock(&private->mutex);
+}
+
+/* Runs the task on the loop's thread, and waits. */
+static void on_loop(struct fake *fake, void (*task)(struct fake *fake, const void *arg), const void *arg)
+{
+	struct private *private = private_of(fake);
+	pthread_mutex_lock(&private->mutex);
+	private->task = task;
+	private->arg = arg;
+	uv_async_send(&private->async);
+	while (private->task)
+		pthread_cond_wait(&private->done, &private->mutex);
+	pthread_mutex_unlock(&private->mutex);
+}
+
+static void free_options(struct cw_value *items, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		free((void *)items[i].children);
+	free(items);
+}
+
+static void *run(void *arg)
+{
+	struct fake *fake = arg;
+	struct private *private = private_of(fake);
+	uint32_t count = 0;
+	struct cw_value *items = calloc(4, sizeof *items);
+	for (; fake->listen[count]; count++) {
+		struct cw_value *address = calloc(1, sizeof *address);
+		*address = (struct cw_value){
+			.key = "address", .type = CW_OPTION_STRING, .known = true, .string = fake->listen[count]};
+		items[count] =
+			(struct cw_value){.type = CW_OPTION_GROUP, .known = true, .children = address, .count = 1};
+	}
+	struct cw_value values[] = {
+		{.key = "listen", .type = CW_OPTION_ITEMS, .known = true, .children = items, .count = count},
+		{.key = "max_connections", .type = CW_OPTION_INT, .known = true, .integer = fake->max_connections},
+	};
+	struct cw_value options = {.type = CW_OPTION_GROUP, .known = true, .children = values, .count = 2};
+	pthread_mutex_lock(&private->mutex);
+	private->start_result = cw_plugin.start(NULL, &host, &options, &private->state);
+	private->started = 1;
+	pthread_cond_broadcast(&private->done);
+	pthread_mutex_unlock(&private->mutex);
+	uv_run(&private->loop, UV_RUN_DEFAULT);
+	cw_plugin.release(private->state);
+	free_options(items, count);
+	return NULL;
+}
+
+void fake_start(struct fake *fake)
+{
+	struct private *private = calloc(1, sizeof *private);
+	current = fake;
+	fake->private = private;
+	if (fake->max_connections == 0)
+		fake->max_connections = 64;
+	pthread_mutex_init(&private->mutex, NULL);
+	pthread_cond_init(&private->done, NULL);
+	uv_loop_init(&private->loop);
+	uv_async_init(&private->loop, &private->async, on_async);
+	private->async.data = fake;
+	pthread_create(&private->thread, NULL, run, fake);
+	pthread_mutex_lock(&private->mutex);
+	while (!private->started)
+		pthread_cond_wait(&private->done, &private->mutex);
+	pthread_mutex_unlock(&private->mutex);
+	assert_int_equal(private->start_result, 0);
+}
+
+static void stop_task(struct fake *fake, const void *arg)
+{
+	(void)arg;
+	cw_plugin.stop(private_of(fake)->state);
+	uv_close((uv_handle_t *)&private_of(fake)->async, NULL);
+}
+
+void fake_stop(struct fake *fake)
+{
+	struct private *private = private_of(fake);
+	on_loop(fake, stop_task, NULL);
+	pthread_join(private->thread, NULL);
+	assert_int_equal(uv_loop_close(&private->loop), 0);
+	assert_int_equal(fake->open_queries, 0);
+	assert_int_equal(fake->open_views, 0);
+	pthread_mutex_destroy(&private->mutex);
+	pthread_cond_destroy(&private->done);
+	free(private);
+	fake->private = NULL;
+}
+
+static void write_task(struct fake *fake, const void *arg)
+{
+	cw_plugin.write(private_of(fake)->state, arg);
+}
+
+void fake_write(struct fake *fake, const struct cw_batch *batch)
+{
+	on_loop(fake, write_task, batch);
+}
+
+static void change_task(struct fake *fake, const void *arg)
+{
+	struct cw_view *view = private_of(fake)->view;
+	if (!view)
+		return;
+	view->changed = *(const uint32_t *)arg;
+	if (!view->told)
+		view->ready(view->arg);
+	view->told = true;
+}
+
+void fake_change(struct fake *fake, uint32_t rows)
+{
+	on_loop(fake, change_task, &rows);
+}
+
+void fake_turn_clock(struct fake *fake, int64_t ahead)
+{
+	__atomic_store_n(&fake->clock_ahead, ahead, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A host for tests of the plugin web: the plugin as it is, on a loop in a thread of its own, over a table of made-up
+ * calls. For this test only.
+ */
+#ifndef CALLWATCH_WEB_FAKE_HOST_H
+#define CALLWATCH_WEB_FAKE_HOST_H
+
+#include "callwatch/frontend.h"
+
+struct fake {
+	/* set before fake_start() */
+	uint64_t rows;       /* of table calls */
+	uint32_t text_bytes; /* of its column note */
+	uint32_t max_connections;
+	const char *listen[4]; /* items, NULL-terminated */
+	bool ready;
+	const char *reload_text;
+	int reload_answer; /* 1 ok, 0 refused, -1 never */
+	int break_after;   /* rows after which a query breaks; 0: never */
+
+	/* to look at */
+	_Atomic int open_queries, open_views, state, reloads;
+	_Atomic uint64_t rows_made;
+	char where[16][256], sort[64], key[256], cursor[64];
+	uint32_t where_count;
+	bool reveal, viewer;
+	uint64_t limit;
+	char reason[256], log[4096];
+	int64_t clock_ahead; /* ns, added to now() */
+
+	void *private;
+};
+
+void fake_start(struct fake *fake); /* returns when the plugin has started */
+void fake_stop(struct fake *fake);  /* stops, runs the loop out, asserts that nothing is left */
+void fake_write(struct fake *fake, const struct cw_batch *batch);
+void fake_change(struct fake *fake, uint32_t rows); /* rows of the live view change */
+void fake_turn_clock(struct fake *fake, int64_t ahead);
+
+#endif
