@@ -160,6 +160,8 @@ void help_print(FILE *out)
 
 static void print_command(const struct command *command, FILE *out)
 {
+	if (!command)
+		return;
 	fprintf(out, "Usage: callwatch %s%s%s%s\n\n%s", command->name, *command->usage ? " " : "", command->usage,
 		command->options ? " [OPTIONS]" : "", command->help);
 	if (command->options)
