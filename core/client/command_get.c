@@ -72,16 +72,16 @@ static void print_footer(const struct query *query, const json_t *answer, const 
 	json_int_t total = json_integer_value(json_object_get(answer, "total"));
 	char *shown = count_text(rows), *all = count_text(total > 0 ? (uint64_t)total : 0);
 	struct freshness fresh = freshness_of(query->table, answer);
-	fputs(screen_tone(screen, TONE_DIM), stdout);
+	char *worth = freshness_text(&fresh, screen);
 	if (total > (json_int_t)rows)
 		printf("%s of %s rows", shown, all);
 	else
 		printf("%s row%s", shown, rows == 1 ? "" : "s");
-	fputs(screen_plain(screen), stdout);
-	freshness_print(&fresh, screen, stdout);
+	printf("%s%s", *worth ? " · " : "", worth);
 	if (total > (json_int_t)rows && !query->arguments->where[0] && !(query->arguments->given & OPTION_LIMIT))
 		fputs(" · more with --limit N, fewer with --where EXPR", stdout);
 	putchar('\n');
+	free(worth);
 	free(shown);
 	free(all);
 }

@@ -263,6 +263,21 @@ static char *counts_text(const struct status *status, const json_t *table)
 	return text;
 }
 
+static char *last_known_text(const struct status *status, const struct freshness *fresh)
+{
+	const json_t *source = first_blind_source(status->instances);
+	const char *loud = screen_tone(&status->screen, TONE_BAD), *plain = screen_plain(&status->screen);
+	char *instance = visible(field_text(source, "instance")), *state = visible(field_text(source, "state"));
+	char *age = length_text(fresh->age_seconds);
+	char *text = isfinite(fresh->age_seconds)
+			     ? must_printf("%s✖ LAST KNOWN %s ago: %s is %s%s", loud, age, instance, state, plain)
+			     : must_printf("%s✖ never read: %s is %s%s", loud, instance, state, plain);
+	free(age);
+	free(instance);
+	free(state);
+	return text;
+}
+
 static void print_table(const struct status *status, const json_t *table, int width)
 {
 	struct freshness fresh = freshness_of(field_text(table, "name"), table);
@@ -277,21 +292,11 @@ static void print_table(const struct status *status, const json_t *table, int wi
 		printf("%s%s", number, *counts ? ": " : "");
 		fputs(counts, stdout);
 	}
-	if (last_known) {
-		const json_t *source = first_blind_source(status->instances);
-		char *age = length_text(fresh.age_seconds), *instance = visible(field_text(source, "instance"));
-		char *state = visible(field_text(source, "state"));
-		printf("\n  %*s  %s✖ %s%s%s: %s is %s%s", width, "", screen_tone(&status->screen, TONE_BAD),
-		       isfinite(fresh.age_seconds) ? "LAST KNOWN " : "never read",
-		       isfinite(fresh.age_seconds) ? age : "", isfinite(fresh.age_seconds) ? " ago" : "", instance,
-		       state, screen_plain(&status->screen));
-		free(age);
-		free(instance);
-		free(state);
-	} else {
-		freshness_print(&fresh, &status->screen, stdout);
-	}
+	char *worth = last_known ? last_known_text(status, &fresh) : freshness_text(&fresh, &status->screen);
+	if (*worth)
+		printf("\n  %*s  %s", width, "", worth);
 	putchar('\n');
+	free(worth);
 	free(name);
 	free(number);
 	free(counts);

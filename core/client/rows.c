@@ -184,24 +184,24 @@ bool blind_print(const json_t *sources, const json_t *rows, const struct freshne
 	return any;
 }
 
-void freshness_print(const struct freshness *fresh, const struct screen *screen, FILE *out)
+char *freshness_text(const struct freshness *fresh, const struct screen *screen)
 {
+	const char *loud = screen_tone(screen, TONE_BAD), *plain = screen_plain(screen);
 	if (!fresh->has_source)
-		return;
-	if (fresh->complete)
-		fputs(" · complete", out);
-	else
-		fprintf(out, " · %sNOT COMPLETE: not every row has been seen yet%s", screen_tone(screen, TONE_BAD),
-			screen_plain(screen));
-	if (isfinite(fresh->coverage) && fresh->coverage < 0.9995)
-		fprintf(out, " · %.1f %% confirmed in time", 100 * fresh->coverage);
-	if (isfinite(fresh->age_seconds)) {
-		char *age = length_text(fresh->age_seconds);
-		fprintf(out, " · confirmed %s ago", age);
-		free(age);
-	} else {
-		fprintf(out, " · %snever confirmed%s", screen_tone(screen, TONE_BAD), screen_plain(screen));
-	}
+		return must(strdup(""));
+	char *coverage = isfinite(fresh->coverage) && fresh->coverage < 0.9995
+				 ? must_printf(" · %.1f %% confirmed in time", 100 * fresh->coverage)
+				 : must(strdup(""));
+	char *age = length_text(fresh->age_seconds);
+	char *confirmed = isfinite(fresh->age_seconds) ? must_printf("confirmed %s ago", age)
+						       : must_printf("%snever confirmed%s", loud, plain);
+	char *text = fresh->complete ? must_printf("complete%s · %s", coverage, confirmed)
+				     : must_printf("%sNOT COMPLETE: not every row has been seen yet%s%s · %s", loud,
+						   plain, coverage, confirmed);
+	free(coverage);
+	free(age);
+	free(confirmed);
+	return text;
 }
 
 void hidden_print(const char *hidden, const struct screen *screen, FILE *out)

@@ -24,8 +24,8 @@ json_t *blind_sources(struct http *http);
 /* One loud line for each of them that concerns these rows (all, if there are none to tell by). True: there was one. */
 bool blind_print(const json_t *sources, const json_t *rows, const struct freshness *fresh, const struct manner *manner,
 		 const struct screen *screen, FILE *out);
-/* `complete · confirmed 3s ago`, loud when not. */
-void freshness_print(const struct freshness *fresh, const struct screen *screen, FILE *out);
+/* `complete · confirmed 3s ago`, loud when not; "" where nobody has to confirm anything. The caller frees it. */
+char *freshness_text(const struct freshness *fresh, const struct screen *screen);
 /* Names the columns left out; NULL: none. */
 void hidden_print(const char *hidden, const struct screen *screen, FILE *out);
 

@@ -284,8 +284,9 @@ static void print_foot(struct watch *watch, const json_t *rows, const char *hidd
 		fprintf(out, "%u of %u rows fit", most, watch->count);
 	else
 		fprintf(out, "%u row%s", watch->count, watch->count == 1 ? "" : "s");
-	freshness_print(&fresh, &watch->screen, out);
-	putc('\n', out);
+	char *worth = freshness_text(&fresh, &watch->screen);
+	fprintf(out, "%s%s\n", *worth ? " · " : "", worth);
+	free(worth);
 	hidden_print(hidden, &watch->screen, out);
 	if (watch->lost)
 		fprintf(out, "%s✖ LAST KNOWN: callwatchd does not answer, trying again%s\n",

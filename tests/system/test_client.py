@@ -128,7 +128,7 @@ def test_status(platform):
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("● healthy · callwatchd ")
     assert re.search(r"^  calls +redis-calls +source +● up ", done.stdout, re.M)
-    assert re.search(r"^  calls +3: ● 3 healthy · ▲ 0 warning · ✖ 0 stale · complete", done.stdout, re.M)
+    assert re.search(r"^  calls +3: ● 3 healthy · ▲ 0 warning · ✖ 0 stale\n +complete", done.stdout, re.M)
     check = platform("status", "--check")
     assert check.returncode == 0
     assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls \| instances_up=2;;;0;2 calls=3 calls_healthy=3 calls_warning=0 "
