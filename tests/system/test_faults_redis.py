@@ -16,6 +16,7 @@ import oracle
 from harness import always, config, run_client, wait_for
 
 QUICK = "warning_after: 4s\nstale_after: 8s"
+OFTEN = "sweep: { budget: 50%, max_age: 4s }"  # a sweep begins every 2 s
 RECOVERY = 10
 
 
@@ -104,7 +105,7 @@ def test_fault_03_flushed_and_reloaded(redis, make_sim, daemon):
     """FLUSHALL and DEBUG RELOAD emit no keyspace events."""
     redis.client.config_set("notify-keyspace-events", "KA")
     make_sim(redis.url, "--calls", 200, "--load-only")
-    daemon.start(config(daemon, redis.url))
+    daemon.start(config(daemon, redis.url, calls=OFTEN))
     wait_complete(daemon, 200)
     redis.client.execute_command("DEBUG", "RELOAD")
     always(lambda: daemon.total() == 200, 1, what="200 rows stay")

@@ -78,9 +78,9 @@ def test_the_table_stays_equal_in_churn(redis, make_sim, daemon, proxy, events):
     redis.client.config_set("notify-keyspace-events", events)
     proxy.say("drop-pubsub 1")
     sim = make_sim(redis.url, "--calls", 500, "--rate", 50, "--beat", "1s")
-    daemon.start(config(daemon, proxy.url, calls="warning_after: 8s\nstale_after: 16s"))
+    daemon.start(config(daemon, proxy.url, calls="warning_after: 8s\nstale_after: 16s\nsweep: { budget: 50%, max_age: 4s }"))
     wait_complete(daemon)
-    watcher = Watcher(daemon, redis.client, late=4 * harness.SLOWER)
+    watcher = Watcher(daemon, redis.client, late=4 + 2 * harness.SLOWER)
     end = time.monotonic() + 10
     while time.monotonic() < end:
         watcher.poll()
