@@ -3,12 +3,17 @@
  * The configuration as written: all files read, merged, variables expanded; not yet checked against any plugin (plan.h
  * does that). Private to the core.
  *
- * Files: each -c is a file or a directory (every *.yaml in byte order). By default the vendor's directory and the
- * administrator's, where a file of the same name replaces the vendor's. Lists of named things append; an entry with
- * `override: true` merges into the entry of that name (plugins default to the plugin's name); `enabled: false` switches
- * it off; `agent` keys must not conflict; labels merge per key. ${V}, ${V:-default}, ${V:?message} and $$ are expanded
- * once, after parsing, in values (not in keys, and not in `summary`, `description` and bodies of rules and notifiers,
- * which are templates).
+ * Files: each -c is a file or a directory (every *.yaml in byte order, hidden ones left out). By default the vendor's
+ * directory and the administrator's, where a file of the same name replaces the vendor's. Variables: expand.h.
+ *
+ * Merging. Lists of named things append, wherever the files are; a name that is there twice is an error. An entry with
+ * `override: true` merges into the entry of that name (plugins default to the plugin's name), whichever file comes
+ * first: maps merge key by key, anything else is replaced. `enabled: false` switches an entry off, then it is not in
+ * the result. Keys of `agent` and `notify` must not conflict: two files may say the same, not two things; maps such as
+ * labels merge per key. A name is at most 64 of A-Z a-z 0-9 _ - and begins with a letter or a digit, because it becomes
+ * part of paths.
+ *
+ * Rules and notify belong to later versions: they are checked for their form, kept, and warned about.
  */
 #ifndef CALLWATCH_CORE_CONFIG_H
 #define CALLWATCH_CORE_CONFIG_H
@@ -18,7 +23,7 @@
 /* One configured plugin, as written. */
 struct config_entry {
 	const char *plugin;      /* its `plugin:` */
-	const char *name;        /* its `name:`, else the plugin's */
+	const char *name;        /* its `name:`, else the plugin's (of ./x.so: x) */
 	const struct node *node; /* merged map with all its keys */
 };
 
@@ -43,8 +48,10 @@ struct config *config_load(const char *const *paths, struct problems *problems);
 struct config *config_load_with(const char *const *paths, const char *name, const char *text,
 				struct problems *problems);
 void config_free(struct config *config); /* NULL is fine */
-/* The merged configuration as YAML, each key with a comment that says where it comes from; `is_secret` says which
- * become ***. */
+/* The merged configuration as YAML, each key with a comment that says where it comes from. `is_secret` says which
+ * become
+ * ***; it is asked with entry NULL outside of plugins, and may be NULL. Keys that end in password, secret, token or
+ * _key, and passwords inside URLs, are *** anyway. */
 void config_print(const struct config *config, FILE *out,
 		  bool (*is_secret)(const struct config_entry *entry, const char *key));
 
