@@ -133,8 +133,11 @@ static void print_plugin(const struct plugin *plugin)
 	print_metrics(&decl->metrics, &screen);
 	print_needs(&decl->needs, &screen);
 	title(&screen, "options");
-	fflush(stdout);
-	options_print(&decl->options, stdout);
+		options_print(&decl->options, stdout);
+	fputs("  Every plugin also takes: name, interval, jitter, timeout, on_start_error, enabled, labels, host.\n", stdout);
+	title(&screen, "sample");
+	printf("plugins:\n  - plugin: %s\n", decl->name);
+	options_print_sample(&decl->options, stdout);
 }
 
 static int show_one(const char *name)
