@@ -6,6 +6,7 @@
 #include "client.h"
 #include "loader.h"
 #include "options.h"
+#include "plan.h"
 #include "plugin_directories.h"
 
 #include <stdlib.h>
@@ -133,8 +134,9 @@ static void print_plugin(const struct plugin *plugin)
 	print_metrics(&decl->metrics, &screen);
 	print_needs(&decl->needs, &screen);
 	title(&screen, "options");
-		options_print(&decl->options, stdout);
-	fputs("  Every plugin also takes: name, interval, jitter, timeout, on_start_error, enabled, labels, host.\n", stdout);
+	options_print(&decl->options, stdout);
+	title(&screen, decl->role == CW_OUTPUT ? "options of every output" : "options of every instance");
+	options_print(decl->role == CW_OUTPUT ? &plan_output_options : &plan_common_options, stdout);
 	title(&screen, "sample");
 	printf("plugins:\n  - plugin: %s\n", decl->name);
 	options_print_sample(&decl->options, stdout);
