@@ -61,7 +61,6 @@ static const char help_events[] = "What happened: transitions, states of sources
 				  "  callwatch events --limit 20\n"
 				  "  callwatch events --where kind=transition --where to=stale --follow\n";
 
-#ifndef CLIENT_WITHOUT_CORE
 static const char help_plugins[] =
 	"Without a name: the plugins there are. With a name or a file (./x.so, with a slash): its options, tables, "
 	"metrics,\n"
@@ -82,7 +81,6 @@ static const char help_config[] =
 	"  callwatch config show\n"
 	"  callwatch config show -c /etc/callwatch/conf.d -c extra.yaml\n";
 
-#endif
 static const char help_reload[] = "callwatchd reads its configuration again. Instances whose options did not change "
 				  "are not touched; with any error\n"
 				  "nothing changes, and all errors are printed. Exit code: 0 reloaded, 1 not.\n";
@@ -94,12 +92,10 @@ const struct command client_commands[] = {
 	{"describe", "TABLE KEY", "one row with its timeline", help_describe, OPTION_REVEAL | OPTION_INSTANCE, 2, 2,
 	 command_describe},
 	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events},
-#ifndef CLIENT_WITHOUT_CORE
 	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
 	 OPTION_CONFIG, 0, 1, command_plugins},
 	{"config", "show [-c PATH]…", "the merged configuration and where each key comes from", help_config,
 	 OPTION_CONFIG, 1, 1, command_config},
-#endif
 	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload},
 	{0},
 };
