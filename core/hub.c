@@ -383,6 +383,7 @@ static void on_tick(uv_timer_t *timer)
 	for (struct hub_instance *instance = hub->instances; instance; instance = instance->next)
 		if (instance->present)
 			hub_show_counters(hub, instance);
+	hub_tables_confirm(hub, wall);
 	if (number != hub->last_sampled)
 		self_metrics_route(hub, wall);
 	hub->last_sampled = number;

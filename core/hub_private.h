@@ -83,6 +83,7 @@ struct counters hub_counters(struct hub *hub, const struct hub_instance *instanc
 void hub_route(struct hub *hub, const struct cw_batch *batch); /* borrows */
 
 int hub_tables_open(struct hub *hub);
+void hub_tables_confirm(struct hub *hub, int64_t wall);                 /* that they are complete, now */
 void hub_show_instance(struct hub *hub, struct hub_instance *instance); /* its whole row */
 void hub_hide_instance(struct hub *hub, struct hub_instance *instance);
 void hub_show_counters(struct hub *hub, struct hub_instance *instance); /* what changed */

@@ -109,13 +109,24 @@ static struct cw_cell count_cell(uint64_t count)
 	return integer_cell(count > INT64_MAX ? INT64_MAX : (int64_t)count);
 }
 
+/* All that these tables are about is here, always. */
+void hub_tables_confirm(struct hub *hub, int64_t wall)
+{
+	struct cw_coverage all = {.from = wall, .to = wall, .complete = true, .ratio = 1};
+	part_coverage(hub->instances_part, &all);
+	part_coverage(hub->events_part, &all);
+}
+
 int hub_tables_open(struct hub *hub)
 {
 	hub->last_event = (uint64_t)(clock_wall() / CW_MILLISECOND); /* so that ids grow over restarts too */
 	int status = table_open(hub->tables, "agent", &instances_decl, /* extra */ NULL, &hub->instances_part);
 	if (status < 0)
 		return status;
-	return table_open(hub->tables, "agent", &events_decl, /* extra */ NULL, &hub->events_part);
+	status = table_open(hub->tables, "agent", &events_decl, /* extra */ NULL, &hub->events_part);
+	if (status == 0)
+		hub_tables_confirm(hub, clock_wall());
+	return status;
 }
 
 static uint64_t dropped(const struct counters *counters)
