@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Instances with fake plugins, on a real hub: the order of callbacks, readings, outputs, failed starts, the end, and
+ * what an abandoned thread can no longer do. What needs ten real seconds (stuck) is tests/system/test_fault_53.py.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "instance.h"
+#include "log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <uv.h>
+
+/* ---- the world around an instance ---- */
+
+static struct hub *hub;
+static struct resolver *resolver;
+static struct plan plan = {.references = 1000}; /* never freed: made of static data */
+
+static int make_world(void **state)
+{
+	(void)state;
+	struct hub_options options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
+	log_open(LOG_TEXT, CW_ERROR + 1);
+	hub = hub_new(&options);
+	resolver = resolver_new();
+	return hub && resolver && hub_start(hub) == 0 ? 0 : -1;
+}
+
+static int end_world(void **state)
+{
+	(void)state;
+	hub_stop(hub);
+	resolver_free(resolver);
+	if (instance_abandoned_count() == 0)
+		hub_free(hub);
+	return 0;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+#define WAIT_UNTIL(condition)                                                                                          \
+	do {                                                                                                           \
+		int64_t give_up = clock_now() + 20 * CW_SECOND;                                                        \
+		while (!(condition)) {                                                                                 \
+			if (clock_now() > give_up)                                                                     \
+				fail_msg("never came true: %s", #condition);                                           \
+			nap();                                                                                         \
+		}                                                                                                      \
+	} while (0)
+
+/* ---- a fake plugin: a source, or an output ---- */
+
+struct fake {
+	/* what it shall do */
+	int start_result, read_result, write_result, fail_starts, fail_writes;
+	bool done_early, done_by_timer, blocks, keep_handle, silent;
+	/* what happened; several threads look */
+	_Atomic int starts, reads, writes, stops, releases, flushes;
+	_Atomic int samples;
+	_Atomic int64_t last_time, time_before;
+	sem_t go;
+	struct cw_instance *self;
+	const struct cw_host *host;
+	struct cw_part *part;
+	uv_timer_t timer;
+	bool has_timer;
+};
+
+static struct fake *fake_source, *fake_output; /* start() has no other way to find the test's data */
+
+static const char *const choices[] = {"a", "b", NULL};
+static const struct cw_column columns[] = {
+	{.name = "key", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .help = "Key"},
+	{.name = "choice", .type = CW_CHOICE, .flags = CW_COLUMN_WATCHED, .choices = choices, .help = "Choice"},
+};
+static const struct cw_table_decl table = {.name = "things", .help = "Things", .columns = CW_ARRAY(columns)};
+static const struct cw_metric metrics[] = {
+	{.name = "value", .kind = CW_GAUGE, .unit = "", .help = "Value"},
+	{.name = "things_total", .kind = CW_COUNTER, .unit = "", .help = "Things"},
+};
+
+static void put_row(struct fake *fake, const char *key)
+{
+	struct cw_cell cells[] = {{.type = CW_CELL_TEXT, .length = (uint32_t)strlen(key), .text = key},
+				  {.type = CW_CELL_INTEGER, .integer = 0}};
+	fake->host->row_put(fake->part, cells);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct fake *fake = timer->data;
+	fake->host->read_done(fake->self, 0);
+}
+
+static int start(struct fake *fake, struct cw_instance *self, const struct cw_host *host, void **ret_state)
+{
+	fake->self = self;
+	fake->host = host;
+	*ret_state = fake;
+	if (atomic_fetch_add(&fake->starts, 1) < fake->fail_starts)
+		return fake->start_result;
+	fake->has_timer = fake->done_by_timer || fake->keep_handle;
+	if (fake->has_timer) {
+		uv_timer_init(host->loop(self), &fake->timer);
+		fake->timer.data = fake;
+	}
+	return 0;
+}
+
+static int start_source(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
+			void **ret_state)
+{
+	(void)options;
+	int rc = start(fake_source, self, host, ret_state);
+	return rc < 0 ? rc : host->table_open(self, 0, NULL, &fake_source->part);
+}
+
+static int start_output(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
+			void **ret_state)
+{
+	(void)options;
+	return start(fake_output, self, host, ret_state);
+}
+
+static int fake_read(void *state)
+{
+	struct fake *fake = state;
+	int number = atomic_fetch_add(&fake->reads, 1) + 1;
+	if (!fake->silent)
+		fake->host->gauge(fake->self, 0, NULL, number);
+	if (fake->blocks) {
+		sem_wait(&fake->go);
+		put_row(fake, "from the past");
+		fake->host->gauge(fake->self, 0, NULL, 1);
+		fake->host->state(fake->self, CW_DOWN, 0, "from the past");
+		atomic_fetch_add(&fake->stops, 1000);
+		return 0;
+	}
+	if (fake->done_early)
+		fake->host->read_done(fake->self, 0);
+	if (fake->done_by_timer)
+		uv_timer_start(&fake->timer, on_timer, 20, 0);
+	return fake->done_early || fake->done_by_timer ? CW_LATER : fake->read_result;
+}
+
+static int fake_write(void *state, const struct cw_batch *batch)
+{
+	struct fake *fake = state;
+	atomic_fetch_add(&fake->writes, 1);
+	if (fake->fail_writes > 0) {
+		fake->fail_writes--;
+		return -EIO;
+	}
+	const struct cw_sample *sample = cw_at(&batch->samples, 0);
+	if (strcmp(batch->instance, "source") != 0)
+		return 0;
+	atomic_store(&fake->time_before, atomic_load(&fake->last_time));
+	atomic_store(&fake->last_time, sample->time);
+	atomic_fetch_add(&fake->samples, (int)batch->samples.count);
+	return 0;
+}
+
+static void fake_flush(void *state)
+{
+	atomic_fetch_add(&((struct fake *)state)->flushes, 1);
+}
+
+static void fake_stop(void *state)
+{
+	struct fake *fake = state;
+	atomic_fetch_add(&fake->stops, 1);
+	if (fake->has_timer && !fake->keep_handle)
+		uv_close((uv_handle_t *)&fake->timer, NULL);
+}
+
+static void fake_release(void *state)
+{
+	atomic_fetch_add(&((struct fake *)state)->releases, 1);
+}
+
+static const struct plugin source_plugin = {
+	.path = "fake",
+	.decl = {CW_PLUGIN_ABI, .name = "fake", .summary = "Fake", .role = CW_SOURCE,
+		 .tables = {&table, 1, sizeof table}, .metrics = CW_ARRAY(metrics), .start = start_source,
+		 .read = fake_read, .stop = fake_stop, .release = fake_release},
+};
+static const struct plugin output_plugin = {
+	.path = "sink",
+	.decl = {CW_PLUGIN_ABI, .name = "sink", .summary = "Sink", .role = CW_OUTPUT, .start = start_output,
+		 .write = fake_write, .flush = fake_flush, .stop = fake_stop, .release = fake_release},
+};
+
+/* ---- helpers ---- */
+
+/* The core's options of an instance: on_start_error by index, interval. */
+struct options {
+	struct cw_value children[3], group;
+	struct plan_instance what;
+};
+
+static const struct plan_instance *options_of(struct options *options, const char *name, const struct plugin *plugin,
+					      int64_t interval, int64_t on_start_error)
+{
+	*options = (struct options){
+		.children =
+			{{.key = "interval", .type = CW_OPTION_DURATION, .known = interval > 0, .integer = interval},
+			 {.key = "on_start_error", .type = CW_OPTION_CHOICE, .known = true, .integer = on_start_error},
+			 {.key = "timeout", .type = CW_OPTION_DURATION, .known = true, .integer = CW_SECOND / 20}},
+	};
+	options->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = options->children, .count = 3};
+	options->what = (struct plan_instance){
+		.name = name, .plugin = plugin, .options = &options->group, .common = &options->group};
+	return &options->what;
+}
+
+static struct instance *run(struct options *options, bool once)
+{
+	struct instance_context context = {.hub = hub,
+					   .resolver = resolver,
+					   .hostname = "h",
+					   .version = "test",
+					   .once = once,
+					   .interval = CW_SECOND};
+	struct instance *instance = instance_start(&context, &plan, &options->what);
+	assert_non_null(instance);
+	return instance;
+}
+
+static void end(struct instance *instance)
+{
+	instance_stop(instance);
+	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND));
+}
+
+enum { RETRY, IGNORE, FAIL };
+
+/* ---- the tests ---- */
+
+static void reading__comes_at_once_then_aligned_and_reaches_the_output(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {0};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 10, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(source.reads >= 5);
+	WAIT_UNTIL(output.samples >= 5);
+	assert_int_equal(atomic_load(&output.last_time) % (CW_SECOND / 10), 0);
+	assert_int_equal((output.last_time - output.time_before) % (CW_SECOND / 10), 0);
+	assert_true(instance_first_done(instance));
+	assert_int_equal(instance_state(instance), CW_UP); /* it never said so itself */
+	end(instance);
+	end(sink);
+	assert_int_equal(source.starts, 1);
+	assert_int_equal(source.stops, 1);
+	assert_int_equal(source.releases, 1);
+	assert_int_equal(output.flushes, 1);
+	assert_int_equal(output.samples, source.reads);
+}
+
+static void reading_answered_later__from_the_loop_or_within_read(void **state)
+{
+	(void)state;
+	for (int early = 0; early < 2; early++) {
+		struct fake source = {.done_early = early, .done_by_timer = !early};
+		struct options options;
+		fake_source = &source;
+		options_of(&options, "source", &source_plugin, CW_SECOND / 20, RETRY);
+		struct instance *instance = run(&options, false);
+		WAIT_UNTIL(source.reads >= 3);
+		assert_true(instance_first_done(instance));
+		end(instance);
+		assert_int_equal(source.releases, 1);
+	}
+}
+
+static void reading_never_answered__is_an_overrun_not_a_second_reading(void **state)
+{
+	(void)state;
+	struct fake source = {.read_result = CW_LATER};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, CW_SECOND / 50, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(source.reads == 1);
+	int64_t until = clock_now() + CW_SECOND / 5; /* ten ticks: none may begin a reading */
+	WAIT_UNTIL(clock_now() > until);
+	assert_int_equal(source.reads, 1);
+	assert_false(instance_first_done(instance));
+	end(instance);
+}
+
+static void once__reads_a_single_time(void **state)
+{
+	(void)state;
+	struct fake source = {0};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, CW_SECOND / 100, RETRY);
+	struct instance *instance = run(&options, true);
+	WAIT_UNTIL(instance_first_done(instance));
+	int64_t until = clock_now() + CW_SECOND / 10;
+	WAIT_UNTIL(clock_now() > until);
+	assert_int_equal(source.reads, 1);
+	assert_true(instance_is_up(instance));
+	end(instance);
+}
+
+static void failed_reading__is_down_and_goes_on(void **state)
+{
+	(void)state;
+	struct fake source = {.read_result = -EIO};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, CW_SECOND / 50, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(source.reads >= 3);
+	assert_int_equal(instance_state(instance), CW_DOWN);
+	assert_true(instance_first_done(instance));
+	end(instance);
+}
+
+static void failed_start__is_released_and_tried_again(void **state)
+{
+	(void)state;
+	struct fake source = {.start_result = -ECONNREFUSED, .fail_starts = 1};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, CW_SECOND, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(source.releases == 1);
+	WAIT_UNTIL(instance_state(instance) == CW_DOWN);
+	WAIT_UNTIL(instance_state(instance) == CW_UP);
+	assert_int_equal(source.starts, 2);
+	assert_int_equal(source.stops, 0); /* what did not start is not stopped */
+	end(instance);
+	assert_int_equal(source.releases, 2);
+}
+
+static void failed_start_ignored__stays_down_until_the_end(void **state)
+{
+	(void)state;
+	struct fake source = {.start_result = -EINVAL, .fail_starts = 99};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, CW_SECOND, IGNORE);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(instance_first_done(instance));
+	assert_int_equal(instance_state(instance), CW_DOWN);
+	end(instance);
+	assert_int_equal(source.starts, 1);
+	assert_int_equal(source.releases, 1);
+}
+
+static void failed_write__is_offered_again_and_nothing_is_lost(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {.fail_writes = 1};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 10, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(instance_state(sink) == CW_DOWN);
+	WAIT_UNTIL(instance_state(sink) == CW_UP && output.samples >= 3);
+	end(instance);
+	int64_t all = source.reads;
+	WAIT_UNTIL(output.samples == all);
+	end(sink);
+}
+
+/* Two in three of the output's time are spent waiting for its pause; the end must not. */
+static void stop__offers_what_is_queued(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {.fail_writes = 1};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 20, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(output.writes >= 1 && source.reads >= 5);
+	int reads = source.reads;
+	end(instance);
+	end(sink);
+	assert_true(output.samples >= reads - 1); /* the last one may still have been with the hub */
+}
+
+static void samples_at_the_wrong_time_or_not_finite__are_not_sent(void **state)
+{
+	(void)state;
+	struct fake source = {.silent = true}, output = {0};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 20, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(source.reads >= 5);
+	end(instance);
+	end(sink);
+	assert_int_equal(output.samples, 0);
+}
+
+static uint64_t rows_of_things(void)
+{
+	struct cw_query_spec spec = {.table = "things"};
+	struct cw_query *query;
+	char error[CW_QUERY_ERROR_MAX];
+	if (query_open(hub_tables(hub), &spec, false, &query, error) < 0)
+		return 0;
+	while (query_step(query, CW_SECOND, NULL, NULL) == CW_LATER)
+		;
+	struct cw_query_info info;
+	query_info(query, &info);
+	query_close(query);
+	return info.total;
+}
+
+static void handle_left_open__is_noticed_and_its_memory_kept(void **state)
+{
+	(void)state;
+	struct fake *source = calloc(1, sizeof *source); /* libuv goes on pointing into it */
+	struct options *options = calloc(1, sizeof *options);
+	source->keep_handle = true;
+	fake_source = source;
+	options_of(options, "leaver", &source_plugin, CW_SECOND, RETRY);
+	struct instance *instance = run(options, false);
+	WAIT_UNTIL(instance_first_done(instance));
+	unsigned before = instance_abandoned_count();
+	end(instance);
+	assert_int_equal(instance_abandoned_count(), before + 1);
+	assert_int_equal(source->releases, 0);
+}
+
+static void abandoned__its_thread_can_do_nothing_any_more(void **state)
+{
+	(void)state;
+	static struct fake source;
+	static struct options options; /* outlive the test, as the thread does */
+	source = (struct fake){.blocks = true};
+	sem_init(&source.go, 0, 0);
+	fake_source = &source;
+	options_of(&options, "blocker", &source_plugin, CW_SECOND, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(source.reads == 1);
+	uint64_t rows = rows_of_things();
+	instance_stop(instance);
+	assert_false(instance_join(instance, clock_now() + CW_SECOND / 10));
+	sem_post(&source.go);
+	WAIT_UNTIL(source.stops >= 1000);
+	assert_int_equal(rows_of_things(), rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reading__comes_at_once_then_aligned_and_reaches_the_output),
+		cmocka_unit_test(reading_answered_later__from_the_loop_or_within_read),
+		cmocka_unit_test(reading_never_answered__is_an_overrun_not_a_second_reading),
+		cmocka_unit_test(once__reads_a_single_time),
+		cmocka_unit_test(failed_reading__is_down_and_goes_on),
+		cmocka_unit_test(failed_start__is_released_and_tried_again),
+		cmocka_unit_test(failed_start_ignored__stays_down_until_the_end),
+		cmocka_unit_test(failed_write__is_offered_again_and_nothing_is_lost),
+		cmocka_unit_test(stop__offers_what_is_queued),
+		cmocka_unit_test(samples_at_the_wrong_time_or_not_finite__are_not_sent),
+		cmocka_unit_test(handle_left_open__is_noticed_and_its_memory_kept),
+		cmocka_unit_test(abandoned__its_thread_can_do_nothing_any_more),
+	};
+	return cmocka_run_group_tests(tests, make_world, end_world);
+}
