@@ -9,7 +9,9 @@
  */
 #include "plan.h"
 
+#include "expr.h"
 #include "options.h"
+#include "outqueue.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -206,6 +208,15 @@ static const struct place *value_place(const struct cw_value *value, const struc
 	return value && value->place ? value->place : otherwise;
 }
 
+static void check_metrics(struct making *making, const struct config_entry *entry, const struct cw_value *metrics)
+{
+	char error[EXPR_ERROR_MAX];
+	uint32_t index = 0;
+	if (metrics && outqueue_check(metrics, &index, error, sizeof error) < 0)
+		problem_add(making->problems, PROBLEM_ERROR,
+			    value_place(&metrics->children[index], &entry->node->place), "metrics: %s", error);
+}
+
 /* What an option table cannot say about the core's own keys. */
 static void check_common(struct making *making, const struct config_entry *entry, const struct cw_value *common)
 {
@@ -226,6 +237,7 @@ static void check_common(struct making *making, const struct config_entry *entry
 	if (host && !*host)
 		problem_add(making->problems, PROBLEM_ERROR, value_place(cw_get(common, "host"), whole),
 			    "`host` is empty");
+	check_metrics(making, entry, cw_get(common, "metrics"));
 }
 
 static void check_references(struct making *making, const struct config_entry *entry, const struct cw_value *value)
