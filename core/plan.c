@@ -131,23 +131,12 @@ static const struct place *place_of(const struct config_entry *entry, const char
 	return node ? &node->place : &entry->node->place;
 }
 
-static bool name_is_fine(const char *name)
-{
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-	size_t length = strlen(name);
-	return length >= 1 && length <= 63 && strspn(name, allowed) == length && name[0] != '.' && name[0] != '-';
-}
-
+/* That it is a name at all has been seen by config.c. */
 static void check_name(struct making *making, const struct config_entry *entry)
 {
-	const struct place *place = place_of(entry, "name");
 	if (strcmp(entry->name, "agent") == 0)
-		problem_add(making->problems, PROBLEM_ERROR, place,
+		problem_add(making->problems, PROBLEM_ERROR, place_of(entry, "name"),
 			    "the name `agent` is reserved for the agent itself");
-	else if (!name_is_fine(entry->name))
-		problem_add(making->problems, PROBLEM_ERROR, place,
-			    "`%s` cannot be an instance's name: letters, digits, `_`, `-` and `.`, at most 63",
-			    entry->name);
 }
 
 static const struct plugin *find_plugin(struct making *making, const struct config_entry *entry)
@@ -420,14 +409,6 @@ void plan_use_directories(const struct plan *plan)
 	free(directories);
 }
 
-/* What the configuration may hold one day must not look as if it did something today. */
-static void refuse_later(struct making *making, const struct node *node, const char *key)
-{
-	if (node)
-		problem_add(making->problems, PROBLEM_ERROR, &node->place, "`%s` is not available in this version",
-			    key);
-}
-
 struct plan *plan_make(struct config *config, unsigned flags, struct problems *problems)
 {
 	struct plan *plan = sodium_init() < 0 ? NULL : calloc(1, sizeof *plan); /* initialises once */
@@ -444,8 +425,6 @@ struct plan *plan_make(struct config *config, unsigned flags, struct problems *p
 	plan->config = config;
 	make_agent(&making);
 	plan_use_directories(plan);
-	refuse_later(&making, config->rules, "rules");
-	refuse_later(&making, config->notify, "notify");
 	for (size_t i = 0; i < config->count; i++)
 		make_instance(&making, &config->entries[i]);
 	if (problems->errors == 0)
