@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	MISSING_BATCH = 256,
-	YIELDS_MAX = 1000 /* a scanner waits for waiting writers at most so often: a writer that sleeps harms nobody */
+	YIELDS = 20,
+	PAUSES_MAX = 2000 /* about 0.2 s: a writer that is not let run for so long waits for the machine, not for us */
 };
 
 /* ---- locking ---- */
@@ -56,8 +58,11 @@ void part_scan_unlock(struct cw_part *part)
 {
 	unsigned waiting = atomic_load(&part->waiting), before = atomic_load(&part->admitted);
 	unlock(part);
-	for (int i = 0; i < YIELDS_MAX && atomic_load(&part->admitted) - before < waiting; i++)
-		sched_yield();
+	for (int i = 0; i < PAUSES_MAX && atomic_load(&part->admitted) - before < waiting; i++)
+		if (i < YIELDS)
+			sched_yield();
+		else /* a busy machine has not scheduled the writer yet: taking the lock now would starve it */
+			nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 }
 
 /* ---- columns ---- */

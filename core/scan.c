@@ -56,7 +56,7 @@ static int walk(struct scan *scan, int64_t deadline)
 	if (!scan->part_begun)
 		scan->end = part->entries;
 	scan->part_begun = true;
-	while (status == 0 && scan->row < scan->end && !page_is_full(&scan->page)) {
+	while (status == 0 && scan->row < scan->end && !page_is_full(&scan->page) && !sorter_is_full(&scan->sorter)) {
 		status = look_at(scan, scan->row++, now);
 		if (scan->row % SLICE_ROWS == 0 && part_scan_pause(part, slice_end))
 			break;
@@ -120,20 +120,34 @@ int scan_step(struct scan *scan, int64_t deadline, bool *ret_end)
 {
 	*ret_end = scan->part >= scan->selection->scope.parts_count;
 	int status = *ret_end ? 0 : walk(scan, deadline);
-	return status == 0 && scan->sorted ? sort_page(scan) : status;
+	if (status == 0 && scan->sorted)
+		status = sort_page(scan);
+	return status == 0 && sorter_is_full(&scan->sorter) ? sorter_end_run(&scan->sorter) : status;
+}
+
+/* The next items in order. 0 or -ENOMEM. */
+static int take_due(struct scan *scan)
+{
+	scan->due_count = scan->due_next = 0;
+	while (scan->due_count < PAGE_ROWS) {
+		const struct item *item = NULL;
+		if (sorter_next(&scan->sorter, &item) < 0)
+			return -ENOMEM;
+		if (!item)
+			break;
+		scan->due[scan->due_count++] = item;
+	}
+	return 0;
 }
 
 int scan_read(struct scan *scan, bool *ret_end)
 {
 	struct cw_part *locked = NULL;
-	const struct item *item = NULL;
-	int status = 0;
+	int status = scan->due_next == scan->due_count ? take_due(scan) : 0;
 	int64_t now = clock_now();
-	for (uint32_t i = 0; status == 0 && i < PAGE_ROWS && !page_is_full(&scan->page); i++) {
-		status = sorter_next(&scan->sorter, &item);
-		*ret_end = status == 0 && !item;
-		if (status < 0 || !item)
-			break;
+	*ret_end = status == 0 && scan->due_count == 0;
+	while (status == 0 && scan->due_next < scan->due_count && !page_is_full(&scan->page)) {
+		const struct item *item = scan->due[scan->due_next++];
 		locked = lock_next(scan, locked, item->part);
 		const struct row *row = same_row(locked, item->row, item->incarnation);
 		if (row && selection_quick(scan->selection, item->part, row, now))

@@ -21,6 +21,8 @@ struct scan {
 	struct scratch scratch;
 	uint32_t part, row, end; /* where it is; rows from `end` on came later */
 	bool part_begun;
+	const struct item *due[PAGE_ROWS]; /* items taken out of the sorter, rows not read yet */
+	uint32_t due_count, due_next;
 	uint64_t total; /* sorted: rows that matched */
 	int64_t to;     /* wall time of the last slice */
 };

@@ -139,7 +139,12 @@ bool sorter_wants(const struct sorter *sorter, const struct position *position)
 
 /* ---- runs ---- */
 
-static int end_run(struct sorter *sorter)
+bool sorter_is_full(const struct sorter *sorter)
+{
+	return sorter->limit == 0 && sorter->count == RUN_ITEMS;
+}
+
+int sorter_end_run(struct sorter *sorter)
 {
 	if (sorter->count == 0)
 		return 0;
@@ -161,7 +166,7 @@ static int end_run(struct sorter *sorter)
 static int make_room(struct sorter *sorter)
 {
 	uint32_t most = sorter->limit > 0 ? sorter->limit : RUN_ITEMS;
-	if (sorter->count == most && sorter->limit == 0 && end_run(sorter) < 0)
+	if (sorter_is_full(sorter) && sorter_end_run(sorter) < 0)
 		return -ENOMEM;
 	if (sorter->count < sorter->room || sorter->count == most)
 		return 0;
@@ -211,11 +216,12 @@ static void runs_down(struct sorter *sorter, uint32_t i)
 static int finish(struct sorter *sorter)
 {
 	if (sorter->limit > 0) {
-		qsort_r(sorter->items, sorter->count, sizeof(*sorter->items), compare_items, sorter);
+		if (sorter->count > 0)
+			qsort_r(sorter->items, sorter->count, sizeof(*sorter->items), compare_items, sorter);
 		sorter->finished = true;
 		return 0;
 	}
-	if (end_run(sorter) < 0)
+	if (sorter_end_run(sorter) < 0)
 		return -ENOMEM;
 	sorter->finished = true;
 	sorter->merging = sorter->runs_count;

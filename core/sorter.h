@@ -38,6 +38,10 @@ void sorter_release(struct sorter *sorter);
 bool sorter_wants(const struct sorter *sorter, const struct position *position);
 /* Copies what it needs. 0 or -ENOMEM. */
 int sorter_add(struct sorter *sorter, const struct item *item);
+/* A run is full and wants to be sorted, which takes a while: better when no lock is held. The next sorter_add() would
+ * do it otherwise. */
+bool sorter_is_full(const struct sorter *sorter);
+int sorter_end_run(struct sorter *sorter); /* 0 or -ENOMEM */
 /* After the last was added: the items in order, then NULL. Borrowed until the release. 0 or -ENOMEM. */
 int sorter_next(struct sorter *sorter, const struct item **ret_item);
 
