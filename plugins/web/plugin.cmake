@@ -4,5 +4,8 @@ callwatch_plugin(web
           routes/agent.c routes/status.c routes/tables.c routes/watch.c
   LIBRARIES PkgConfig::libwebsockets)
 
-set(web_tests ${CMAKE_SOURCE_DIR}/plugins/web/tests)
-callwatch_unit_test(test_web_server SOURCES ${web_tests}/test_web_server.c ${web_tests}/fake_host.c LIBRARIES web-code)
+set(unit ${CMAKE_SOURCE_DIR}/tests/unit)
+callwatch_unit_test(test_plugin_web SOURCES ${unit}/test_plugin_web.c ${unit}/web_fake.c LIBRARIES web-code)
+foreach(part render params series)
+  callwatch_unit_test(test_plugin_web_${part} SOURCES ${unit}/test_plugin_web_${part}.c LIBRARIES web-code)
+endforeach()

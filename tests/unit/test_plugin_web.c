@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plugin as a whole: real sockets, a made-up table behind it (fake_host.c).
+ * The plugin as a whole: real sockets, a made-up table behind it (web_fake.c).
  */
-#include "fake_host.h"
+#include "web_fake.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See fake_host.h. What a test asks of the loop's thread goes through one uv_async and is waited for.
+ * See web_fake.h. What a test asks of the loop's thread goes through one uv_async and is waited for.
  */
-#include "fake_host.h"
+#include "web_fake.h"
 
 #include <errno.h>
 #include <math.h>

@@ -3,8 +3,8 @@
  * A host for tests of the plugin web: the plugin as it is, on a loop in a thread of its own, over a table of made-up
  * calls. For this test only.
  */
-#ifndef CALLWATCH_WEB_FAKE_HOST_H
-#define CALLWATCH_WEB_FAKE_HOST_H
+#ifndef CALLWATCH_TEST_WEB_FAKE_H
+#define CALLWATCH_TEST_WEB_FAKE_H
 
 #include "callwatch/frontend.h"
 
