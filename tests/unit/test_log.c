@@ -167,6 +167,10 @@ static void fold__after_its_minute__begins_anew(void **state)
 	assert_int_equal(burst.repeats, 1);
 	folded_release(&burst);
 	assert_false(log_fold_seen(&fold, NULL, CW_INFO, "m", 61 * CW_SECOND, &burst));
+	assert_true(log_fold_seen(&fold, NULL, CW_INFO, "m", 62 * CW_SECOND, &burst));
+	assert_false(log_fold_seen(&fold, NULL, CW_INFO, "m", 121 * CW_SECOND, &burst)); /* nobody asked for it */
+	assert_int_equal(burst.repeats, 1);
+	folded_release(&burst);
 	while (log_fold_ended(&fold, INT64_MAX, &burst))
 		folded_release(&burst);
 	assert_int_equal(log_fold_next(&fold), INT64_MAX);

@@ -177,6 +177,10 @@ static void cancel__at_any_moment__means_no_callback(void **state)
 	pthread_mutex_lock(&gate);
 	resolver_cancel(ask(asker, "hang-1"));
 	resolver_cancel(ask(asker, "10.0.0.1")); /* its answer is in the mailbox already */
+	ask(asker, "10.0.0.2");
+	run_until(asker, 1); /* the one that was not cancelled */
+	assert_string_equal(asker->address, "10.0.0.2");
+	asker->answers = 0;
 	pthread_mutex_unlock(&gate);
 	for (int i = 0; i < 200; i++) {
 		struct cw_resolve *resolve = ask(asker, i % 2 ? "redis-1" : "nowhere");
