@@ -135,10 +135,11 @@ static int parse_value(struct parser *parser, struct expr *expr)
 			    position(parser));
 	if (length == 4 && strncmp(parser->at, "null", 4) == 0 && (expr->op == EXPR_EQ || expr->op == EXPR_NE))
 		return 0;
-	expr->value = strndup(parser->at, length);
+	bool quoted = *parser->at == '"'; /* then blanks at the end may stand inside the quotes */
+	expr->value = quoted ? strdup(parser->at) : strndup(parser->at, length);
 	if (!expr->value)
 		return -ENOMEM;
-	int status = *parser->at == '"' ? parse_quoted(parser, expr->value) : 0;
+	int status = quoted ? parse_quoted(parser, expr->value) : 0;
 	expr->length = strlen(expr->value);
 	return status;
 }

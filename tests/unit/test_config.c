@@ -243,7 +243,7 @@ struct folder {
 static int make_folder(void **state)
 {
 	struct folder *folder = calloc(1, sizeof(*folder));
-	strcpy(folder->path, "/tmp/test_config.XXXXXX");
+	snprintf(folder->path, sizeof(folder->path), "/tmp/test_config.XXXXXX");
 	*state = folder;
 	return mkdtemp(folder->path) ? 0 : -1;
 }
@@ -262,7 +262,9 @@ static int remove_folder(void **state)
 static const char *put(struct folder *folder, const char *name, const char *text)
 {
 	char *path = folder->list[folder->count++];
-	snprintf(path, sizeof(folder->list[0]), "%s/%s", folder->path, name);
+	char full[sizeof(folder->list[0])];
+	snprintf(full, sizeof(full), "%s/%s", folder->path, name);
+	memcpy(path, full, sizeof(full));
 	if (!text) {
 		assert_int_equal(mkdir(path, 0700), 0);
 		return path;

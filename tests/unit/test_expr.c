@@ -127,6 +127,7 @@ static const struct {
 	{"a==b", NULL, "equal is written `=`"},
 	{"a=", NULL, "a value is missing"},
 	{"a=\"x", NULL, "closing quote"},
+	{"a=\"x                             ", NULL, "closing quote"},
 	{"a=\"x\" y", NULL, "follows the closing quote"},
 	{"t>x", &text, "no order"},
 	{"h>warning", &choice, "no order"},

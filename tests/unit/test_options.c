@@ -164,7 +164,8 @@ static const struct {
 	{"url: x\nlisten: [{only: push}]\n", 2, 10, "`address` is required"},
 	{"url: x\nlisten: [[x]]\n", 2, 10, "listen: expected a map, found a list"},
 	{"url: x\nwhere: [a==b]\n", 2, 9, "where: `==` at character 2"},
-	{"url: x\ntls_file: y\npassword: a\npassword_file: y\n", 4, 1, "`password_file` and `password` (line 3) are the same option"},
+	{"url: x\ntls_file: y\npassword: a\npassword_file: y\n", 4, 1,
+	 "`password_file` and `password` (line 3) are the same option"},
 	{"url: x\nto_file: y\n", 2, 10, "takes more than one value"},
 	{"url: x\npassword: [hunter2]\n", 2, 11, "password: expected a text, found a list"},
 	{"url: x\npin: hunter2\n", 2, 6, "pin: expected a whole number, found something else (a secret, not shown)"},
@@ -225,11 +226,12 @@ struct folder {
 static int make_folder(void **state)
 {
 	struct folder *folder = calloc(1, sizeof(*folder));
-	strcpy(folder->path, "/tmp/test_options.XXXXXX");
-	if (!mkdtemp(folder->path))
+	char path[] = "/tmp/test_options.XXXXXX";
+	if (!mkdtemp(path))
 		return -1;
-	snprintf(folder->config, sizeof(folder->config), "%s/a.yaml", folder->path);
-	snprintf(folder->secret, sizeof(folder->secret), "%s/s", folder->path);
+	memcpy(folder->path, path, sizeof(path));
+	snprintf(folder->config, sizeof(folder->config), "%s/a.yaml", path);
+	snprintf(folder->secret, sizeof(folder->secret), "%s/s", path);
 	*state = folder;
 	return 0;
 }
