@@ -91,7 +91,7 @@ def stamp(seconds):
     """RFC 3339 UTC with milliseconds, as the API writes it."""
     if seconds is None:
         return None
-    milliseconds = math.floor(seconds * 1000 + 1e-3)  # a double of now is exact to less than a microsecond
+    milliseconds = math.floor(seconds * 1000 + 5e-4)  # a double of now is exact to a quarter of a microsecond
     return (EPOCH + timedelta(milliseconds=milliseconds)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
 
 
