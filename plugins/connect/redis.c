@@ -66,6 +66,8 @@ struct redis {
 	uint32_t addresses_count, addresses_tried;
 	struct redis_parser *parser;
 	struct backoff backoff;
+	uint32_t cuts; /* for a reply too large, in a row */
+	int64_t last_cut;
 	uv_timer_t timer;   /* pause, deadline */
 	uv_prepare_t flush; /* writes what was queued, before the loop waits again */
 	uint32_t handles;   /* of the two above, not yet closed */
@@ -135,12 +137,22 @@ static void set_timer(struct redis *redis, int64_t after)
 	uv_timer_start(&redis->timer, on_timer, ms, /* repeat */ 0);
 }
 
+/* We cut it ourselves and know what to ask next, so it comes back at once; but not for ever, if it goes on like that.
+ */
+static int64_t pause_after_cut(struct redis *redis)
+{
+	int64_t now = redis->host->now();
+	redis->cuts = now - redis->last_cut < 30 * CW_SECOND ? redis->cuts + 1 : 0;
+	redis->last_cut = now;
+	return (10 * CW_MILLISECOND) << (redis->cuts < 9 ? redis->cuts : 9);
+}
+
 static int64_t pause_after(struct redis *redis, enum redis_failure failure)
 {
 	if (failure == REDIS_DENIED)
 		return 30 * CW_SECOND; /* no account is to be locked out by us */
 	if (failure == REDIS_TOO_LARGE)
-		return 10 * CW_MILLISECOND;
+		return pause_after_cut(redis);
 	return backoff_next(&redis->backoff);
 }
 

@@ -301,6 +301,8 @@ static void hash_reply(struct page *page, const struct page_key *key, const redi
 		wrong_type(watch, reading.sid, reading.length, key->hash);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		sweep_refused(watch, reply, "HMGET");
+	else if (reply->type != REDIS_REPLY_ARRAY || reply->elements != KNOWN_FIELDS + watch->settings.extras)
+		redis_fail(watch->commands, REDIS_PROTOCOL, "HMGET was answered with something else: is this a Redis?");
 	else
 		calls_read(watch, &reading);
 }

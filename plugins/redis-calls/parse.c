@@ -265,7 +265,8 @@ int parse_beat_json(const char *message, size_t length, struct beat *ret_beat)
 
 int parse_beat(const char *message, size_t length, struct beat *ret_beat)
 {
-	if (length > 0 && message[0] != '{' && parse_sid(message, length) == 0) {
+	bool maybe_json = length > 0 && (message[0] == '{' || message[0] == ' ');
+	if (!maybe_json && parse_sid(message, length) == 0) {
 		ret_beat->sid = (struct text){message, (uint32_t)length};
 		ret_beat->has_time = false;
 		return 0;

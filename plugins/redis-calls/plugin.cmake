@@ -5,3 +5,5 @@ callwatch_plugin(redis-calls
 callwatch_unit_test(test_plugin_redis_calls
   SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/test_plugin_redis_calls.c ${CMAKE_SOURCE_DIR}/tests/unit/plugin_host.c
   LIBRARIES redis-calls-code callwatch-core)
+callwatch_unit_test(test_plugin_redis_calls_parts
+  SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/test_plugin_redis_calls_parts.c LIBRARIES redis-calls-code)

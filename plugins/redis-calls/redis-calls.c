@@ -63,7 +63,9 @@ void watch_say(struct watch *watch)
 	} else if (watch->refused[0]) {
 		host->state(self, CW_DOWN, watch->sweep.next, "%s", watch->refused);
 	} else if (watch->blind) {
-		return; /* reading all calls: whatever was said last still holds */
+		/* A first sweep is mostly over before anybody looks; until then what was said last still holds. */
+		if (watch->sweep.running && host->now() - watch->sweep.began > 2 * CW_SECOND)
+			host->state(self, CW_DEGRADED, /* next_try */ 0, "reading all calls for the first time");
 	} else if (!watch->channels_live && watch->channels_reason[0] && !watch->info->once) {
 		host->state(self, CW_DEGRADED, /* next_try */ 0, "no pub/sub, heartbeats are read by sweeps: %s",
 			    watch->channels_reason);
