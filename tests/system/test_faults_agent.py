@@ -5,6 +5,7 @@ The plugins are those of tests/plugins; only the web plugin is a real one, to as
 """
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -180,17 +181,17 @@ def test_reload_touches_only_what_changed(daemon):
                              + steady("secret", f"secret_file: {secret}") + more)
 
     daemon.start(text(3))
-    wait_for(lambda: daemon.total("steps") == 9)
+    wait_for(lambda: len(daemon.rows("steps")) == 9)
     born = {name: since(daemon, name) for name in ("same", "secret")}
     assert "4 unchanged" in reload(daemon)[1]
     daemon.configure(text(5, steady("new")))
     code, said = reload(daemon)
     assert code == 0 and "3 unchanged, 1 restarted (changed), 1 added (new), 0 removed" in said
-    wait_for(lambda: daemon.total("steps") == 14)
+    wait_for(lambda: len(daemon.rows("steps")) == 14)
     assert born == {name: since(daemon, name) for name in born}
     daemon.configure(text(5))
     assert "1 removed (new)" in reload(daemon)[1]
-    wait_for(lambda: daemon.total("steps") == 11)
+    wait_for(lambda: len(daemon.rows("steps")) == 11)
     assert "new" not in {r["instance"] for r in daemon.rows("steps")}
 
 
@@ -228,9 +229,15 @@ def test_fault_57_reload_storm_and_an_end_in_the_middle(daemon):
     assert time.monotonic() - began < 6
 
 
+def blocks_signals(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"SigBlk:\s+(\w+)", f.read())[1], 16) & (1 << (signal.SIGHUP - 1))
+
+
 def test_fault_57_signals_in_the_first_moment_do_not_kill(daemon):
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         daemon.start(configuration(daemon, steady()), wait=False)
+        wait_for(lambda: blocks_signals(daemon.pid), every=0.0005)  # main() has begun; before that no program can do anything
         for _ in range(20):
             daemon.process.send(number)
             time.sleep(0.001)
