@@ -20,7 +20,7 @@
 
 const char *const config_default_paths[] = {CALLWATCH_VENDOR_CONF, "/etc/callwatch/conf.d", NULL};
 
-enum { FILES_MAX = 1000, NAMED_MAX = 4000, NAME_LENGTH_MAX = 64 };
+enum { FILES_MAX = 1000, NAMED_MAX = 4000, NAME_LENGTH_MAX = 64, KEYS_MAX = 5000 };
 
 static const char *const sections[] = {"agent", "connections", "plugins", "rules", "notify"};
 
@@ -226,8 +226,13 @@ static bool same(const struct node *a, const struct node *b)
 static struct node *merge(struct loading *loading, const struct node *base, const struct node *over, bool override)
 {
 	struct node *map = new_map(loading, base, (size_t)base->count + over->count);
-	memcpy(map->children, base->children, base->count * sizeof(struct node *));
+	if (base->count)
+		memcpy(map->children, base->children, base->count * sizeof(struct node *));
 	map->count = base->count;
+	if (map->count + over->count > KEYS_MAX) { /* each is sought in a row */
+		problem_add(loading->problems, PROBLEM_ERROR, &over->place, "more than %d keys to merge", KEYS_MAX);
+		return map;
+	}
 	for (uint32_t i = 0; i < over->count; i++) {
 		struct node *theirs = over->children[i];
 		int64_t at = index_of(map, theirs->key);
@@ -334,11 +339,13 @@ static size_t settle_bases(struct loading *loading, struct named *overrides, siz
 
 static void report_no_base(struct loading *loading, const struct named *entry)
 {
-	char hint[NAME_HINT_SIZE];
-	const char **names = arena_alloc(loading->arena, (loading->named_count + 1) * sizeof(*names));
-	for (size_t i = 0; i < loading->named_count; i++)
-		names[i] = loading->named[i].name;
-	name_hint(hint, entry->name, names, loading->named_count);
+	char hint[NAME_HINT_SIZE] = "";
+	if (loading->problems->left_out == 0) { /* else nobody will read it */
+		const char **names = arena_alloc(loading->arena, (loading->named_count + 1) * sizeof(*names));
+		for (size_t i = 0; i < loading->named_count; i++)
+			names[i] = loading->named[i].name;
+		name_hint(hint, entry->name, names, loading->named_count);
+	}
 	problem_add(loading->problems, PROBLEM_ERROR, &entry->node->place,
 		    "`override: true`, but there is nothing named `%s` to override%s", entry->name, hint);
 }

@@ -222,13 +222,13 @@ static void fold(unsigned char *out, const char *text, size_t length)
 	}
 }
 
-/* Folds the text window by window; windows overlap by the length of what is sought, and do not begin inside a letter.
- */
+/* Folds the text window by window. Windows overlap by the length of what is sought, and one byte more where they would
+ * begin inside a letter; so each goes forward by at least WINDOW - EXPR_LENGTH_MAX - 1. */
 static bool contains(const struct expr *expr, const char *text, size_t length)
 {
 	unsigned char window[WINDOW];
 	size_t start = 0;
-	while (length - start >= expr->length) {
+	while (expr->folded && length - start >= expr->length) {
 		size_t n = length - start < WINDOW ? length - start : WINDOW;
 		fold(window, text + start, n);
 		if (memmem(window, n, expr->folded, expr->length))
@@ -236,8 +236,7 @@ static bool contains(const struct expr *expr, const char *text, size_t length)
 		if (start + n == length)
 			return false;
 		start += n - expr->length;
-		while (start > 0 && ((unsigned char)text[start] & 0xC0) == 0x80 && n > expr->length + 4)
-			start--, n--;
+		start -= ((unsigned char)text[start] & 0xC0) == 0x80 ? 1 : 0;
 	}
 	return false;
 }

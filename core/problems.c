@@ -122,7 +122,7 @@ void problems_print(const struct problems *problems, FILE *out, bool json)
 
 /* --- the nearest name --- */
 
-enum { NAME_MAX_BYTES = 64 };
+enum { NAME_MAX_BYTES = 64, FAR = 2 + NAME_MAX_BYTES / 6 };
 
 static size_t least(size_t a, size_t b)
 {
@@ -132,7 +132,7 @@ static size_t least(size_t a, size_t b)
 /* Edit distance where two neighbours swapped count as one (Damerau 1964, optimal string alignment). */
 static size_t distance(const char *a, size_t n, const char *b, size_t m)
 {
-	size_t rows[3][NAME_MAX_BYTES + 1];
+	size_t rows[3][NAME_MAX_BYTES + 1] = {{0}};
 	for (size_t j = 0; j <= m; j++)
 		rows[0][j] = j;
 	for (size_t i = 1; i <= n; i++) {
@@ -156,6 +156,8 @@ static size_t name_distance(const char *name, const char *candidate)
 		return SIZE_MAX;
 	if (shorter >= 4 && strncasecmp(name, candidate, shorter) == 0)
 		return n == m ? 0 : 1;
+	if (n > m + FAR || m > n + FAR)
+		return SIZE_MAX;
 	return distance(name, n, candidate, m);
 }
 
