@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What tables, parts, queries and views share of each other's insides. Private to core/table.c, part.c, fields.c,
- * query.c and view.c.
+ * What tables, parts, queries and views share of each other's insides. Private to core/table.c, part.c,
+ * part_columns.c, selection.c, page.c, scan.c, sorter.c, cursor.c, query.c, window.c and view.c.
  *
  *   tables ─▶ table "calls" ─▶ part of instance "a" ─▶ chunk ─▶ entry ─▶ row (row.h)
  *                           └▶ part of instance "b"       └ stamps: when a group of 64 rows last changed
@@ -112,6 +112,9 @@ struct tables {
 struct cw_part *part_new(struct table *table, const char *instance, const struct cw_table_decl *decl,
 			 const struct cw_array *extra, int *ret_status);
 void part_free(struct cw_part *part);
+/* part_columns.c. 0, -EEXIST (twins), -EINVAL (too many), -ENOMEM: free what was copied all the same. */
+int part_copy_columns(struct cw_part *part, const struct cw_table_decl *decl, const struct cw_array *extra);
+void part_free_columns(struct cw_part *part);
 bool part_has_columns(const struct cw_part *part, const struct cw_table_decl *decl, const struct cw_array *extra);
 /* Takes no more rows and removes those it has. */
 void part_close(struct cw_part *part, const char *why);

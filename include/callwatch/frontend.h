@@ -9,7 +9,12 @@
  * `duration_seconds>4h`).
  *
  * A view is a query of at most 500 rows kept up to date: a first reset with all its rows, then what changed, pulled
- * when the reader has room. All callbacks run on the instance's thread.
+ * when the reader has room. Rows that come to match, or cease to, by time alone (`heartbeat_age_seconds>60`) have no
+ * change to tell of it: such a view looks again in view_next(), at most once a second; call it once a second, asked or
+ * not. All callbacks run on the instance's thread.
+ *
+ * Order: not known comes last in both directions; equal ones go by instance, then key. Texts compare bytewise, by their
+ * first 96 bytes. A cursor belongs to one table, `where`, `key` and `sort`, and ends with the agent's process.
  */
 #ifndef CALLWATCH_FRONTEND_H
 #define CALLWATCH_FRONTEND_H

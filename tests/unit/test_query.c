@@ -339,6 +339,30 @@ static void pause__goes_on_with_the_next_row(void **state)
 	assert_string_equal(got.lines, "a/c1 a/c3 a/c2 a/c4");
 }
 
+static void sort__a_number_used_again_is_not_the_row_that_was_scanned(void **state)
+{
+	struct fixture *f = *state;
+	char id[16];
+	for (int i = 0; i < 300; i++) {
+		snprintf(id, sizeof(id), "c%03d", i);
+		touch(f->a, put(f->a, id, NULL, 0, NULL), REAL, integer(i));
+	}
+	struct cw_query_spec spec = {.table = "calls", .sort = "real"};
+	struct cw_query *query = open_query(f, &spec);
+	struct got got = {.pause_after = 1};
+	while (got.rows == 0)
+		assert_int_equal(query_step(query, CW_MILLISECOND, collect, &got), CW_LATER);
+	int64_t row = find(f->a, "c290");
+	row_remove(f->a, (uint32_t)row, "ended");
+	assert_int_equal(put(f->a, "new", NULL, 0, NULL), row);
+	row_remove(f->a, (uint32_t)find(f->a, "c291"), "ended");
+	struct cw_query_info info;
+	finish(query, &got, &info);
+	assert_int_equal(got.rows, 298);
+	assert_null(strstr(got.lines, "new"));
+	assert_null(strstr(got.lines, "c290"));
+}
+
 static void refused__with_a_sentence(void **state)
 {
 	struct fixture *f = *state;
@@ -449,6 +473,24 @@ static void viewer__finds_a_number_only_whole_or_by_its_last_four(void **state)
 		       "viewer");
 }
 
+struct exact {
+	int rows, bytes_cut;
+	uint32_t long_key;
+	bool hostile_key;
+};
+
+static int check_bytes(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	struct exact *exact = arg;
+	exact->rows++;
+	exact->bytes_cut += cells[count - 1].length == 4096;
+	if (cells[1].length == 5)
+		exact->hostile_key = memcmp(cells[1].text, "a\0\xff\xfe!", 5) == 0;
+	else
+		exact->long_key = cells[1].length;
+	return 0;
+}
+
 static void hostile__keys_and_texts_come_out_as_they_went_in(void **state)
 {
 	struct fixture *f = *state;
@@ -461,10 +503,15 @@ static void hostile__keys_and_texts_come_out_as_they_went_in(void **state)
 	row_put(f->a, cells);
 	const char *names[] = {"note"};
 	struct cw_query_spec spec = {.table = "calls", .columns = names, .columns_count = 1, .sort = "note"};
-	struct got got = {0};
-	struct cw_query_info info = run(f, &spec, &got);
-	assert_int_equal(got.rows, 2);
-	assert_int_equal(info.total, 2);
+	struct exact exact = {0};
+	struct cw_query *query = open_query(f, &spec);
+	while (query_step(query, CW_MILLISECOND, check_bytes, &exact) == CW_LATER)
+		;
+	query_close(query);
+	assert_int_equal(exact.rows, 2);
+	assert_int_equal(exact.long_key, 300);
+	assert_int_equal(exact.bytes_cut, 2);
+	assert_true(exact.hostile_key);
 }
 
 /* ---- against a naive model, page by page ---- */
@@ -681,6 +728,7 @@ int main(void)
 		TEST(union__parts_are_asked_together),
 		TEST(table_about_instances__is_named_by_its_own_column),
 		TEST(pause__goes_on_with_the_next_row),
+		TEST(sort__a_number_used_again_is_not_the_row_that_was_scanned),
 		TEST(refused__with_a_sentence),
 		TEST(cursor__malformed_or_of_another_query_is_refused),
 		TEST(phones__are_masked_unless_revealed),

@@ -3,6 +3,7 @@
  * Tables: rows, transitions, counts, full generations, hostile keys, and a property test that holds a part against a
  * naive model over random operations.
  */
+#include "part.h"
 #include "table_fixture.h"
 
 #include <pthread.h>
@@ -219,6 +220,42 @@ static void full__aborted_or_not_begun_misses_nothing(void **state)
 	assert_int_equal(part_rows(f->part), 1);
 }
 
+static void put__of_the_same_row_is_no_change(void **state)
+{
+	struct fixture *f = *state;
+	put(f->part, "c", "business", 0, "note");
+	uint64_t before = f->part->sequence;
+	put(f->part, "c", "business", 0, "note");
+	assert_int_equal(f->part->sequence, before);
+	row_remove(f->part, (uint32_t)find(f->part, "c"), "ended");
+	assert_int_equal(dict_texts(&f->part->dict), 0);
+}
+
+struct marker {
+	struct cw_part *part;
+	int missing;
+};
+
+static void mark_all(void *arg, uint32_t row)
+{
+	(void)row;
+	struct marker *marker = arg;
+	marker->missing++;
+	for (uint32_t i = 0; i < 10; i++)
+		row_mark(marker->part, i);
+}
+
+static void full__what_missing_marks_is_not_missing(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 10; i++)
+		put(f->part, (const char[]){(char)('a' + i), 0}, NULL, 0, NULL);
+	struct marker marker = {.part = f->part};
+	full_begin(f->part);
+	full_end(f->part, mark_all, &marker);
+	assert_int_equal(marker.missing, 1);
+}
+
 static void reopen__same_columns_keep_rows_others_begin_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -362,7 +399,7 @@ static void model_step(struct cw_part *part, struct model *model, uint32_t bias)
 	} else if (what < bias + 20 && m->exists) {
 		assert_int_equal(touch(part, m->row, HEALTH, health < 0 ? (struct cw_cell){0} : integer(health)), 0);
 		assert_int_equal(touch(part, m->row, NOTE, text(note)), 0);
-		assert_int_equal(touch(part, m->row, BUSINESS, below(2) ? text("b1") : text(NULL)), 0);
+		assert_int_equal(touch(part, m->row, BUSINESS, below(3) ? text("b1") : text(NULL)), 0);
 		m->health = health;
 	} else if (m->exists) {
 		assert_int_equal(row_remove(part, (uint32_t)m->row, "ended"), 0);
@@ -386,6 +423,10 @@ static void property__equals_a_naive_model(void **state)
 				model_compare(part, model);
 		}
 		model_compare(part, model);
+		for (uint32_t i = 0; i < MODEL_KEYS; i++)
+			if (model[i].exists)
+				row_remove(part, (uint32_t)model[i].row, "ended");
+		assert_int_equal(dict_texts(&part->dict), 0); /* every shared text was let go */
 		free(model);
 	}
 }
@@ -455,6 +496,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full__missing_is_what_was_there_and_not_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(full__without_a_callback_removes, setup, teardown),
 		cmocka_unit_test_setup_teardown(full__aborted_or_not_begun_misses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(put__of_the_same_row_is_no_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(full__what_missing_marks_is_not_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(reopen__same_columns_keep_rows_others_begin_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(open__refuses_columns_that_are_no_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(forget__removes_rows_and_takes_no_more, setup, teardown),

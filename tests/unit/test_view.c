@@ -315,6 +315,29 @@ static void view__of_one_key(void **state)
 	assert_string_equal(f->reader.rows[0], "a/c2=two");
 }
 
+static struct cw_part *late_part;
+
+static int write_late(void *arg, enum cw_view_op op, uint64_t sequence, const struct cw_cell *cells, uint32_t count)
+{
+	int status = hear(arg, op, sequence, cells, count);
+	if (op == CW_VIEW_SYNC && late_part)
+		put(late_part, "late", NULL, 0, "late");
+	late_part = op == CW_VIEW_SYNC ? NULL : late_part;
+	return status;
+}
+
+/* Between the last look and going to sleep nobody is woken: the view must look again by itself. */
+static void view__a_change_just_before_it_waits_is_not_lost(void **state)
+{
+	struct fixture *f = *state;
+	late_part = f->part;
+	open_view(f, (struct cw_query_spec){0});
+	int status, rounds = 0;
+	while ((status = view_next(f->reader.view, write_late, &f->reader)) == CW_LATER)
+		assert_true(++rounds < 100);
+	assert_int_equal(f->reader.count, 1);
+}
+
 static void view__is_refused_with_a_sentence(void **state)
 {
 	struct fixture *f = *state;
@@ -455,6 +478,7 @@ int main(void)
 		TEST(view__time_alone_lets_rows_in_and_out),
 		TEST(view__parts_come_and_go),
 		TEST(view__of_one_key),
+		TEST(view__a_change_just_before_it_waits_is_not_lost),
 		TEST(view__is_refused_with_a_sentence),
 		TEST(property__reader_knows_what_a_query_says),
 		TEST(threads__reader_ends_up_with_the_truth),
