@@ -222,8 +222,8 @@ static void fold(unsigned char *out, const char *text, size_t length)
 	}
 }
 
-/* Folds the text window by window. Windows overlap by the length of what is sought, and one byte more where they would
- * begin inside a letter; so each goes forward by at least WINDOW - EXPR_LENGTH_MAX - 1. */
+/* Folds the text window by window. Windows overlap by the length of what is sought, so that a window that begins inside
+ * a letter misses nothing: what begins with that letter was whole in the window before. */
 static bool contains(const struct expr *expr, const char *text, size_t length)
 {
 	unsigned char window[WINDOW];
@@ -236,7 +236,6 @@ static bool contains(const struct expr *expr, const char *text, size_t length)
 		if (start + n == length)
 			return false;
 		start += n - expr->length;
-		start -= ((unsigned char)text[start] & 0xC0) == 0x80 ? 1 : 0;
 	}
 	return false;
 }
