@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * See hub.h. An actor with three mailboxes on one loop: orders (few, never turned away), batches and events (bounded).
- * Before a batch or an event is looked at, the orders are taken, so an instance that was added before its first batch
- * was posted is known when the batch arrives.
+ * Before a batch is looked at or the agent's own samples are made, the orders are taken, so an instance that was added
+ * before its first batch was posted is known when the batch arrives.
  *
  * The books. All numbers count samples. For each source s and each output o that was there from the start, whenever
  * the hub looks (and so in every run of its own samples):
@@ -379,6 +379,7 @@ void hub_route(struct hub *hub, const struct cw_batch *batch)
 static void on_tick(uv_timer_t *timer)
 {
 	struct hub *hub = timer->data;
+	mailbox_drain(hub->orders);
 	int64_t wall = clock_wall(), number = wall / hub->options.interval;
 	for (struct hub_instance *instance = hub->instances; instance; instance = instance->next)
 		if (instance->present)

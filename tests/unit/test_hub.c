@@ -170,7 +170,8 @@ static int check_all(struct outqueue *probe)
 static void the_books__with_slow_and_failing_outputs__balance_in_every_run(void **state)
 {
 	(void)state;
-	busy_hub = start(10 * CW_MILLISECOND);
+	struct hub_options options = {.hostname = "web-1", .version = "1.2.3", .interval = 10 * CW_MILLISECOND};
+	busy_hub = hub_new(&options);
 	atomic_store(&sources_done, false);
 	atomic_store(&posted, 0);
 	struct consumer consumers[OUTPUTS] = {
@@ -186,6 +187,7 @@ static void the_books__with_slow_and_failing_outputs__balance_in_every_run(void 
 	pthread_t sources[SOURCES], outputs[OUTPUTS - 1];
 	for (int i = 0; i < SOURCES; i++)
 		hub_add_instance(busy_hub, names[i], "test", CW_SOURCE, NULL, NULL);
+	assert_int_equal(hub_start(busy_hub), 0); /* now, so that all outputs are there for its first samples */
 	for (int i = 0; i < SOURCES; i++)
 		pthread_create(&sources[i], NULL, produce, names[i]);
 	for (int i = 0; i < OUTPUTS - 1; i++)
@@ -229,7 +231,7 @@ static void batches_for_a_hub_that_does_not_run__are_counted(void **state)
 		hub_post_batch(hub, make("calls", 2));
 	assert_int_equal(hub_start(hub), 0);
 	uint64_t produced = 0, full = 0;
-	for (int64_t deadline = clock_now() + 10 * CW_SECOND; produced == 0 && clock_now() < deadline;) {
+	for (int64_t deadline = clock_now() + 20 * CW_SECOND; produced < MANY * 2 && clock_now() < deadline;) {
 		const struct cw_batch *batch = outqueue_peek(probe);
 		for (uint32_t i = 0; batch && i < batch->samples.count; i++) {
 			const struct cw_sample *sample = cw_at(&batch->samples, i);
