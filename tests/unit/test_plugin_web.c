@@ -265,6 +265,7 @@ static void rows_in_json__are_a_page(void **state)
 	assert_int_equal(count_of(scene->answer, "call_sid\":"), 100);
 	assert_int_equal(ask(scene, "GET", "/api/v1/tables/calls?limit=3&reveal=true"), 200);
 	assert_true(scene->fake.reveal);
+	assert_string_equal(scene->fake.sort, ""); /* the table's own */
 	assert_int_equal(count_of(scene->answer, "call_sid\":"), 3);
 }
 
@@ -275,6 +276,7 @@ static void rows_in_ndjson_and_csv__are_all(void **state)
 	assert_has(scene, "content-type: application/x-ndjson\r\n");
 	assert_true(dechunk(scene));
 	assert_int_equal(count_of(body_of(scene), "}\n{"), 249);
+	assert_string_equal(scene->fake.sort, "(none)"); /* as they are found */
 	assert_int_equal(ask(scene, "GET", "/api/v1/tables/calls?format=csv&limit=7"), 200);
 	assert_has(scene, "\r\n\r\ninstance,call_sid,from_phone,duration_seconds,health_status,start_time,note\r\n"
 			  "calls,CA00000000,'+1");

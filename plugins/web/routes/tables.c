@@ -245,6 +245,9 @@ static void answer_table(struct exchange *exchange, struct asked *asked)
 	}
 	asked->spec.limit =
 		limit || params_get(&exchange->params, "limit") || format != FORMAT_JSON ? limit : JSON_LIMIT;
+	/* A page and a live view show the first rows, so they need an order; whole streams go as the rows are found. */
+	if (!asked->spec.sort && (live || format == FORMAT_JSON))
+		asked->spec.sort = "";
 	if (live && format != FORMAT_NDJSON) {
 		exchange_problem(exchange, 400, "parameter \"watch\" needs format=ndjson");
 		return;
