@@ -5,12 +5,13 @@ import csv
 import io
 import json
 import os
+import re
 import socket
 import time
 
 import pytest
 
-from harness import SLOWER, config, wait_for
+from harness import BUILD, SLOWER, config, run_once, wait_for
 
 
 @pytest.fixture
@@ -76,7 +77,8 @@ def test_tables_and_status(platform):
     assert columns["call_sid"]["key"] and columns["from_phone"]["phone"] and columns["health_status"]["watched"]
     assert columns["health_status"]["choices"] == ["healthy", "warning", "stale"]
     assert sum(tables["calls"]["counts"].values()) == tables["calls"]["rows"] == 250
-    assert tables["calls"]["complete"] is True and tables["calls"]["as_of"]
+    wait_for(lambda: platform.table("calls")["complete"], what="the first sweep to end")
+    assert platform.table("calls")["as_of"]
     status = platform.get("/api/v1/status")
     assert status["ready"] is True and status["pid"] == platform.pid and status["hostname"] == "testhost"
     assert {i["instance"] for i in status["instances"]} == {"calls", "web"}
@@ -198,7 +200,7 @@ HOSTILE = {  # what may come back; None: closed without an answer
     b"GET /-/healthy" + HEAD + b"X: " + b"a" * 100000 + b"\r\n\r\n": {None, 431},
     b"GET /-/healthy" + HEAD + b"X: y\r\n" * 20000 + b"\r\n": {None, 431},
     b"GET /-/healthy" + HEAD + b" folded: header\r\n\r\n": {200, 400},
-    b"GET /-/healthy" + HEAD + b"no colon\r\n\r\n": {200, 400},
+    b"GET /-/healthy" + HEAD + b"no colon\r\n\r\n": {None, 200, 400},
     b"GET /-/healthy" + HEAD + b"GET /-/ready" + HEAD + b"\r\n": {None, 200, 400},
     b"GET /-/healthy" + HEAD + b"Content-Length: 99999999999999999999\r\n\r\n": {200, 400},
     b"GET /-/healthy" + HEAD + b"Content-Length: -1\r\n\r\n": {200, 400},
@@ -232,7 +234,7 @@ def test_hostile_requests_get_the_right_answer_and_leave_no_trace(platform):
             answer = read_to_end(s)
         status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else None
         assert status in expected, (request[:120], answer[:500])
-        assert status is None or answer.count(b"HTTP/1.1 ") + answer.count(b"HTTP/1.0 ") == 1, "one request, one answer"
+        assert status is None or len(re.findall(rb"^HTTP/1", answer, re.M)) == 1, "one request, one answer"
         assert status is None or b"x-content-type-options: nosniff" in answer
         assert b"X-Evil" not in answer
     # A head in pieces of one byte is a head.
@@ -301,8 +303,9 @@ def test_stop_with_open_streams_is_quick_and_clean(redis, daemon):
         s.close()
 
 
-def test_watch_follows_the_table(platform, redis):
-    with dial(platform) as s:
+def test_watch_follows_the_table(redis, daemon):
+    daemon.start(config(daemon, redis.url, calls="sweep: { max_age: 4s }"))
+    with dial(daemon) as s:
         s.sendall(b"GET /api/v1/tables/calls?watch=true&format=ndjson&limit=500&where=business_id=watched" + HEAD + b"\r\n")
         lines, kept = iter_lines(s), {}
         follow(lines, kept)
@@ -370,7 +373,7 @@ def test_fault_51_without_descriptors_clients_are_refused_and_the_loop_rests(red
 def test_a_living_socket_is_not_stolen(redis, daemon, make_daemon):
     daemon.start(config(daemon, redis.url))
     second = make_daemon("second")
-    text = config(second, redis.url).replace(f"unix:{second.socket}", f"unix:{daemon.socket}")
+    text = config(second, redis.url).replace(f"unix:{second.socket}", f"unix:{daemon.socket}").replace("/state\n", "/state-b\n")
     second.start(text, wait=False)
     wait_for(lambda: f"another process listens on {daemon.socket}" in second.stderr)
     assert daemon.get("/api/v1/status")["pid"] == daemon.pid
@@ -392,9 +395,9 @@ def test_the_socket_of_a_killed_agent_is_taken_over(redis, daemon, make_daemon):
     ("unix:/" + "x" * 200, "at most 107 bytes"),
 ])
 def test_what_cannot_be_listened_on_is_told_at_its_place(daemon, listen, words):
-    from harness import run_once
-    done = run_once(daemon.folder, f"plugins:\n  - plugin: web\n    listen: [\"{listen}\"]\n", "-t")
-    assert done.returncode == 78 and words in done.stdout + done.stderr and ":3:" in done.stdout + done.stderr
+    text = f"agent:\n  plugin_dir: [{BUILD}/plugins]\nplugins:\n  - plugin: web\n    listen: [\"{listen}\"]\n"
+    done = run_once(daemon.folder, text, "-t")
+    assert done.returncode == 78 and words in done.stdout + done.stderr and ":5:" in done.stdout + done.stderr
 
 
 def test_strangers_are_refused(redis, daemon):
