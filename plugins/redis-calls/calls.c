@@ -313,7 +313,7 @@ static void add(struct watch *watch, const struct reading *reading, struct call_
 {
 	struct cw_change changes[CALLS_COLUMNS + EXTRA_MAX];
 	int64_t now = watch->host->now();
-	struct call call = {.alive = age_origin(watch, hash, now), .flags = CALL_KNOWN};
+	struct call call = {.alive = age_origin(watch, hash, now), .claimed = INT64_MIN, .flags = CALL_KNOWN};
 	uint32_t malformed = hash->malformed | reading->malformed;
 	uint32_t n = hash_changes(watch, hash, reading->hash, changes, &malformed);
 	struct sign sign = take_sign(watch, &call, reading, /* floor */ INT64_MIN, &malformed);
@@ -446,12 +446,13 @@ void calls_ask_due(struct watch *watch)
 	pages_soon(watch);
 }
 
-/* Its key moved, but by its worker's clock it is old: one more heartbeat will tell. */
+/* Its key moved, but by its worker's clock it is well older than what was received: one more heartbeat will tell. A
+ * message is received a little after its time was taken; that is no reason to wait. */
 static bool deserves_another_look(const struct watch *watch, const struct call *call, const struct sign *sign,
 				  enum health health)
 {
 	return sign->advanced && health > call->health && !(call->flags & CALL_UNJUDGED) &&
-	       call->alive > sign->claimed - watch->redis_offset;
+	       call->alive > sign->claimed - watch->redis_offset + 2 * CW_SECOND;
 }
 
 void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct reading *reading)

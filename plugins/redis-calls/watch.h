@@ -72,7 +72,7 @@ enum {
 /* About one row of the table, found by row number. 40 bytes, for there may be a million. */
 struct call {
 	int64_t alive;          /* instant */
-	int64_t claimed;        /* the heartbeat key's value when last read, wall time; 0: none */
+	int64_t claimed;        /* the heartbeat key's value when last read, wall time; INT64_MIN: none */
 	struct wheel_link link; /* deadline */
 	uint32_t read_s;        /* when its key was last read, seconds since watch.origin */
 	int32_t start_s;        /* its start as an instant, seconds since watch.origin */
