@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t time_every = 5 * CW_SECOND, slow = 1 * CW_SECOND, step = 100 * CW_MILLISECOND;
+static const int64_t time_every = 5 * CW_SECOND, slow = 1 * CW_SECOND, step = 100 * CW_MILLISECOND,
+		     first_wait = 4 * CW_SECOND;
 
 uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length)
 {
@@ -171,7 +172,7 @@ static void on_down(void *arg, enum redis_failure failure, const char *reason, i
 	if (failure != REDIS_TOO_LARGE)
 		watch_say(watch);
 	if (failure != REDIS_TOO_LARGE && failure != REDIS_LOADING)
-		watch_once_done(watch, /* status */ -1);
+		watch_first_done(watch, /* status */ -1);
 }
 
 /* ---- the tick ---- */
@@ -192,6 +193,8 @@ static void on_tick(uv_timer_t *timer)
 		events_tick(watch);
 	sweep_tick(watch);
 	watch_say(watch);
+	if (watch->first_waits && !watch->info->once && now - watch->origin > first_wait)
+		watch_first_done(watch, /* status */ -1); /* a million calls: the readings go on meanwhile */
 }
 
 /* ---- options ---- */

@@ -347,23 +347,24 @@ static void give(struct watch *watch)
 	give_counters(watch);
 }
 
+/* The first reading waits for the first sweep: nothing was there to be read before. */
 int watch_read(void *state)
 {
 	struct watch *watch = state;
-	if (watch->info->once && watch->blind && !watch->once_failed) {
-		watch->once_waits = true;
+	if (!watch->sweep.ever && !watch->first_failed) {
+		watch->first_waits = true;
 		return CW_LATER;
 	}
 	give(watch);
 	return watch->blind && !redis_is_up(watch->commands) ? -ENOTCONN : 0;
 }
 
-void watch_once_done(struct watch *watch, int status)
+void watch_first_done(struct watch *watch, int status)
 {
-	watch->once_failed = watch->once_failed || (watch->info->once && status < 0);
-	if (!watch->once_waits)
+	watch->first_failed = watch->first_failed || status < 0;
+	if (!watch->first_waits)
 		return;
-	watch->once_waits = false;
+	watch->first_waits = false;
 	give(watch);
 	watch->host->read_done(watch->self, status < 0 ? -ENOTCONN : 0);
 }

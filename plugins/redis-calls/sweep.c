@@ -127,7 +127,7 @@ void sweep_refused(struct watch *watch, const redisReply *error, const char *com
 	sweep_abort(watch);
 	watch->blind = true;
 	watch->sweep.next = watch->host->now() + refused_pause;
-	watch_once_done(watch, /* status */ -1);
+	watch_first_done(watch, /* status */ -1);
 	watch_say(watch);
 }
 
@@ -217,7 +217,7 @@ static void complete(struct watch *watch)
 	watch->refused[0] = '\0';
 	watch->blind = false;
 	watch_say(watch);
-	watch_once_done(watch, /* status */ 0);
+	watch_first_done(watch, /* status */ 0);
 	pages_soon(watch);
 }
 

@@ -187,7 +187,7 @@ struct watch {
 	bool blind; /* not every call has been seen since the connection was made: no gauges */
 	char commands_reason[REDIS_ERROR_MAX], channels_reason[REDIS_ERROR_MAX], refused[REDIS_ERROR_MAX];
 	int64_t next_try;
-	bool once_waits, once_failed, was_replica, time_waits, time_alone;
+	bool first_waits, first_failed, was_replica, time_waits, time_alone;
 	int64_t round_trips[ROUND_TRIPS];
 	uint32_t round_trips_count;
 	int64_t least_round_trip, time_sent;
@@ -207,8 +207,8 @@ struct watch {
 void watch_say(struct watch *watch); /* tells the host the state that follows from what is known */
 void watch_malformed(struct watch *watch, enum malformed kind);
 void watch_log_key(struct watch *watch, const char *key, size_t length, enum malformed kind);
-int64_t watch_redis_wall(const struct watch *watch); /* Redis' wall time now */
-void watch_once_done(struct watch *watch, int status);
+int64_t watch_redis_wall(const struct watch *watch);                              /* Redis' wall time now */
+void watch_first_done(struct watch *watch, int status);                           /* the first reading, if it waits */
 uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length); /* keyed */
 
 /* samples.c */
