@@ -49,6 +49,20 @@ static bool one_instance(const json_t *rows)
 	return true;
 }
 
+/* No row has a value there: the first to go. */
+static bool is_empty(const json_t *rows, const char *column)
+{
+	size_t i;
+	const json_t *row;
+	json_array_foreach(rows, i, row)
+	{
+		const json_t *value = json_object_get(row, column);
+		if (value && !json_is_null(value))
+			return false;
+	}
+	return true;
+}
+
 static void add_column(struct grid *grid, uint32_t i, const struct rows_view *view, const struct column_info *column)
 {
 	static const char suffix[] = "_seconds";
@@ -65,7 +79,8 @@ static void add_column(struct grid *grid, uint32_t i, const struct rows_view *vi
 		flags |= GRID_FIXED;
 	else if (column->kind == KIND_CHOICE && column->watched)
 		flags |= GRID_FIXED;
-	grid_column(grid, i, title, brief, flags, is_instance ? 6 : rank_of(column));
+	int rank = is_empty(view->rows, column->name) ? 7 : is_instance ? 6 : rank_of(column);
+	grid_column(grid, i, title, brief, flags, rank);
 	free(title);
 	free(brief);
 }
