@@ -128,6 +128,15 @@ char *length_text(double seconds)
 	return must_printf("%s%s", seconds < 0 ? "-" : "", text);
 }
 
+char *ago_text(double seconds)
+{
+	if (seconds < 1)
+		return must(strdup("just now"));
+	char *length = length_text(seconds), *text = must_printf("%s ago", length);
+	free(length);
+	return text;
+}
+
 char *time_text(const char *rfc3339, const struct manner *manner)
 {
 	int64_t wall;
@@ -140,7 +149,7 @@ char *time_text(const char *rfc3339, const struct manner *manner)
 		return visible(rfc3339);
 	bool is_today = at.tm_year == today.tm_year && at.tm_yday == today.tm_yday;
 	char date[24] = "", zone[16] = "Z";
-	if (!is_today || manner->whole_dates)
+	if (!is_today || manner->whole)
 		strftime(date, sizeof(date), "%Y-%m-%d ", &at);
 	if (!manner->utc) { /* +0100 → +01:00 */
 		strftime(zone, sizeof(zone), "%z", &at);
@@ -202,18 +211,23 @@ static char *choice_text(const struct column_info *column, const char *word, enu
 	return text;
 }
 
-static char *number_text(const struct column_info *column, const json_t *value)
+/* Whole where it is asked for, else as many digits as a person compares at a glance. */
+static char *number_text(const struct column_info *column, const json_t *value, const struct manner *manner)
 {
 	char text[TEXT_NUMBER_SIZE];
 	if (json_is_integer(value))
 		return must_printf("%lld", (long long)json_integer_value(value));
 	double number = json_number_value(value);
-	if (column->kind == KIND_REAL && strcmp(column->unit, "ratio") == 0)
-		return must_printf("%.1f %%", 100 * number);
-	if (fabs(number) < 1e15 && fabs(number - round(number * 1000) / 1000) < 1e-9)
+	if (manner->whole)
 		text_number(text, number);
+	else if (column->kind == KIND_REAL && strcmp(column->unit, "ratio") == 0)
+		snprintf(text, sizeof(text), "%.1f %%", 100 * number);
 	else
-		snprintf(text, sizeof(text), "%.6g", number);
+		snprintf(text, sizeof(text),
+			 fabs(number) < 1000   ? "%.3g"
+			 : fabs(number) < 1e15 ? "%.0f"
+					       : "%.6g",
+			 number);
 	return must(strdup(text));
 }
 
@@ -235,7 +249,7 @@ char *value_text(const struct column_info *column, const json_t *value, const st
 		return visible(json_string_value(value));
 	}
 	if (json_is_number(value))
-		return is_length(column) ? length_text(json_number_value(value)) : number_text(column, value);
+		return is_length(column) ? length_text(json_number_value(value)) : number_text(column, value, manner);
 	if (json_is_boolean(value))
 		return must(strdup(json_is_true(value) ? "yes" : "no"));
 	if (!value || json_is_null(value)) {

@@ -46,8 +46,8 @@ struct freshness {
 /* How values are shown. */
 struct manner {
 	bool utc;
-	bool whole_dates; /* else today's times come without their date */
-	int64_t now;      /* wall time, ns */
+	bool whole;  /* dates and numbers in full; else today's times come without their date */
+	int64_t now; /* wall time, ns */
 };
 
 const char *field_text(const json_t *object, const char *key); /* never NULL */
@@ -68,6 +68,8 @@ char *value_text(const struct column_info *column, const json_t *value, const st
 		 enum tone *ret_tone);
 /* `4h 12m`, also of negative lengths, – for NaN. The caller frees it. */
 char *length_text(double seconds);
+/* `3s ago`, `just now`. The caller frees it. */
+char *ago_text(double seconds);
 /* An RFC 3339 time as the manner wants it. The caller frees it. */
 char *time_text(const char *rfc3339, const struct manner *manner);
 /* 200,000 */

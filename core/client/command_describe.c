@@ -93,7 +93,7 @@ static int show(struct http *http, const struct query *query, const struct table
 	struct screen screen = screen_of(stdout);
 	struct manner manner = manner_of(query->arguments);
 	struct freshness fresh = freshness_of(query->table, answer);
-	manner.whole_dates = true;
+	manner.whole = true;
 	const json_t *rows = json_object_get(answer, "rows"), *row;
 	json_t *blind = fresh.has_source ? blind_sources(http) : NULL;
 	char *table = visible(query->table), *key = visible(query->key);

@@ -109,8 +109,8 @@ static void print_head(const struct status *status)
 	char *shown = visible(state), *version = visible(field_text(status->json, "version"));
 	char *host = visible(field_text(status->json, "hostname"));
 	char *up = length_text(field_real(status->json, "uptime_seconds"));
-	printf("%s%s%s%s%s · callwatchd %s on %s · pid %lld · up %s\n", screen_tone(&status->screen, tone), shape,
-	       *shape ? " " : "", shown, screen_plain(&status->screen), version, host,
+	printf("callwatchd %s on %s: %s%s%s%s%s · pid %lld · up %s\n", version, host,
+	       screen_tone(&status->screen, tone), shape, *shape ? " " : "", shown, screen_plain(&status->screen),
 	       (long long)json_integer_value(json_object_get(status->json, "pid")), up);
 	free(shown);
 	free(version);
@@ -140,7 +140,7 @@ static void cell_since(const struct status *status, struct grid *grid, const jso
 	const char *time = field_text(row, key);
 	int64_t wall;
 	bool known = text_parse_time(time, strlen(time), &wall, NULL) == 0;
-	char *text = length_text(known ? (double)(status->manner.now - wall) / (double)CW_SECOND : NAN);
+	char *text = length_text(known ? floor((double)(status->manner.now - wall) / (double)CW_SECOND) : NAN);
 	grid_cell(grid, TONE_PLAIN, text);
 	free(text);
 }
@@ -229,8 +229,8 @@ static void print_sweep(const struct status *status, const json_t *instance)
 	double coverage = metric_of(status, name, "sweep_coverage_ratio");
 	if (!isfinite(age) && !isfinite(took))
 		return;
-	char *shown = visible(name), *age_text = length_text(age), *took_text = length_text(took);
-	printf("  last sweep of %s: %s ago, took %s", shown, age_text, took_text);
+	char *shown = visible(name), *age_text = ago_text(age), *took_text = length_text(took);
+	printf("  last sweep of %s: %s, took %s", shown, age_text, took_text);
 	if (isfinite(coverage))
 		printf(", %.1f %% confirmed in time", 100 * coverage);
 	putchar('\n');

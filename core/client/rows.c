@@ -207,8 +207,8 @@ char *freshness_text(const struct freshness *fresh, const struct screen *screen)
 	char *coverage = isfinite(fresh->coverage) && fresh->coverage < 0.9995
 				 ? must_printf(" · %.1f %% confirmed in time", 100 * fresh->coverage)
 				 : must(strdup(""));
-	char *age = length_text(fresh->age_seconds);
-	char *confirmed = isfinite(fresh->age_seconds) ? must_printf("confirmed %s ago", age)
+	char *age = ago_text(fresh->age_seconds);
+	char *confirmed = isfinite(fresh->age_seconds) ? must_printf("confirmed %s", age)
 						       : must_printf("%snever confirmed%s", loud, plain);
 	char *text = fresh->complete ? must_printf("complete%s · %s", coverage, confirmed)
 				     : must_printf("%sNOT COMPLETE: not every row has been seen yet%s%s · %s", loud,

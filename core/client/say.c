@@ -41,12 +41,15 @@ void complain(const char *format, ...)
 	va_start(args, format);
 	char *text = must_vprintf(format, args), *rest = text;
 	va_end(args);
+	struct screen screen = screen_of(stderr);
 	bool first = true;
 	for (char *line; (line = strsep(&rest, "\n")); first = false) {
 		if (!*line && !first)
 			continue;
 		char *shown = visible(line);
-		fprintf(stderr, "%s%s\n", first ? "callwatch: " : "  ", shown);
+		char *whole = must_printf("%s%s", first ? "callwatch: " : "  ", shown);
+		print_wrapped(&screen, TONE_PLAIN, /* indent: */ 2, whole, stderr);
+		free(whole);
 		free(shown);
 	}
 	free(text);

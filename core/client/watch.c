@@ -280,14 +280,17 @@ static void print_foot(struct watch *watch, const json_t *rows, const char *hidd
 	struct manner manner = manner_of(watch->query->arguments);
 	struct freshness fresh = freshness_of(watch->info.name, watch->sync);
 	fresh.age_seconds += (double)(clock_now() - watch->synced) / (double)CW_SECOND;
+	const char *first = watch->count == watch->query->limit ? "first " : ""; /* there may be more */
 	if (watch->count > most)
-		fprintf(out, "%u of %u rows fit", most, watch->count);
+		fprintf(out, "%u of the %s%u rows fit", most, first, watch->count);
 	else
-		fprintf(out, "%u row%s", watch->count, watch->count == 1 ? "" : "s");
+		fprintf(out, "%s%u row%s", first, watch->count, watch->count == 1 ? "" : "s");
 	char *worth = freshness_text(&fresh, &watch->screen);
 	fprintf(out, "%s%s\n", *worth ? " · " : "", worth);
 	free(worth);
-	hidden_print(hidden, &watch->screen, out);
+	if (hidden)
+		fprintf(out, "%ssome columns are not shown for lack of width (--columns chooses)%s\n",
+			screen_tone(&watch->screen, TONE_DIM), screen_plain(&watch->screen));
 	if (watch->lost)
 		fprintf(out, "%s✖ LAST KNOWN: callwatchd does not answer, trying again%s\n",
 			screen_tone(&watch->screen, TONE_BAD), screen_plain(&watch->screen));

@@ -34,8 +34,8 @@ def put_calls(redis, count=3, age=1.0, prefix="CA"):
 @pytest.fixture
 def platform(redis, daemon, client):
     put_calls(redis)
-    daemon.start(harness.config(daemon, redis.url))
-    daemon.wait_total(3)
+    daemon.start(harness.config(daemon, redis.url, calls="sweep: { max_age: 2s, budget: 50% }"))
+    harness.wait_for(lambda: daemon.table("calls")["complete"] and daemon.total() == 3)
     return client
 
 
@@ -126,13 +126,13 @@ def test_the_short_help_of_a_table_names_its_columns(platform):
 def test_status(platform):
     done = platform("status")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("● healthy · callwatchd ")
+    assert re.match(r"callwatchd \S+ on testhost: ● healthy · pid \d+ · up ", done.stdout)
     assert re.search(r"^  calls +redis-calls +source +● up ", done.stdout, re.M)
     assert re.search(r"^  calls +3: ● 3 healthy · ▲ 0 warning · ✖ 0 stale\n +complete", done.stdout, re.M)
     check = platform("status", "--check")
     assert check.returncode == 0
-    assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls \| instances_up=2;;;0;2 calls=3 calls_healthy=3 calls_warning=0 "
-                        r"calls_stale=0\n", check.stdout)
+    assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls, 3 channels \| instances_up=2;;;0;2 calls=3 calls_healthy=3 "
+                        r"calls_warning=0 calls_stale=0 channels=3 channels_.*\n", check.stdout)
 
 
 def test_a_blind_source_is_said_loudly_and_never_as_zero(platform, redis, daemon):
@@ -145,11 +145,11 @@ def test_a_blind_source_is_said_loudly_and_never_as_zero(platform, redis, daemon
     harness.wait_for(lambda: "LAST KNOWN" in platform("status").stdout, 20)
     done = platform("status")
     assert done.returncode == 1
-    assert done.stdout.startswith("▲ degraded") and "✖ down" in done.stdout and "next try" in done.stdout
+    assert "on testhost: ▲ degraded ·" in done.stdout and "✖ down" in done.stdout and "next try" in done.stdout
     assert "0 calls" not in done.stdout
     check = platform("status", "--check")
     assert check.returncode == 2
-    assert check.stdout.startswith("CALLWATCH CRITICAL - 1 of 2 instances up, calls not known; ") and "calls=" not in check.stdout
+    assert check.stdout.startswith("CALLWATCH CRITICAL - 1 of 2 instances up, calls not known, ") and "calls=" not in check.stdout
     redis.start()
     daemon.wait_state("up")
     assert platform("status").returncode == 0
@@ -267,11 +267,13 @@ def test_watch_not_on_a_terminal_gives_lines(platform, redis, daemon):
     process.stdout.close()
 
 
-def test_events_are_told(platform, redis):
-    put_calls(redis, 1, age=300)
-    done = harness.wait_for(lambda: [d for d in [platform("events", "--where", "subject=calls/CA00")] if "stale" in d.stdout], 30)[0]
-    assert "transition" in done.stdout
-    assert "stale" in platform("describe", "calls", "CA00").stdout.split("timeline")[1]
+def test_events_are_told(redis, daemon, client):
+    put_calls(redis, 1, age=0)
+    daemon.start(harness.config(daemon, redis.url, calls="warning_after: 2s\nstale_after: 4s"))
+    done = harness.wait_for(lambda: [d for d in [client("events", "--where", "subject=calls/CA00")] if "stale" in d.stdout], 30)[0]
+    assert re.search(r" transition +calls/CA00 +warning +stale ", done.stdout)
+    story = client("describe", "calls", "CA00").stdout.split("timeline\n")[1]
+    assert re.search(r"healthy → warning.*\n.*warning → stale", story), "in the order in which it happened"
 
 
 def test_version_and_help_need_nothing(client):

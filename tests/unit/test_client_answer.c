@@ -42,6 +42,9 @@ static void values__as_people_read_them(void **state)
 	check_value((struct column_info){.kind = KIND_INT}, "0", "0");
 	check_value((struct column_info){.kind = KIND_INT}, "9007199254740993", "9007199254740993");
 	check_value((struct column_info){.kind = KIND_REAL}, "0.25", "0.25");
+	check_value((struct column_info){.kind = KIND_REAL}, "76.9755", "77");
+	check_value((struct column_info){.kind = KIND_REAL}, "12345.6", "12346");
+	check_value((struct column_info){.kind = KIND_REAL}, "1e300", "1e+300");
 	check_value((struct column_info){.kind = KIND_REAL, .unit = "ratio"}, "0.998", "99.8 %");
 	check_value((struct column_info){.kind = KIND_BOOL}, "true", "yes");
 	check_value((struct column_info){.kind = KIND_AGE}, "15120.5", "4h 12m");
@@ -72,7 +75,7 @@ static void local_times__carry_their_offset(void **state)
 	char *text = time_text("2026-11-22T13:00:00Z", &manner);
 	assert_string_equal(text, "18:30:00+05:30");
 	free(text);
-	manner.whole_dates = true;
+	manner.whole = true;
 	text = time_text("2026-11-22T23:00:00Z", &manner);
 	assert_string_equal(text, "2026-11-23 04:30:00+05:30");
 	free(text);
