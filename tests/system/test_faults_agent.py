@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import BIN, BUILD, Process, always, run_client, run_once, wait_for
+from harness import BIN, BUILD, SANITIZED, Process, always, run_client, run_once, wait_for
 
 PLUGINS = BUILD / "tests/plugins"
 
@@ -208,7 +208,7 @@ def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
         daemon.configure(text(i))
         assert reload(daemon)[0] == i % 2
     wait_for(lambda: daemon.process.fds() <= fds, what=f"{fds} descriptors")
-    assert daemon.process.rss_kib() < rss + 4096
+    assert SANITIZED or daemon.process.rss_kib() < rss + 4096  # a sanitizer keeps what was freed
 
 
 # ---- 57: storms, an end in the middle, two daemons ----
