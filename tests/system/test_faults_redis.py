@@ -176,7 +176,7 @@ def test_fault_07_no_right_to_subscribe(redis, make_sim, daemon):
                                              ("HMGET", "NOPERM this user has no permissions to run the 'hmget' command")])
 def test_fault_07_a_command_is_refused(make_tool, daemon, command, answer):
     fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 100)
-    daemon.start(config(daemon, fake.url, calls="sweep: { max_age: 10s }"))
+    daemon.start(config(daemon, fake.url, calls=OFTEN))
     wait_complete(daemon, 100)
     fake.say(f"error-for {command} {answer}")
     daemon.wait_state(("down", "degraded"), answer.split()[0])
@@ -383,7 +383,7 @@ def test_fault_20_hostile_text_in_every_output(redis, daemon, client, folder):
         done = harness.run_once(folder, text, "--once", "--format", form)
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
-        assert not any(c in done.stdout for c in "\x1b\r\u202e") and "\ufffd[2J" not in done.stdout
+        assert [c for c in ("\x1b\r" if form == "json" else "\x1b\r\u202e") if c in done.stdout] == [], form
         if form == "json":
             assert all(json.loads(line) for line in lines)
         if form == "graphite":
@@ -421,7 +421,7 @@ def test_fault_22_odd_json_in_heartbeats(redis, make_sim, daemon):
     row = wait_for(lambda: [r for r in daemon.rows() if r["call_sid"] == "12345678901234567890" and r["health_status"] == "healthy"])[0]
     assert row["last_heartbeat"] == oracle.stamp(now)
     assert daemon.total() == 2 and daemon.state()[0] == "up"
-    wait_for(lambda: daemon.instance()["malformed"] > 3)
+    wait_for(lambda: daemon.instance()["malformed"] >= 8)
 
 
 @pytest.mark.parametrize("step", ["-1h", "+1d"])
