@@ -195,12 +195,14 @@ static int resolve_path(const char *path, char ret_path[PATH_MAX], char error[LO
 	char folder[PATH_MAX], real_folder[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	size_t length = slash ? (size_t)(slash - path) : 0;
-	if (!slash || length >= sizeof folder || !realpath(path, ret_path)) {
+	if (!slash || length + 1 >= sizeof folder || !realpath(path, ret_path)) {
 		refuse(error, "%s: %s", path, slash ? strerror(errno) : "not a path");
 		return -ENOENT;
 	}
 	memcpy(folder, path, length);
-	strcpy(folder + length, length ? "" : "/");
+	if (length == 0)
+		folder[length++] = '/';
+	folder[length] = '\0';
 	const char *real_slash = strrchr(ret_path, '/');
 	if (!realpath(folder, real_folder) || strncmp(real_folder, ret_path, (size_t)(real_slash - ret_path)) != 0 ||
 	    strlen(real_folder) != (size_t)(real_slash - ret_path) + (real_slash == ret_path)) {

@@ -100,8 +100,8 @@ struct cw_frontend {
 
 	void (*tables)(struct cw_instance *self, void (*table)(void *arg, const struct cw_table_info *info), void *arg);
 
-	bool (*ready)(void);      /* every source has had its first reading or failed it; any thread */
-	int64_t (*started)(void); /* wall time of the agent's start; any thread */
+	bool (*ready)(void);      /* every source has had its first reading or failed it */
+	int64_t (*started)(void); /* wall time of the agent's start */
 	/* Asks for a reload; done() tells the outcome: text is one line, or one `file:line:column: message` per line.
 	 */
 	void (*reload)(struct cw_instance *self, const char *by, void (*done)(void *arg, bool ok, const char *text),

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import BIN, BUILD, SANITIZED, TOP, run_once
+from harness import BIN, BUILD, TOP, run_once
 
 EXAMPLE = TOP / "docs/example/example.c"
 
@@ -51,12 +51,3 @@ def test_example_gives_samples_and_rows(built, daemon):
     daemon.start(plugins + f"  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n")
     [row] = daemon.rows("filesystems")
     assert row["path"] == "/" and row["state"] == "fine" and 0 < row["free_ratio"] < 1
-
-
-@pytest.mark.parametrize("language", ["c", "c++"])
-def test_headers_compile_alone(folder, language):
-    for header in sorted((TOP / "include/callwatch").glob("*.h")):
-        flags = ["-std=c17"] if language == "c" else ["-std=c++17", "-Wno-pedantic"]
-        done = subprocess.run(["gcc", "-x", language, *flags, "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only",
-                               "-I", TOP / "include", "-include", header, "/dev/null"], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
