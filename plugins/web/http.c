@@ -218,6 +218,12 @@ static int exchange_writable(struct exchange *exchange)
 	return 0;
 }
 
+int exchange_send_now(struct exchange *exchange)
+{
+	exchange->complete = exchange->sent = true;
+	return write_head(exchange) || write_body(exchange) ? -1 : 0;
+}
+
 static void set_flow(struct connection *connection, bool flow)
 {
 	if (connection->flows != flow)
@@ -316,8 +322,7 @@ static int on_upgrade(struct connection *connection)
 		return -1;
 	connection->exchange = exchange;
 	exchange_problem(exchange, 501, "there is nothing to upgrade to");
-	exchange->complete = exchange->sent = true;
-	return write_head(exchange) || write_body(exchange) ? -1 : 1;
+	return exchange_send_now(exchange) ? -1 : 1;
 }
 
 /* -- connections -------------------------------------------------------------------------------------------------- */

@@ -127,10 +127,11 @@ static bool descriptors_are_short(int descriptor)
 	return (rlim_t)descriptor >= limit.rlim_cur - kept;
 }
 
-static void log_shortage(struct listener *listener)
+static void note_shortage(struct listener *listener)
 {
 	struct rlimit limit = {0};
 	getrlimit(RLIMIT_NOFILE, &limit);
+	listener->web->host->count_error(listener->web->self, 1);
 	listener->web->host->log(listener->web->self, CW_WARNING,
 				 "%s: connection refused, the limit of %llu file descriptors is reached",
 				 listener->address, (unsigned long long)limit.rlim_cur);
@@ -143,10 +144,10 @@ static void take(struct listener *listener, int descriptor)
 	if (!check_peer(listener, descriptor, &peer)) {
 		refuse(descriptor, "403", "Forbidden", "only root and members of the socket's group may ask here");
 	} else if (descriptors_are_short(descriptor)) {
-		log_shortage(listener);
+		note_shortage(listener);
 		refuse(descriptor, "503", "Service Unavailable", "the limit of file descriptors is reached");
 	} else if (web->connections_count >= web->connections_max) {
-		web->refused++;
+		web->host->count_error(web->self, 1);
 		refuse(descriptor, "503", "Service Unavailable", "too many connections");
 	} else {
 		http_adopt(web, descriptor, &peer);
@@ -172,7 +173,7 @@ static void accept_later(struct listener *listener)
 /* No descriptor is left. False: not even in reserve, look again later. */
 static bool refuse_next(struct listener *listener)
 {
-	log_shortage(listener);
+	note_shortage(listener);
 	if (listener->reserve < 0)
 		return false;
 	close(listener->reserve);

@@ -124,21 +124,6 @@ static void set_value(struct series *series, const struct cw_sample *sample)
 	}
 }
 
-void series_list_add(struct series_list *list, const struct cw_batch *batch, int64_t now)
-{
-	for (uint32_t i = 0; i < batch->samples.count; i++) {
-		const struct cw_sample *sample = cw_at(&batch->samples, i);
-		struct series *series = find_or_add(list, batch->instance, sample);
-		if (!series) {
-			list->refused++;
-			continue;
-		}
-		set_value(series, sample);
-		series->arrived = now;
-		series->interval = batch->interval;
-	}
-}
-
 static bool is_expired(const struct series *series, int64_t now)
 {
 	int64_t kept = series->interval < INT64_MAX / intervals_kept ? series->interval * intervals_kept : INT64_MAX;
@@ -157,4 +142,21 @@ void series_list_expire(struct series_list *list, int64_t now)
 			list->list[kept++] = list->list[i];
 	}
 	list->count = kept;
+}
+
+void series_list_add(struct series_list *list, const struct cw_batch *batch, int64_t now)
+{
+	if (list->count == SERIES_MAX)
+		series_list_expire(list, now);
+	for (uint32_t i = 0; i < batch->samples.count; i++) {
+		const struct cw_sample *sample = cw_at(&batch->samples, i);
+		struct series *series = find_or_add(list, batch->instance, sample);
+		if (!series) {
+			list->refused++;
+			continue;
+		}
+		set_value(series, sample);
+		series->arrived = now;
+		series->interval = batch->interval;
+	}
 }

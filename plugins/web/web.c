@@ -62,6 +62,7 @@ static void web_stop(void *state)
 {
 	struct web *web = state;
 	listeners_stop(web);
+	reloads_leave(web);
 	http_stop(web);
 	uv_close((uv_handle_t *)&web->second, NULL);
 }
@@ -103,7 +104,10 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 static int web_write(void *state, const struct cw_batch *batch)
 {
 	struct web *web = state;
+	uint64_t refused = web->series.refused;
 	series_list_add(&web->series, batch, web->host->now());
+	if (web->series.refused > refused)
+		web->host->count_error(web->self, web->series.refused - refused);
 	return 0;
 }
 

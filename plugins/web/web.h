@@ -118,7 +118,6 @@ struct web {
 	const struct peer *adopting; /* whose connection is being handed over */
 	struct series_list series;
 	struct reload_wait *reloads;
-	uint64_t refused; /* connections beyond the limit */
 };
 
 /* http.c */
@@ -133,6 +132,8 @@ void exchange_wake(struct exchange *exchange);
 /* Replaces the answer, none of which was sent yet, by application/problem+json. */
 void exchange_problem(struct exchange *exchange, int status, const char *format, ...) CW_PRINTF(3, 4);
 void exchange_text(struct exchange *exchange, int status, const char *text);
+/* For an answer that is small and cannot wait for the connection's turn. Negative: it went wrong. */
+int exchange_send_now(struct exchange *exchange);
 
 /* route.c */
 /* Finds the route, fills in the arguments and the parameters, or answers 404, 405, 403, 400. `next_param` gives one

@@ -225,6 +225,21 @@ static void reload__whose_asker_left__harms_nobody(void **state)
 	assert_int_equal(ask(scene, "GET", "/-/healthy"), 200);
 }
 
+static void reload__that_restarts_the_listener__is_not_cut_off(void **state)
+{
+	struct scene *scene = *state;
+	scene->fake.reload_answer = -1;
+	int descriptor = dial(scene->path);
+	const char *request = "POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n";
+	assert_true(send(descriptor, request, strlen(request), 0) > 0);
+	for (int i = 0; i < 2000 && scene->fake.reloads == 0; i++)
+		usleep(1000);
+	fake_stop(&scene->fake);
+	read_to_end(scene, descriptor);
+	assert_int_equal(answer_status(scene), 202);
+	assert_has(scene, "the outcome is in the log");
+}
+
 static void tables__describe_themselves(void **state)
 {
 	struct scene *scene = *state;
@@ -519,6 +534,7 @@ static void one_connection_too_many__is_refused_in_words(void **state)
 	read_to_end(scene, descriptor);
 	assert_int_equal(answer_status(scene), 503);
 	assert_has(scene, "too many connections");
+	assert_int_equal(scene->fake.errors, 1);
 	for (int i = 0; i < 4; i++)
 		close(held[i]);
 	int status = 503;
@@ -559,7 +575,7 @@ static void fault_51_without_descriptors__clients_are_refused_and_the_loop_rests
 	read_to_end(scene, client);
 	assert_int_equal(answer_status(scene), 503);
 	assert_has(scene, "the limit of file descriptors is reached");
-	assert_non_null(strstr(scene->fake.log, "the limit of 64 file descriptors is reached"));
+	assert_true(fake_said(&scene->fake, "the limit of 64 file descriptors is reached"));
 	filler[n] = open_filler(); /* the client's */
 	double used = cpu_seconds();
 	usleep(300 * 1000);
@@ -627,7 +643,7 @@ static void living_socket__is_not_stolen(void **state)
 	stat(scene->path, &before);
 	fake_start(&scene->fake);
 	assert_int_equal(scene->fake.state, CW_DOWN);
-	assert_non_null(strstr(scene->fake.reason, "another process listens on "));
+	assert_true(fake_said(&scene->fake, "another process listens on "));
 	assert_int_equal(stat(scene->path, &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
 	close(other); /* it left its dead socket behind: taken over at the next try */
@@ -650,7 +666,7 @@ static void what_is_no_socket__is_left_alone(void **state)
 	close(open(scene->path, O_CREAT | O_WRONLY, 0600));
 	fake_start(&scene->fake);
 	assert_int_equal(scene->fake.state, CW_DOWN);
-	assert_non_null(strstr(scene->fake.reason, "there is something that is no socket"));
+	assert_true(fake_said(&scene->fake, "there is something that is no socket"));
 	fake_stop(&scene->fake);
 	assert_int_equal(unlink(scene->path), 0);
 }
@@ -663,7 +679,7 @@ static void missing_directory__is_said(void **state)
 	scene->fake.listen[0] = address;
 	fake_start(&scene->fake);
 	assert_int_equal(scene->fake.state, CW_DOWN);
-	assert_non_null(strstr(scene->fake.reason, "its directory does not exist"));
+	assert_true(fake_said(&scene->fake, "its directory does not exist"));
 }
 
 static void stop__does_not_unlink_anothers_socket(void **state)
@@ -742,6 +758,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(head__has_the_headers_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload__tells_the_outcome, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload__whose_asker_left__harms_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(reload__that_restarts_the_listener__is_not_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables__describe_themselves, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_in_json__are_a_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_in_ndjson_and_csv__are_all, setup, teardown),

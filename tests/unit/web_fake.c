@@ -19,6 +19,7 @@
 
 /* The contract passes no pointer of ours to every call: one fake at a time. */
 static struct fake *current;
+static pthread_mutex_t words = PTHREAD_MUTEX_INITIALIZER; /* of `reason` and `log` */
 
 struct private
 {
@@ -386,11 +387,13 @@ static int64_t host_wall(void)
 static void host_log(struct cw_instance *self, enum cw_level level, const char *format, ...)
 {
 	va_list args;
-	size_t used = strlen(current->log);
 	(void)self;
 	(void)level;
 	va_start(args, format);
+	pthread_mutex_lock(&words);
+	size_t used = strlen(current->log);
 	vsnprintf(current->log + used, sizeof current->log - used, format, args);
+	pthread_mutex_unlock(&words);
 	va_end(args);
 }
 
@@ -400,9 +403,17 @@ static void host_state(struct cw_instance *self, enum cw_state state, int64_t ne
 	(void)self;
 	(void)next_try;
 	va_start(args, reason);
+	pthread_mutex_lock(&words);
 	vsnprintf(current->reason, sizeof current->reason, reason, args);
+	pthread_mutex_unlock(&words);
 	va_end(args);
 	current->state = (int)state;
+}
+
+static void host_count_error(struct cw_instance *self, uint64_t n)
+{
+	(void)self;
+	current->errors += n;
 }
 
 static const struct cw_host host = {
@@ -415,6 +426,7 @@ static const struct cw_host host = {
 	.wall = host_wall,
 	.log = host_log,
 	.state = host_state,
+	.count_error = host_count_error,
 	.frontend = &frontend,
 };
 
@@ -551,4 +563,12 @@ void fake_change(struct fake *fake, uint32_t rows)
 void fake_turn_clock(struct fake *fake, int64_t ahead)
 {
 	__atomic_store_n(&fake->clock_ahead, ahead, __ATOMIC_RELAXED);
+}
+
+bool fake_said(struct fake *fake, const char *text)
+{
+	pthread_mutex_lock(&words);
+	bool said = strstr(fake->reason, text) || strstr(fake->log, text);
+	pthread_mutex_unlock(&words);
+	return said;
 }

@@ -16,18 +16,18 @@ struct fake {
 	const char *listen[4]; /* items, NULL-terminated */
 	bool ready;
 	const char *reload_text;
-	int reload_answer; /* 1 ok, 0 refused, -1 never */
-	int break_after;   /* rows after which a query breaks; 0: never */
+	int reload_answer;       /* 1 ok, 0 refused, -1 never */
+	_Atomic int break_after; /* rows after which a query breaks; 0: never */
 
 	/* to look at */
 	_Atomic int open_queries, open_views, state, reloads;
-	_Atomic uint64_t rows_made;
+	_Atomic uint64_t rows_made, errors;
 	char where[16][256], sort[64], key[256], cursor[64];
 	uint32_t where_count;
 	bool reveal, viewer;
 	uint64_t limit;
-	char reason[256], log[4096];
-	int64_t clock_ahead; /* ns, added to now() */
+	char reason[256], log[4096]; /* by fake_said() */
+	int64_t clock_ahead;         /* ns, added to now() */
 
 	void *private;
 };
@@ -35,7 +35,8 @@ struct fake {
 void fake_start(struct fake *fake); /* returns when the plugin has started */
 void fake_stop(struct fake *fake);  /* stops, runs the loop out, asserts that nothing is left */
 void fake_write(struct fake *fake, const struct cw_batch *batch);
-void fake_change(struct fake *fake, uint32_t rows); /* rows of the live view change */
+void fake_change(struct fake *fake, uint32_t rows);  /* rows of the live view change */
+bool fake_said(struct fake *fake, const char *text); /* in the state's reason, or the log */
 void fake_turn_clock(struct fake *fake, int64_t ahead);
 
 #endif

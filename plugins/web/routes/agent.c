@@ -100,6 +100,18 @@ void route_reload(struct exchange *exchange)
 	web->frontend->reload(web->self, by, on_reloaded, wait);
 }
 
+/* A reload that restarts this very instance ends it before the outcome is known. */
+void reloads_leave(struct web *web)
+{
+	for (struct reload_wait *wait = web->reloads; wait; wait = wait->next) {
+		if (!wait->exchange)
+			continue;
+		exchange_text(wait->exchange, 202,
+			      "this listener ends or starts anew: the outcome is in the log and in table events\n");
+		(void)exchange_send_now(wait->exchange);
+	}
+}
+
 void reloads_release(struct web *web)
 {
 	while (web->reloads)

@@ -11,6 +11,7 @@
 void route_healthy(struct exchange *exchange);
 void route_ready(struct exchange *exchange);
 void route_reload(struct exchange *exchange);
+void reloads_leave(struct web *web); /* before the connections are closed: answers who still waits */
 void reloads_release(struct web *web);
 
 /* routes/status.c */
