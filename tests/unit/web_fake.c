@@ -26,6 +26,7 @@ struct private
 	pthread_t thread;
 	uv_loop_t loop;
 	uv_async_t async;
+	uv_prepare_t prepare;
 	pthread_mutex_t mutex;
 	pthread_cond_t done;
 	void (*task)(struct fake * fake, const void *arg);
@@ -444,6 +445,12 @@ static void on_async(uv_async_t *async)
 	pthread_mutex_unlock(&private->mutex);
 }
 
+static void on_turn(uv_prepare_t *prepare)
+{
+	struct fake *fake = prepare->data;
+	fake->turns++;
+}
+
 /* Runs the task on the loop's thread, and waits. */
 static void on_loop(struct fake *fake, void (*task)(struct fake *fake, const void *arg), const void *arg)
 {
@@ -505,6 +512,9 @@ void fake_start(struct fake *fake)
 	uv_loop_init(&private->loop);
 	uv_async_init(&private->loop, &private->async, on_async);
 	private->async.data = fake;
+	uv_prepare_init(&private->loop, &private->prepare);
+	private->prepare.data = fake;
+	uv_prepare_start(&private->prepare, on_turn);
 	pthread_create(&private->thread, NULL, run, fake);
 	pthread_mutex_lock(&private->mutex);
 	while (!private->started)
@@ -518,6 +528,7 @@ static void stop_task(struct fake *fake, const void *arg)
 	(void)arg;
 	cw_plugin.stop(private_of(fake)->state);
 	uv_close((uv_handle_t *)&private_of(fake)->async, NULL);
+	uv_close((uv_handle_t *)&private_of(fake)->prepare, NULL);
 }
 
 void fake_stop(struct fake *fake)

@@ -21,7 +21,7 @@ struct fake {
 
 	/* to look at */
 	_Atomic int open_queries, open_views, state, reloads;
-	_Atomic uint64_t rows_made, errors;
+	_Atomic uint64_t rows_made, errors, turns; /* turns of the loop */
 	char where[16][256], sort[64], key[256], cursor[64];
 	uint32_t where_count;
 	bool reveal, viewer;
