@@ -61,7 +61,9 @@ static void print_event(const json_t *event, const struct manner *manner, const 
 static void print_timeline(struct http *http, const char *table, const char *key, const struct manner *manner,
 			   const struct screen *screen)
 {
-	char *subject = must_printf("subject=%s/%s", table, key);
+	/* What happens to an instance bears its name alone. */
+	bool is_instance = strcmp(table, "instances") == 0;
+	char *subject = must_printf("subject=%s%s%s", is_instance ? "" : table, is_instance ? "" : "/", key);
 	struct path *path = path_new("/api/v1/tables/events");
 	path_query(path, "where", subject);
 	path_query(path, "sort", "time");

@@ -273,6 +273,7 @@ def test_events_are_told(redis, daemon, client):
     daemon.start(harness.config(daemon, redis.url, calls="warning_after: 2s\nstale_after: 4s"))
     done = harness.wait_for(lambda: [d for d in [client("events", "--where", "subject=calls/CA00")] if "stale" in d.stdout], 30)[0]
     assert re.search(r" transition +calls/CA00 +warning +stale ", done.stdout)
+    assert "starting → " in client("describe", "instances", "calls").stdout.split("timeline\n")[1]
     story = client("describe", "calls", "CA00").stdout.split("timeline\n")[1]
     assert re.search(r"healthy → warning.*\n.*warning → stale", story), "in the order in which it happened"
 
