@@ -169,7 +169,8 @@ static int write_body(struct exchange *exchange)
 	if (length == 0)
 		return 0;
 	char *start = buffer_text(body) - before;
-	memcpy(start, line, before);
+	for (size_t i = 0; i < before; i++)
+		start[i] = line[i];
 	buffer_cut(body, 0);
 	return lws_write(exchange->wsi, (unsigned char *)start, length, LWS_WRITE_HTTP) < (int)length ? -1 : 0;
 }

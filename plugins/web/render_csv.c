@@ -13,7 +13,7 @@
 
 static bool looks_like_formula(const char *text, size_t length)
 {
-	return length > 0 && memchr("=+-@\t\r", text[0], 6);
+	return length > 0 && text[0] && strchr("=+-@\t\r", text[0]);
 }
 
 static bool needs_quotes(const char *text, size_t length)

@@ -281,9 +281,9 @@ static void remember_holder(struct rows *rows, const struct cw_cell *cells, uint
 	for (uint32_t i = 0; i < count && rows->holders_count < HOLDERS_MAX; i++) {
 		if (strcmp(rows->columns[i].name, "instance") != 0 || cells[i].type != CW_CELL_TEXT)
 			continue;
-		char *name = strndup(cells[i].text, cells[i].length);
-		if (name)
-			rows->holders[rows->holders_count++] = name;
+		rows->holders[rows->holders_count] = strndup(cells[i].text, cells[i].length);
+		if (rows->holders[rows->holders_count])
+			rows->holders_count++;
 	}
 }
 
