@@ -40,7 +40,7 @@ enum metric {
 _Static_assert(CHANNEL_MESSAGES + 1 == METRICS, "every metric has its index");
 
 static const char *const health_values[] = {"healthy", "warning", "stale", NULL};
-static const char *const via_values[] = {"channel", "key", NULL};
+static const char *const via_values[] = {"pubsub", "key", NULL};
 static const double duration_bounds[] = {10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400};
 static const double delay_bounds[] = {0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60};
 enum { DURATION_BOUNDS = 10, DELAY_BOUNDS = 10 };
@@ -91,7 +91,7 @@ const struct cw_metric watch_metrics[METRICS] = {
 		{.name = "heartbeats_total",
 		 .kind = CW_COUNTER,
 		 .unit = "heartbeats",
-		 .help = "Signs of life of known calls, by how they came: the channel, or a key that had advanced",
+		 .help = "Signs of life of known calls, by how they came: by pub/sub, or as a key that had advanced",
 		 .labels = {{"via", via_values}}},
 	[HEARTBEAT_DELAY] = {.name = "heartbeat_delay_seconds",
 			     .kind = CW_HISTOGRAM,
