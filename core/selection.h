@@ -35,8 +35,8 @@ struct selection {
 	uint8_t *masks; /* enum mask, per field */
 	uint32_t fields_count, shown;
 	uint32_t key_field; /* 1; or FIELD_INSTANCE where rows are named by an instance, as in table `instances` */
-	int16_t *sources; /* the part's column for a field: sources[part * fields_count + field]; -1: none */
-	char *key;        /* only the row with this key; NULL: all */
+	int16_t *sources;   /* the part's column for a field: sources[part * fields_count + field]; -1: none */
+	char *key;          /* only the row with this key; NULL: all */
 	struct filter *filters;
 	uint32_t filters_count;
 	bool slow;    /* some filter is */

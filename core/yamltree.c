@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See yamltree.h. A recursive descent over libyaml's events, as deep as YAML_DEPTH_MAX. libyaml is told that the text is
- * UTF-8, so that it does not guess at UTF-16; a byte order mark is skipped here.
+ * See yamltree.h. A recursive descent over libyaml's events, as deep as YAML_DEPTH_MAX. libyaml is told that the text
+ * is UTF-8, so that it does not guess at UTF-16; a byte order mark is skipped here.
  */
 #include "yamltree.h"
 

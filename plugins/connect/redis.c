@@ -427,7 +427,7 @@ static int queue(struct redis *redis, redis_reply_fn done, void *arg, uint32_t a
 	char *start = out_reserve(redis, room);
 	if (!start || ring_reserve(redis, 1) < 0)
 		return -ENOMEM;
-	char *end = start + sprintf(start, "*%u\r\n", argc);
+	char *end = start + snprintf(start, 16, "*%u\r\n", argc);
 	for (uint32_t i = 0; i < argc; i++)
 		end = redis_bulk(end, argv[i], lengths ? lengths[i] : strlen(argv[i]));
 	queued(redis, done, arg, 1, (size_t)(end - start));

@@ -129,7 +129,7 @@ static char *put_exists(const struct watch *watch, char *end, const char *sid, s
 
 static char *put_hmget(const struct watch *watch, char *end, const char *sid, size_t length)
 {
-	end += sprintf(end, "*%u\r\n$5\r\nHMGET\r\n", 2 + KNOWN_FIELDS + watch->settings.extras);
+	end += snprintf(end, 32, "*%u\r\n$5\r\nHMGET\r\n", 2 + KNOWN_FIELDS + watch->settings.extras);
 	end = put_key(end, watch->settings.ctx_prefix, watch->settings.ctx_length, sid, length);
 	return put_words(end, watch->pages.hmget, watch->pages.hmget_length);
 }

@@ -74,7 +74,7 @@ static void begin(struct watch *watch)
 	sweep->found = 0;
 	sweep->began = watch->host->now();
 	sweep->began_wall = watch->host->wall();
-	strcpy(sweep->cursor, "0");
+	memcpy(sweep->cursor, "0", 2);
 	watch->host->full_begin(watch->calls_part);
 	redis_words(watch->commands, on_info, watch, "INFO", "server", NULL);
 	redis_words(watch->commands, on_role, watch, "INFO", "replication", NULL);
@@ -182,7 +182,7 @@ static void on_scan(void *arg, const redisReply *reply)
 		redis_fail(watch->commands, REDIS_PROTOCOL, "SCAN was answered with something else: is this a Redis?");
 		return;
 	}
-	strcpy(sweep->cursor, reply->element[0]->str);
+	snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", reply->element[0]->str);
 	sweep->found += reply->element[1]->elements;
 	if (sweep->full_speed && !is_last(sweep))
 		scan(watch); /* before the page, so that its answer does not wait for us */
