@@ -77,7 +77,7 @@ struct exchange {
 	struct buffer body;
 	bool hold;                                    /* write nothing before PULL_DONE: the status may still change */
 	enum pull (*pull)(struct exchange *exchange); /* NULL: the body is complete */
-	bool (*tick)(struct exchange *exchange);      /* each second: true if there is something to write */
+	bool (*tick)(struct exchange *exchange);      /* each second: true if it is to be pulled */
 	void (*drop)(struct exchange *exchange);      /* frees `work`; called once */
 	void *work;
 

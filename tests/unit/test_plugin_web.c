@@ -477,6 +477,18 @@ static int watch_calls(struct scene *scene)
 	return descriptor;
 }
 
+/* A condition such as heartbeat_age_seconds>60 changes what is shown without any change. */
+static void watch__looks_again_while_nothing_changes(void **state)
+{
+	struct scene *scene = *state;
+	int descriptor = watch_calls(scene);
+	int looks = scene->fake.looks;
+	for (int i = 0; i < 20000 && scene->fake.looks < looks + 2; i++)
+		usleep(1000);
+	assert_true(scene->fake.looks >= looks + 2);
+	close(descriptor);
+}
+
 static void watch__tells_changes_and_pings(void **state)
 {
 	struct scene *scene = *state;
@@ -765,6 +777,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(broken_stream__is_seen_by_its_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop__with_open_streams__leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(watch__tells_changes_and_pings, setup, teardown),
+		cmocka_unit_test_setup_teardown(watch__looks_again_while_nothing_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadlines__end_what_does_not_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_connection_too_many__is_refused_in_words, setup_idle, teardown),
 		cmocka_unit_test_setup_teardown(fault_51_without_descriptors__clients_are_refused_and_the_loop_rests,

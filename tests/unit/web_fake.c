@@ -266,6 +266,7 @@ static int give_change(struct cw_view *view, enum cw_view_op op, uint64_t row, c
 
 static int view_next(struct cw_view *view, cw_view_fn change, void *arg)
 {
+	view->fake->looks++;
 	if (!view->begun) {
 		view->begun = true;
 		give_change(view, CW_VIEW_RESET, 0, change, arg);

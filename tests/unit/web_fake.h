@@ -20,8 +20,8 @@ struct fake {
 	_Atomic int break_after; /* rows after which a query breaks; 0: never */
 
 	/* to look at */
-	_Atomic int open_queries, open_views, state, reloads;
-	_Atomic uint64_t rows_made, errors, turns; /* turns of the loop */
+	_Atomic int open_queries, open_views, state, reloads, looks; /* looks: view_next() was called */
+	_Atomic uint64_t rows_made, errors, turns;                   /* turns of the loop */
 	char where[16][256], sort[64], key[256], cursor[64];
 	uint32_t where_count;
 	bool reveal, viewer;
