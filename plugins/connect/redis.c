@@ -24,7 +24,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { ADDRESSES_MAX = 8, CONNECT_DEADLINE_S = 3, READ_BYTES = 64 * 1024 };
+enum { ADDRESSES_MAX = 8, CONNECT_DEADLINE_S = 3, READ_BYTES = 64 * 1024, REST_MS = 50, BUSY_BYTES = 32 * 1024 };
 
 enum stage { WAITING, RESOLVING, CONNECTING, SIGNING_IN, UP };
 
@@ -70,7 +70,11 @@ struct redis {
 	int64_t last_cut;
 	uv_timer_t timer;   /* pause, deadline */
 	uv_prepare_t flush; /* writes what was queued, before the loop waits again */
-	uint32_t handles;   /* of the two above, not yet closed */
+	uv_timer_t rest;    /* see may_rest() */
+	int64_t window;     /* for it: when the present 50 ms began, and what came in them */
+	size_t window_bytes;
+	bool was_busy;    /* in the 50 ms before */
+	uint32_t handles; /* of the three above, not yet closed */
 	bool closed;
 
 	char *out; /* commands queued in this turn of the loop */
@@ -112,6 +116,7 @@ static void cut_link(struct redis *redis)
 		return;
 	redis->link = NULL;
 	link->owner = NULL;
+	uv_timer_stop(&redis->rest);
 	uv_close(&link->handle, link_closed);
 }
 
@@ -281,15 +286,49 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init(link->owner->read_buffer, READ_BYTES);
 }
 
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer);
+
+static void on_rested(uv_timer_t *timer)
+{
+	struct redis *redis = timer->data;
+	if (redis->link)
+		uv_read_start(&redis->link->stream, on_allocate, on_read);
+}
+
+/* A hundred heartbeats a second would wake us a hundred times, each for next to nothing. So a subscription on which
+ * little comes rests for a moment once it has been read empty: that is a few wake-ups a second, and messages may be
+ * 50 ms late. In a flood it must not rest: the peer would cut us off. */
+static bool may_rest(struct redis *redis, size_t length)
+{
+	int64_t now = redis->host->now();
+	if (now - redis->window >= REST_MS * CW_MILLISECOND) {
+		redis->was_busy = redis->window_bytes >= BUSY_BYTES;
+		redis->window = now;
+		redis->window_bytes = 0;
+	}
+	redis->window_bytes += length;
+	return !redis->was_busy && redis->window_bytes < BUSY_BYTES;
+}
+
+static void rest(struct redis *redis)
+{
+	uv_read_stop(&redis->link->stream);
+	uv_timer_start(&redis->rest, on_rested, REST_MS, /* repeat */ 0);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
 	struct link *link = stream->data;
-	if (!link->owner || length == 0)
+	struct redis *redis = link->owner;
+	if (!redis || length == 0)
 		return;
-	if (length < 0)
-		fail_link(link->owner, (int)length);
-	else
-		take(link->owner, buffer->base, (size_t)length);
+	if (length < 0) {
+		fail_link(redis, (int)length);
+		return;
+	}
+	take(redis, buffer->base, (size_t)length);
+	if (redis->link == link && redis->stage == UP && redis->callbacks.push && may_rest(redis, (size_t)length))
+		rest(redis);
 }
 
 /* ---- writing ---- */
@@ -724,10 +763,12 @@ int redis_open(struct cw_instance *self, const struct cw_host *host, const struc
 		.arg = arg,
 		.read_buffer = read_buffer,
 		.backoff = {.longest = 8 * CW_SECOND, .random = (uint64_t)host->now() ^ (uintptr_t)redis},
-		.handles = 2};
+
+		.handles = 3};
 	uv_timer_init(host->loop(self), &redis->timer);
 	uv_prepare_init(host->loop(self), &redis->flush);
-	redis->timer.data = redis->flush.data = redis;
+	uv_timer_init(host->loop(self), &redis->rest);
+	redis->timer.data = redis->flush.data = redis->rest.data = redis;
 	set_timer(redis, 0); /* from the loop, so that no callback comes before open returns */
 	*ret_redis = redis;
 	return 0;
@@ -746,6 +787,7 @@ void redis_close(struct redis *redis)
 	drop_commands(redis);
 	uv_close((uv_handle_t *)&redis->timer, own_handle_closed);
 	uv_close((uv_handle_t *)&redis->flush, own_handle_closed);
+	uv_close((uv_handle_t *)&redis->rest, own_handle_closed);
 }
 
 bool redis_is_up(const struct redis *redis)

@@ -443,7 +443,6 @@ void calls_ask_due(struct watch *watch)
 		if (length > 0 && length <= SID_MAX)
 			pages_ask(watch, sid, (size_t)length);
 	}
-	pages_soon(watch);
 }
 
 /* Its key moved, but by its worker's clock it is well older than what was received: one more heartbeat will tell. A
