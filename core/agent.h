@@ -22,17 +22,19 @@ int agent_new(const struct agent_options *options, struct problems *problems, st
 /* Runs until agent_stop(), or with once until every source has read. 0, or 1 if with once a source was not up. Returns
  * within 5 s of agent_stop(). */
 int agent_run(struct agent *agent);
-/* The four below: any thread, return at once. done() runs on the agent's thread, or at once when the agent is ending;
- * it must only pass on what it is told. NULL is fine. */
+/* All below, but for agent_free(): any thread, return at once. */
 void agent_stop(struct agent *agent);
+/* done(), which may be NULL, runs on the agent's thread, or at once when the agent is ending; it must only pass on what
+ * it is told. */
 void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg);
 void agent_flush(struct agent *agent);
 void agent_log_states(struct agent *agent);
+/* Every source has had its first reading or failed it; wall time of the start. An agent that is NULL is not ready. */
 bool agent_ready(struct agent *agent);
 int64_t agent_started(struct agent *agent);
 /* For main.c's watchdog: the agent's loop and those of its frontends come round. */
 bool agent_alive(struct agent *agent);
-/* For an instance whose `on_start_error` is `fail`: ends the agent with 1. Any thread; NULL is fine. */
+/* For an instance whose `on_start_error` is `fail`: ends the agent with 1. NULL is fine. */
 void agent_start_failed(struct agent *agent, const char *instance);
 void agent_free(struct agent *agent);
 

@@ -346,8 +346,10 @@ static void frontend_reload(struct cw_instance *instance, const char *by,
 {
 	struct instance *self = own(instance);
 	struct reload_answer *answer = calloc(1, sizeof *answer);
-	if (!answer)
+	if (!answer) {
+		done(arg, false, "out of memory");
 		return;
+	}
 	answer->mail = (struct mail){.deliver = on_answer, .drop = answer_free};
 	answer->box = mailbox_ref(self->box);
 	answer->done = done;

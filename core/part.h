@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * What tables, parts, queries and views share of each other's insides. Private to core/table.c, part.c,
- * part_columns.c, selection.c, page.c, scan.c, sorter.c, cursor.c, query.c, window.c and view.c.
+ * What tables, parts, queries and views share of each other's insides, and the map of their files:
+ *
+ *   table.c                     which tables there are, which parts they have, a table as a whole
+ *   part.c, part_columns.c      the rows of one instance: put, touch, remove, full generations; its columns
+ *   row.c, index.c, dict.c      made of: a packed row, a set of numbers by hash, shared texts
+ *   selection.c, scan.c, page.c what is asked for; the walk over it; rows copied out to be looked at without the lock
+ *   sorter.c, cursor.c          rows in order; where a page ended
+ *   query.c                     a query in slices, of these
+ *   view.c, window.c            a live view, of these and of the rows it holds
+ *
+ * Private to them.
  *
  *   tables ─▶ table "calls" ─▶ part of instance "a" ─▶ chunk ─▶ entry ─▶ row (row.h)
  *                           └▶ part of instance "b"       └ stamps: when a group of 64 rows last changed

@@ -5,10 +5,11 @@
  *
  * A table is the union of parts; a part holds the rows of one instance under one lock, taken for slices of 1 ms at
  * most. A row is one packed block (fixed-width cells, then texts), found by key through open addressing with a keyed
- * hash, and named by its row number, which is its index in the part's row array. Columns that repeat share their texts.
+ * hash, and named by its row number. Columns that repeat share their texts. How it is kept, and which file does what:
+ * part.h.
  *
- * Every change gets the part's next sequence number and stamps its row with it: the one stream of changes of which
- * views and transitions are made. A reader looks at what is newer than it has seen; it cannot fall behind.
+ * Every change stamps its row with the part's next sequence number. A view looks at what is newer than it has seen; it
+ * cannot fall behind. A change of a watched column is also told as a transition, by the thread that made it.
  *
  * Limits. A text is kept byte for byte, cut at 4096 bytes; a key longer than that is -EINVAL. A cell that does not fit
  * its column (a choice that does not exist, a text for a number, a number that is not finite) is kept as not known.

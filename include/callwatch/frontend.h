@@ -85,7 +85,7 @@ struct cw_frontend {
 			  char error[CW_QUERY_ERROR_MAX]);
 	const struct cw_column *(*query_columns)(struct cw_query *query,
 						 uint32_t *ret_count); /* lives as long as the query */
-	/* CW_LATER: call again; 0: finished. */
+	/* CW_LATER: call again; 0: finished; negative: it cannot go on (-ENOMEM). */
 	int (*query_step)(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg);
 	void (*query_info)(struct cw_query *query, struct cw_query_info *ret_info);
 	void (*query_close)(struct cw_query *query); /* NULL is fine */
@@ -94,7 +94,7 @@ struct cw_frontend {
 	int (*view_open)(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg),
 			 void *arg, struct cw_view **ret_view, char error[CW_QUERY_ERROR_MAX]);
 	const struct cw_column *(*view_columns)(struct cw_view *view, uint32_t *ret_count);
-	/* CW_LATER: more is there; 0: all taken. */
+	/* CW_LATER: more is there; 0: all taken; negative: it cannot go on (-ENOMEM). */
 	int (*view_next)(struct cw_view *view, cw_view_fn change, void *arg);
 	void (*view_close)(struct cw_view *view); /* NULL is fine */
 
@@ -103,7 +103,7 @@ struct cw_frontend {
 	bool (*ready)(void);      /* every source has had its first reading or failed it */
 	int64_t (*started)(void); /* wall time of the agent's start */
 	/* Asks for a reload; done() tells the outcome: text is one line, or one `file:line:column: message` per line.
-	 */
+	 * It is not called if the reload ends this very instance. */
 	void (*reload)(struct cw_instance *self, const char *by, void (*done)(void *arg, bool ok, const char *text),
 		       void *arg);
 };

@@ -10,11 +10,11 @@
  * a test and in a child process. An *instance* is a configured plugin. Each has its own thread, libuv loop and state;
  * all callbacks of an instance run on its thread, one at a time, in this order:
  *
- *     check → start → read/write/… → stop → (the loop runs until all the plugin's handles are closed) → release
+ *     start → read/write/… → stop → (the loop runs until all the plugin's handles are closed) → release
  *
- * check() also runs alone, with no start after it (`callwatchd -t`, `callwatch plugins`). After a failed start() the
- * core runs the loop until the plugin's handles are closed, calls release() if a state was given, and later starts
- * anew.
+ * Except for check(): it is called before, for each configuration that is read, by whoever reads it (`callwatchd -t`
+ * too), and there may be no start after it. After a failed start() stop() is not called: the core runs the loop until
+ * the plugin's handles are closed, calls release() if a state was given, and later starts anew.
  *
  * Unless a comment says "any thread", a function of the host is called from the instance's own thread only.
  *
@@ -78,16 +78,17 @@ struct cw_plugin {
 	/* What the option table cannot say. No I/O, no memory kept. Any thread. May be NULL. */
 	void (*check)(const struct cw_value *options, struct cw_problems *problems);
 
-	/* Sets up handles on host->loop(self) and gives its state. An absent server is no failure: return 0, say so by
-	 * host->state(), and retry from the loop. Negative: cannot work at all; the core says the reason last given to
-	 * host->state() and acts on `on_start_error`. `options` and `host` stay valid until release(). */
+	/* Sets up handles on host->loop(self) and gives its state, or closes them again. An absent server is no
+	 * failure: return 0, say so by host->state(), and retry from the loop. Negative: cannot work at all; the core
+	 * says the reason last given to host->state() and acts on `on_start_error`. `options` and `host` stay valid
+	 * until release(). */
 	int (*start)(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
 		     void **ret_state);
 
 	/* Sources: called on the schedule. Give samples by host->gauge() and so on. 0: done; CW_LATER:
 	 * host->read_done() will be called from the loop; negative: failed, counted, the samples given are still sent.
-	 * A source that cannot see gives no gauges. With info->once the first reading must be complete before it is
-	 * done. May be NULL. */
+	 * One that outlasts info->timeout is counted as an error and waited for. A source that cannot see gives no
+	 * gauges. With info->once the first reading must be complete before it is done. May be NULL. */
 	int (*read)(void *state);
 
 	/* Outputs, and frontends that show samples: takes a batch. 0: sent; CW_LATER: kept, host->write_done() tells
@@ -112,7 +113,7 @@ struct cw_info {
 	const char *name;      /* of the instance */
 	const char *host;      /* what is watched: option `host`, else the agent's hostname */
 	const char *state_dir; /* own folder `<state_dir>/<instance>` for files, made on demand by the plugin; NULL with
-				  once */
+				  once, or if the agent has none */
 	const char *version;   /* of callwatch */
 	int64_t interval;      /* ns */
 	int64_t timeout;       /* ns: of a reading */
@@ -147,7 +148,8 @@ struct cw_host {
 	void (*count_malformed)(struct cw_instance *self, uint64_t n);
 
 	/* Samples for the reading under way. `metric` is an index in plugin->metrics; `labels` has one value for each
-	 * of its labels (NULL if none), copied. A value that is not finite is dropped and counted. */
+	 * of its labels (NULL if none), copied. A value that is not finite, or comes when no reading is under way, is
+	 * dropped and counted. With info->once counters and histograms are left out: each run would begin at 0. */
 	void (*gauge)(struct cw_instance *self, uint32_t metric, const char *const *labels, double value);
 	void (*counter)(struct cw_instance *self, uint32_t metric, const char *const *labels, uint64_t value);
 	void (*histogram)(struct cw_instance *self, uint32_t metric, const char *const *labels,
@@ -160,8 +162,8 @@ struct cw_host {
 	void (*batch_unref)(const struct cw_batch *batch); /* NULL is fine */
 
 	/* Tables. `table` is an index in plugin->tables; `extra` are columns known only from the options, after the
-	 * declared ones; copied. -EEXIST: an extra column is called like a declared one. The rows of an earlier life
-	 * are still there. */
+	 * declared ones; copied. The rows of an earlier life are still there. -EEXIST: an extra column is called like
+	 * a declared one; -EINVAL: no such table, or one that cannot be; -ENOMEM; -EPIPE: see below. */
 	int (*table_open)(struct cw_instance *self, uint32_t table, const struct cw_array *extra,
 			  struct cw_part **ret_part);
 	/* Row number of a key, or -ENOENT. */
@@ -170,9 +172,10 @@ struct cw_host {
 	int64_t (*row_key)(struct cw_part *part, uint32_t row, char *buffer, size_t size);
 	/* Adds or replaces the row whose key is among the cells; `cells` has one for each column, SINCE columns are
 	 * ignored. Marks it for the full generation under way. Row number, or negative: -EINVAL no key, -ENOSPC more
-	 * than 2^31 rows, -ENOMEM. */
+	 * than 2^31 rows, -ENOMEM, -EPIPE the instance was left behind because it did not stop in time, and may do
+	 * nothing any more. */
 	int64_t (*row_put)(struct cw_part *part, const struct cw_cell *cells);
-	/* Changes some columns of a row; does not mark. 0 or -ENOENT. */
+	/* Changes some columns of a row; does not mark. 0, -ENOENT or -ENOMEM. */
 	int (*row_touch)(struct cw_part *part, uint32_t row, const struct cw_change *changes, uint32_t n);
 	void (*row_mark)(struct cw_part *part, uint32_t row); /* seen by the full generation under way */
 	/* `why` ends up in the row's timeline: `ended`, `reset`. 0 or -ENOENT. */
@@ -191,7 +194,8 @@ struct cw_host {
 	void (*choice_counts)(struct cw_part *part, uint32_t column, uint64_t *counts, uint32_t n);
 
 	/* Name look-up without blocking: 3 s at most, cached. `host` may be an address. *ret_resolve is for
-	 * resolve_cancel() and is valid until the callback; cancelling means no callback. */
+	 * resolve_cancel() and is valid until the callback; cancelling means no callback. 0, or negative and no
+	 * callback: -EINVAL no host name, -ENOMEM, -EPIPE. */
 	int (*resolve)(struct cw_instance *self, const char *host, uint16_t port, cw_resolved done, void *arg,
 		       struct cw_resolve **ret_resolve);
 	void (*resolve_cancel)(struct cw_resolve *resolve);

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 enum cw_column_type {
-	CW_TEXT = 0, /* bytes; the core makes them valid UTF-8 on the way out */
+	CW_TEXT = 0, /* bytes, given out as they came; who shows them makes them valid UTF-8 */
 	CW_INT = 1,
 	CW_REAL = 2,
 	CW_BOOL = 3,

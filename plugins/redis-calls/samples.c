@@ -225,7 +225,7 @@ static void give_shares(struct watch *watch)
 		gauge(watch, CAPACITY_RATIO, (double)total / watch->settings.capacity);
 }
 
-/* A walk over all entries: 32 MB/s of reading at a million calls and the default interval, cheaper than an order. */
+/* A walk over all entries: of a million calls 40 MB are read in each interval, cheaper than to keep an order. */
 static void give_oldest(struct watch *watch)
 {
 	int64_t now = watch->host->now(), oldest_beat = INT64_MAX, oldest_start = INT64_MAX;
