@@ -421,7 +421,7 @@ static const struct cw_option options[] = {
 	 .fallback = "10s",
 	 .flags = CW_OPTION_ADVANCED,
 	 .help = "A call that ends earlier counts as short, for calls_short_ratio"},
-	{.key = "lookup", .type = CW_OPTION_INSTANCE, .help = "The instance that knows the names of businesses"},
+	{.key = "lookup", .type = CW_OPTION_INSTANCE, .help = "The instance that knows the names of businesses (not asked in this version)"},
 	{.key = "context_prefix",
 	 .type = CW_OPTION_STRING,
 	 .fallback = "call_ctx:",

@@ -17,8 +17,8 @@ static const struct cw_option listen_fields[] = {
 	{.key = "address",
 	 .type = CW_OPTION_STRING,
 	 .flags = CW_OPTION_REQUIRED,
-	 .help = "Where to listen: unix:/path or host:port"},
-	{.key = "only", .type = CW_OPTION_STRING, .help = "Serve only this part: metrics"},
+	 .help = "Where to listen: unix:/path (host:port comes with a later version)"},
+	{.key = "only", .type = CW_OPTION_STRING, .help = "Serve only this part (not available in this version)"},
 };
 
 static const struct cw_option options[] = {
