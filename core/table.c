@@ -315,25 +315,37 @@ static void count_choices(const struct scope *scope, const struct cw_column *col
 	}
 }
 
+/* Their names, NULL at the end; borrowed from the parts. */
+static const char **name_instances(const struct scope *scope)
+{
+	const char **names = calloc(scope->parts_count + 1, sizeof(*names));
+	for (uint32_t i = 0; names && i < scope->parts_count; i++)
+		names[i] = scope->parts[i]->instance;
+	return names;
+}
+
 static void describe(struct table *table, void (*give)(void *arg, const struct cw_table_info *info), void *arg)
 {
 	struct scope scope;
 	if (scope_init(&scope, table) < 0)
 		return;
 	uint64_t counts[UINT8_MAX] = {0};
+	const char **instances = name_instances(&scope);
 	struct cw_table_info info = {.name = table->decl->name,
 				     .help = table->decl->help,
 				     .sort = table->decl->sort,
 				     .columns = scope.columns,
 				     .columns_count = scope.columns_count,
 				     .watched_column = first_watched(&scope),
-				     .counts = counts};
+				     .counts = counts,
+				     .instances = instances};
 	info.coverage = scope_coverage(&scope, &info.rows);
 	info.age_seconds = coverage_age(&info.coverage);
 	if (info.watched_column >= 0)
 		count_choices(&scope, &scope.columns[info.watched_column], counts);
-	if (scope.parts_count > 0)
+	if (scope.parts_count > 0 && instances)
 		give(arg, &info);
+	free(instances);
 	scope_release(&scope);
 }
 

@@ -72,8 +72,9 @@ struct cw_table_info {
 	uint64_t rows;
 	struct cw_coverage coverage;
 	double age_seconds;
-	int32_t watched_column; /* first watched column, -1: none */
-	const uint64_t *counts; /* its rows per choice */
+	int32_t watched_column;       /* first watched column, -1: none */
+	const uint64_t *counts;       /* its rows per choice */
+	const char *const *instances; /* whose rows are in it; NULL-terminated */
 };
 
 struct cw_frontend {

@@ -188,6 +188,17 @@ static void json_counts(struct buffer *out, const struct cw_column *watched, con
 	buffer_bytes(out, "}", 1);
 }
 
+static void json_instances(struct buffer *out, const char *const *instances)
+{
+	buffer_string(out, ",\"instances\":[");
+	for (uint32_t i = 0; instances && instances[i]; i++) {
+		if (i)
+			buffer_bytes(out, ",", 1);
+		render_json_string(out, instances[i]);
+	}
+	buffer_bytes(out, "]", 1);
+}
+
 void render_json_table(struct buffer *out, const struct cw_table_info *info, bool with_columns)
 {
 	buffer_string(out, "{\"name\":");
@@ -209,5 +220,6 @@ void render_json_table(struct buffer *out, const struct cw_table_info *info, boo
 	render_json_coverage(out, &info->coverage, info->age_seconds, /* otherwise_from: */ 0, /* otherwise_to: */ 0);
 	if (info->watched_column >= 0 && info->counts)
 		json_counts(out, &info->columns[info->watched_column], info->counts);
+	json_instances(out, info->instances);
 	buffer_bytes(out, "}", 1);
 }

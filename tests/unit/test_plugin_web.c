@@ -250,8 +250,9 @@ static void tables__describe_themselves(void **state)
 	assert_has(scene, "\"choices\":[\"healthy\",\"warning\",\"stale\"],\"watched\":true");
 	assert_has(scene, "\"as_of\":[\"2026-11-22T13:30:45.000Z\",\"2026-11-22T13:30:46.000Z\"],\"complete\":true,"
 			  "\"coverage\":0.998,\"age_seconds\":12.3,\"watched\":\"health_status\","
-			  "\"counts\":{\"healthy\":4,\"warning\":2,\"stale\":1}}");
-	assert_has(scene, "\"as_of\":null,\"complete\":false,\"coverage\":null,\"age_seconds\":null}]}");
+			  "\"counts\":{\"healthy\":4,\"warning\":2,\"stale\":1},\"instances\":[\"a\",\"b\\\"\"]}");
+	assert_has(scene,
+		   "\"as_of\":null,\"complete\":false,\"coverage\":null,\"age_seconds\":null,\"instances\":[]}]}");
 }
 
 static void rows_in_json__are_a_page(void **state)

@@ -309,6 +309,9 @@ static void look(void *arg, const struct cw_table_info *info)
 	assert_string_equal(info->columns[1].name, "id");
 	assert_string_equal(info->columns[info->watched_column].name, "health");
 	assert_int_equal(info->counts[0], info->rows);
+	assert_string_equal(info->instances[0], "a");
+	assert_string_equal(info->instances[1], "b");
+	assert_null(info->instances[2]);
 	*copy = *info;
 }
 

@@ -300,6 +300,7 @@ static void view_close(struct cw_view *view)
 static void tables(struct cw_instance *self, void (*table)(void *arg, const struct cw_table_info *info), void *arg)
 {
 	static const uint64_t counts[] = {4, 2, 1};
+	static const char *const instances[] = {"a", "b\"", NULL};
 	(void)self;
 	table(arg, &(struct cw_table_info){.name = "calls",
 					   .help = "Calls in progress",
@@ -313,7 +314,8 @@ static void tables(struct cw_instance *self, void (*table)(void *arg, const stru
 							.ratio = 0.998},
 					   .age_seconds = 12.3,
 					   .watched_column = 4,
-					   .counts = counts});
+					   .counts = counts,
+					   .instances = instances});
 	table(arg, &(struct cw_table_info){.name = "instances",
 					   .help = "Configured plugins",
 					   .columns = instance_columns,
