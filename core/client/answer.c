@@ -109,9 +109,38 @@ bool is_agents_own(const char *table)
 	return strcmp(table, "instances") == 0 || strcmp(table, "events") == 0;
 }
 
+bool feeds(const json_t *instance, const json_t *table)
+{
+	const json_t *names = json_object_get(table, "instances"), *name;
+	size_t i;
+	json_array_foreach(names, i, name)
+	{
+		if (json_equal(name, json_object_get(instance, "instance")))
+			return true;
+	}
+	return !names; /* an older agent does not say: any may */
+}
+
+bool confirmed_since(const struct freshness *fresh, const json_t *source)
+{
+	const char *text = field_text(source, "since");
+	int64_t since;
+	return fresh->confirmed && text_parse_time(text, strlen(text), &since, NULL) == 0 && fresh->confirmed >= since;
+}
+
+/* The later end of `as_of`, which without an age only says when the rows were looked at. */
+static int64_t confirmed_at(const json_t *answer)
+{
+	const char *text = json_string_value(json_array_get(json_object_get(answer, "as_of"), 1));
+	int64_t wall;
+	bool known = text && isfinite(field_real(answer, "age_seconds"));
+	return known && text_parse_time(text, strlen(text), &wall, NULL) == 0 ? wall : 0;
+}
+
 struct freshness freshness_of(const char *table, const json_t *answer)
 {
 	return (struct freshness){
+		.confirmed = confirmed_at(answer),
 		.age_seconds = field_real(answer, "age_seconds"),
 		.coverage = field_real(answer, "coverage"),
 		.complete = json_is_true(json_object_get(answer, "complete")),

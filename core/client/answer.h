@@ -40,6 +40,7 @@ struct table_info {
 
 struct freshness {
 	double age_seconds, coverage; /* NaN: not known */
+	int64_t confirmed;            /* wall time; 0: never, or not known */
 	bool complete, has_source;    /* has_source: anything at all is said about when it was confirmed */
 };
 
@@ -62,6 +63,10 @@ const json_t *tables_find(const json_t *tables, const char *name);
 struct freshness freshness_of(const char *table, const json_t *answer);
 /* The agent writes it itself, as things happen: nobody has to confirm it. */
 bool is_agents_own(const char *table);
+/* Does this row of table `instances` fill the table of this entry? */
+bool feeds(const json_t *instance, const json_t *table);
+/* A source that is not up confirmed its rows all the same since it is not: what it says of what it cannot reach. */
+bool confirmed_since(const struct freshness *fresh, const json_t *source);
 
 /* Visible text of one value; the caller frees it. */
 char *value_text(const struct column_info *column, const json_t *value, const struct manner *manner,

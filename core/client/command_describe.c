@@ -97,7 +97,7 @@ static int show(struct http *http, const struct query *query, const struct table
 	struct freshness fresh = freshness_of(query->table, answer);
 	manner.whole = true;
 	const json_t *rows = json_object_get(answer, "rows"), *row;
-	json_t *blind = fresh.has_source ? blind_sources(http) : NULL;
+	json_t *blind = fresh.has_source ? blind_sources(http, info->json) : NULL;
 	char *table = visible(query->table), *key = visible(query->key);
 	size_t i;
 	json_array_foreach(rows, i, row)

@@ -101,7 +101,7 @@ static int show(struct http *http, const struct query *query, const struct table
 				 .rows = json_object_get(answer, "rows"),
 				 .chosen = query->arguments->columns != NULL};
 	struct freshness fresh = freshness_of(query->table, answer);
-	json_t *blind = fresh.has_source ? blind_sources(http) : NULL;
+	json_t *blind = fresh.has_source ? blind_sources(http, info->json) : NULL;
 	char *hidden = json_array_size(view.rows) ? rows_print(&view, &manner, &screen, /* most: */ 0, stdout) : NULL;
 	hidden_print(hidden, &screen, stdout);
 	print_footer(query, answer, &screen);

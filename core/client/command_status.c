@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_OK = 0, CHECK_WARNING = 1, CHECK_CRITICAL = 2, CHECK_UNKNOWN = 3, BLIND_AGE_S = 5 };
+enum { CHECK_OK = 0, CHECK_WARNING = 1, CHECK_CRITICAL = 2, CHECK_UNKNOWN = 3 };
 
 struct status {
 	const json_t *json;
@@ -43,24 +43,23 @@ static bool is_out(const json_t *instance)
 	       strcmp(field_text(instance, "state"), "stuck") == 0;
 }
 
-static const json_t *first_blind_source(const json_t *instances)
+static bool is_blind(const json_t *instance)
 {
+	return is_source(instance) && !is_up(instance) && strcmp(field_text(instance, "state"), "degraded") != 0;
+}
+
+/* The first source that left rows behind in this table when it went blind, or NULL: the rows are as they are. */
+static const json_t *blind_source(const struct status *status, const json_t *table)
+{
+	struct freshness fresh = freshness_of(field_text(table, "name"), table);
 	size_t i;
 	const json_t *instance;
-	json_array_foreach(instances, i, instance)
+	json_array_foreach(status->instances, i, instance)
 	{
-		if (is_source(instance) && !is_up(instance) && strcmp(field_text(instance, "state"), "degraded") != 0)
+		if (is_blind(instance) && feeds(instance, table) && !confirmed_since(&fresh, instance))
 			return instance;
 	}
 	return NULL;
-}
-
-/* Rows of tables that sources fill, while one of them is blind and they grow old. The server does not say which
- * instance fills which table, so the age decides. */
-static bool is_last_known(const struct status *status, const json_t *table)
-{
-	struct freshness fresh = freshness_of(field_text(table, "name"), table);
-	return fresh.has_source && first_blind_source(status->instances) && !(fresh.age_seconds < BLIND_AGE_S);
 }
 
 /* The first block shows the agent's own tables already. */
@@ -263,9 +262,8 @@ static char *counts_text(const struct status *status, const json_t *table)
 	return text;
 }
 
-static char *last_known_text(const struct status *status, const struct freshness *fresh)
+static char *last_known_text(const struct status *status, const struct freshness *fresh, const json_t *source)
 {
-	const json_t *source = first_blind_source(status->instances);
 	const char *loud = screen_tone(&status->screen, TONE_BAD), *plain = screen_plain(&status->screen);
 	char *instance = visible(field_text(source, "instance")), *state = visible(field_text(source, "state"));
 	char *age = length_text(fresh->age_seconds);
@@ -281,18 +279,18 @@ static char *last_known_text(const struct status *status, const struct freshness
 static void print_table(const struct status *status, const json_t *table, int width)
 {
 	struct freshness fresh = freshness_of(field_text(table, "name"), table);
-	bool last_known = is_last_known(status, table);
+	const json_t *blind = blind_source(status, table);
 	json_int_t rows = json_integer_value(json_object_get(table, "rows"));
 	char *name = visible(field_text(table, "name")), *number = count_text((uint64_t)rows);
 	char *counts = counts_text(status, table);
 	printf("  %s%*s  ", name, width - text_width(name), "");
-	if (last_known && (rows == 0 || !isfinite(fresh.age_seconds))) {
+	if (blind && (rows == 0 || !isfinite(fresh.age_seconds))) {
 		printf("%s✖ NOT KNOWN%s", screen_tone(&status->screen, TONE_BAD), screen_plain(&status->screen));
 	} else {
 		printf("%s%s", number, *counts ? ": " : "");
 		fputs(counts, stdout);
 	}
-	char *worth = last_known ? last_known_text(status, &fresh) : freshness_text(&fresh, &status->screen);
+	char *worth = blind ? last_known_text(status, &fresh, blind) : freshness_text(&fresh, &status->screen);
 	if (*worth)
 		printf("\n  %*s  %s", width, "", worth);
 	putchar('\n');
@@ -377,7 +375,7 @@ static void check_tables(const struct status *status, bool figures)
 		long long rows = json_integer_value(json_object_get(table, "rows"));
 		if (!is_platform(table))
 			continue;
-		if (is_last_known(status, table)) { /* no figures: a number would say that it is known */
+		if (blind_source(status, table)) { /* no figures: a number would say that it is known */
 			if (!figures) {
 				fputs(", ", stdout);
 				print_sentence(name);

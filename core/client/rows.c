@@ -131,7 +131,7 @@ char *rows_print(const struct rows_view *view, const struct manner *manner, cons
 	return hidden;
 }
 
-json_t *blind_sources(struct http *http)
+json_t *blind_sources(struct http *http, const json_t *table)
 {
 	struct http_failure failure;
 	json_t *answer = http_json(http, "/api/v1/tables/instances?limit=500", /* whole_s: */ 3, &failure);
@@ -141,7 +141,8 @@ json_t *blind_sources(struct http *http)
 	json_t *row;
 	json_array_foreach(json_object_get(answer, "rows"), i, row)
 	{
-		if (strcmp(field_text(row, "role"), "source") == 0 && strcmp(field_text(row, "state"), "up") != 0)
+		if (strcmp(field_text(row, "role"), "source") == 0 && strcmp(field_text(row, "state"), "up") != 0 &&
+		    feeds(row, table))
 			json_array_append(blind, row);
 	}
 	json_decref(answer);
@@ -169,9 +170,10 @@ static void print_blind(const json_t *source, const json_t *rows, const struct f
 	char *reason = visible(field_text(source, "reason")), *since = time_text(field_text(source, "since"), manner);
 	char *age = length_text(fresh->age_seconds);
 	bool degraded = strcmp(state, "degraded") == 0, has_rows = json_array_size(rows) > 0;
-	bool old = !degraded && has_rows && isfinite(fresh->age_seconds);
-	const char *word = degraded ? "▲ PARTLY BLIND" : has_rows ? "✖ LAST KNOWN" : "✖ NOT KNOWN";
-	char *text = must_printf("%s: %s is %s since %s%s%s%s%s%s%s", word, instance, state, *since ? since : "–",
+	bool newer = confirmed_since(fresh, source),
+	     old = !degraded && has_rows && isfinite(fresh->age_seconds) && !newer;
+	const char *word = degraded ? "▲ PARTLY BLIND: " : newer ? "✖ " : has_rows ? "✖ LAST KNOWN: " : "✖ NOT KNOWN: ";
+	char *text = must_printf("%s%s is %s since %s%s%s%s%s%s%s", word, instance, state, *since ? since : "–",
 				 *reason ? " (" : "", reason, *reason ? ")" : "", old ? ", rows are " : "",
 				 old ? age : "", old ? " old" : "");
 	print_wrapped(screen, degraded ? TONE_WARNING : TONE_BAD, /* indent: */ 2, text, out);

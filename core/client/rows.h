@@ -19,8 +19,9 @@ struct rows_view {
 char *rows_print(const struct rows_view *view, const struct manner *manner, const struct screen *screen, uint32_t most,
 		 FILE *out);
 
-/* Rows of table `instances` that are sources and not up, or NULL where that is not known; new reference. */
-json_t *blind_sources(struct http *http);
+/* Rows of table `instances` that are sources of this table (its entry) and not up, or NULL where that is not known; new
+ * reference. */
+json_t *blind_sources(struct http *http, const json_t *table);
 /* One loud line for each of them that concerns these rows (all, if there are none to tell by). True: there was one. */
 bool blind_print(const json_t *sources, const json_t *rows, const struct freshness *fresh, const struct manner *manner,
 		 const struct screen *screen, FILE *out);

@@ -371,8 +371,7 @@ static int tick(void *arg)
 	if (!watch->raw && watch->in_sync && clock_now() - watch->blind_asked >= blind_pause) {
 		watch->blind_asked = clock_now();
 		json_decref(watch->blind);
-		watch->blind =
-			freshness_of(watch->info.name, watch->sync).has_source ? blind_sources(watch->second) : NULL;
+		watch->blind = is_agents_own(watch->info.name) ? NULL : blind_sources(watch->second, watch->info.json);
 	}
 	draw_if_due(watch);
 	return stop_signal ? -EINTR : 0;

@@ -289,6 +289,34 @@ def test_watch_refused_is_not_asked_again(server):
     assert "no such column: hue" in done.stderr
 
 
+def instance(name, role, state, since="2026-11-22T12:59:00.000Z"):
+    return {"instance": name, "plugin": "p", "role": role, "state": state, "reason": "gone", "since": since, "next_try": None, "last_ok": None,
+            "queue": None, "dropped": 0, "errors": 0}
+
+
+def test_only_tables_that_a_blind_source_fills_are_last_known(server):
+    def table(name, instances, **more):
+        return {"name": name, "help": "", "sort": "", "rows": 1, **FRESH, "age_seconds": 30, "columns": COLUMNS, "instances": instances, **more}
+
+    old = {"as_of": ["2026-11-22T12:58:00.000Z", "2026-11-22T12:58:00.000Z"]}
+    entries = [table("calls", ["good"]), table("others", ["bad"], **old), table("both", ["bad", "good"], **old), table("links", ["bad"])]
+    instances = [instance("good", "source", "up"), instance("bad", "source", "down"), instance("out", "output", "down")]
+    server.on("/api/v1/status", answer({"version": "1", "hostname": "h", "pid": 1, "uptime_seconds": 1, "ready": True, "state": "degraded",
+                                        "reasons": [], "instances": instances, "tables": entries, "metrics": []}))
+    lines = callwatch(server, "status").stdout.split("platform\n")[1].splitlines()
+    worth = {lines[i].split()[0]: lines[i + 1].strip() for i in range(0, len(lines), 2)}
+    assert worth["calls"].startswith("complete") and worth["links"].startswith("complete"), worth
+    assert worth["others"] == worth["both"] == "✖ LAST KNOWN 30s ago: bad is down"
+    check = callwatch(server, "status", "--check").stdout
+    assert ", 1 calls, others not known, both not known, 1 links" in check, check
+    server.on("/api/v1/tables ", answer({"tables": entries}))
+    server.on("/api/v1/tables/instances", answer({"rows": instances, "columns": [], "total": 3}))
+    server.on("/api/v1/tables/calls", answer({"columns": ["instance", "call_sid"], "rows": [], "total": 0, **FRESH}))
+    assert "bad" not in callwatch(server, "calls").stdout, "no rows, and none of the blind source's"
+    server.on("/api/v1/tables/others", answer({"columns": ["instance", "call_sid"], "rows": [], "total": 0, **FRESH, **old}))
+    assert "✖ NOT KNOWN: bad is down since " in callwatch(server, "others").stdout
+
+
 def test_nobody_there(folder):
     done = callwatch(str(folder / "none.sock"), "status")
     assert done.returncode == 3
