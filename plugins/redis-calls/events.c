@@ -76,6 +76,7 @@ static void on_message(struct watch *watch, const redisReply *name, const redisR
 			continue;
 		watch->channel[i].messages++;
 		watch->channel[i].last = watch->host->wall();
+		watch->channels_heard = watch->host->now();
 		if (i == CHANNEL_HEARTBEAT)
 			on_beat(watch, message);
 		return;
@@ -85,6 +86,7 @@ static void on_message(struct watch *watch, const redisReply *name, const redisR
 static void channels_alive(struct watch *watch)
 {
 	watch->probe_waits = false;
+	watch->channels_heard = watch->host->now();
 	if (watch->channels_live)
 		return;
 	watch->channels_live = true;
@@ -279,6 +281,15 @@ static void judge_channel(struct watch *watch, int i, int64_t now)
 	watch->channel[i].state = !watch->channels_live ? CHANNEL_DOWN : silent ? CHANNEL_SILENT : CHANNEL_UP;
 }
 
+/* That a subscription is down is known now; that it lives only since it was last heard of. */
+static void confirm_channels(struct watch *watch, int64_t now)
+{
+	int64_t heard = watch->channels_live ? watch->channels_heard : now;
+	int64_t wall = watch->host->wall() - (now - heard);
+	struct cw_coverage coverage = {.from = wall, .to = wall, .complete = true, .ratio = 1};
+	watch->host->coverage(watch->channels_part, &coverage);
+}
+
 void events_show(struct watch *watch)
 {
 	int64_t now = watch->host->now();
@@ -294,16 +305,15 @@ void events_show(struct watch *watch)
 			[COLUMN_CHANNEL] = {.type = CW_CELL_TEXT, .text = name, .length = (uint32_t)strlen(name)},
 			[COLUMN_STATE] = {.type = CW_CELL_INTEGER, .integer = channel->state},
 			[COLUMN_MESSAGES] = {.type = CW_CELL_INTEGER, .integer = (int64_t)channel->messages},
-			[COLUMN_RATE] = {.type = watch->last_shown ? CW_CELL_REAL : CW_CELL_NULL,
+			[COLUMN_RATE] = {.type = watch->last_shown && watch->channels_live ? CW_CELL_REAL
+											   : CW_CELL_NULL,
 					 .real = channel->rate},
 			[COLUMN_LAST_MESSAGE] = {.type = channel->last ? CW_CELL_INTEGER : CW_CELL_NULL,
 						 .integer = channel->last}};
 		watch->host->row_put(watch->channels_part, cells);
 	}
 	watch->last_shown = now;
-	struct cw_coverage coverage = {
-		.from = watch->host->wall(), .to = watch->host->wall(), .complete = true, .ratio = 1};
-	watch->host->coverage(watch->channels_part, &coverage);
+	confirm_channels(watch, now);
 }
 
 int events_start(struct watch *watch)

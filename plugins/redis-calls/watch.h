@@ -181,6 +181,7 @@ struct watch {
 	int64_t last_shown;             /* table `channels` */
 	char probe_channel[48];
 	uint64_t silent_key_beats; /* heartbeats found in keys since the channel last spoke */
+	int64_t channels_heard;    /* instant of the last message or answered probe on the channels' connection */
 	int64_t last_beat;         /* instant of the last message on the heartbeat channel */
 
 	/* what is said */

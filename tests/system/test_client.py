@@ -142,6 +142,9 @@ def test_a_blind_source_is_said_loudly_and_never_as_zero(platform, redis, daemon
     assert done.returncode == 0
     assert "✖ LAST KNOWN: calls is down since " in done.stdout and "rows are " in done.stdout
     assert done.stdout.count("CA0") == 3
+    harness.wait_for(lambda: "✖ 3 down" in platform("status").stdout, 20)
+    done = platform("channels")
+    assert "✖ calls is down since " in done.stdout and "LAST KNOWN" not in done.stdout, "that they are down is known now"
     assert "✖ NOT KNOWN: calls is down since " in platform("calls", "--where", "call_sid=none").stdout, "no row is not: none exists"
     harness.wait_for(lambda: "LAST KNOWN" in platform("status").stdout, 20)
     done = platform("status")

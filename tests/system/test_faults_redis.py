@@ -121,6 +121,18 @@ def test_fault_04_redis_frozen(make_redis, make_sim, daemon):
     daemon.start(config(daemon, redis.url, calls=QUICK, more=f"- plugin: redis-calls\n  name: other\n  url: \"{other.url}\"\n"))
     wait_for(lambda: daemon.total() == 110)
     redis.freeze()
+    ages = []
+
+    def channel_down():
+        answer = daemon.table("channels", where=["instance=calls", "channel=call_heartbeat"])
+        row = answer["rows"][0]
+        if row["state"] == "up":
+            ages.append(answer["age_seconds"])
+        return row["state"] == "down" and row
+
+    row = wait_for(channel_down, 20)
+    assert max(ages) > 3, "a channel is confirmed by what is heard on it"
+    assert row["messages_per_second"] is None, "what cannot be heard is not a rate of 0"
     daemon.wait_state(("down", "degraded"), deadline=15)
     reads = daemon.instance("other")["reads"]
     assert daemon.total(where="instance=calls") == 100
