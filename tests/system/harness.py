@@ -23,7 +23,7 @@ from pathlib import Path
 import redis as redis_module
 
 TOP = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("CALLWATCH_BUILD", TOP / "build/debug"))
+BUILD = Path(os.environ.get("CALLWATCH_BUILD", TOP / "build/debug")).resolve()
 BIN = BUILD / "bin"
 TOOLS = TOP / "tests/tools"
 SANITIZED = BUILD.name in ("asan", "tsan")
