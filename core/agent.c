@@ -31,16 +31,6 @@ static const int64_t alive_ns = 10 * CW_SECOND;
 
 /* ---- the list of instances ---- */
 
-static bool is_source(enum cw_role role)
-{
-	return role == CW_SOURCE || role == CW_LOOKUP;
-}
-
-static bool is_output(enum cw_role role)
-{
-	return role == CW_OUTPUT || role == CW_NOTIFIER;
-}
-
 int agent_start_instance(struct agent *agent, struct plan *plan, const struct plan_instance *what)
 {
 	struct slot *slots = realloc(agent->slots, (agent->count + 1) * sizeof *slots);
@@ -65,7 +55,7 @@ static void start_all(struct agent *agent)
 	for (int sources = 0; sources < 2; sources++)
 		for (size_t i = 0; i < agent->plan->count; i++) {
 			const struct plan_instance *what = &agent->plan->instances[i];
-			if (is_source(what->plugin->decl.role) == sources &&
+			if (role_is_source(what->plugin->decl.role) == sources &&
 			    agent_start_instance(agent, agent->plan, what) < 0 && agent->once)
 				agent->status = 1;
 		}
@@ -85,7 +75,7 @@ static void stop_some(struct agent *agent, bool (*chosen)(enum cw_role role), bo
 static bool all_sources(struct agent *agent, bool (*is_so)(const struct instance *instance))
 {
 	for (size_t i = 0; i < agent->count; i++)
-		if (is_source(agent->slots[i].role) && !is_so(agent->slots[i].instance))
+		if (role_is_source(agent->slots[i].role) && !is_so(agent->slots[i].instance))
 			return false;
 	return true;
 }
@@ -160,7 +150,7 @@ static void carry_out_flush(struct agent *agent, struct request *request)
 {
 	(void)request;
 	for (size_t i = 0; i < agent->count; i++)
-		if (!is_source(agent->slots[i].role))
+		if (!role_is_source(agent->slots[i].role))
 			instance_flush(agent->slots[i].instance);
 	log_line(NULL, CW_INFO, "outputs are asked to flush");
 }
@@ -294,9 +284,9 @@ static void stop_all(struct agent *agent)
 {
 	int64_t asked = atomic_load(&agent->stop_asked);
 	reload_abort(agent);
-	stop_some(agent, is_output, /* others */ true, asked + sources_end_ns);
+	stop_some(agent, role_is_output, /* others */ true, asked + sources_end_ns);
 	hub_stop(agent->hub);
-	stop_some(agent, is_output, /* others */ false, asked + outputs_end_ns);
+	stop_some(agent, role_is_output, /* others */ false, asked + outputs_end_ns);
 	atomic_store(&agent->running, false);
 }
 

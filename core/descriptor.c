@@ -273,7 +273,7 @@ static void check_head(struct look *look, const struct cw_plugin *decl)
 		bad(look, "no summary");
 	if (!decl->start)
 		bad(look, "no start()");
-	if ((decl->role == CW_OUTPUT || decl->role == CW_NOTIFIER) && !decl->write)
+	if (role_is_output(decl->role) && !decl->write)
 		bad(look, "an output without write()");
 }
 

@@ -166,7 +166,15 @@ static void on_transition(void *arg, const struct transition *transition)
 					.wall = transition->wall});
 }
 
-static void stats_unref(struct instance_stats *stats)
+struct instance_stats *instance_stats_new(void)
+{
+	struct instance_stats *stats = calloc(1, sizeof(*stats));
+	if (stats)
+		atomic_init(&stats->references, 1);
+	return stats;
+}
+
+void instance_stats_unref(struct instance_stats *stats)
 {
 	if (stats && atomic_fetch_sub_explicit(&stats->references, 1, memory_order_acq_rel) == 1)
 		free(stats);
@@ -175,7 +183,7 @@ static void stats_unref(struct instance_stats *stats)
 static void drop_order(struct mail *mail)
 {
 	struct order *order = (struct order *)mail;
-	stats_unref(order->stats);
+	instance_stats_unref(order->stats);
 	outqueue_unref(order->queue);
 	free(order->name);
 	free(order->text);
@@ -258,7 +266,7 @@ struct counters hub_counters(struct hub *hub, const struct hub_instance *instanc
 static void leave(struct hub *hub, struct hub_instance *instance)
 {
 	instance->before = hub_counters(hub, instance);
-	stats_unref(instance->stats);
+	instance_stats_unref(instance->stats);
 	outqueue_unref(instance->queue);
 	instance->stats = NULL;
 	instance->queue = NULL;
@@ -496,7 +504,7 @@ static void free_instances(struct hub *hub)
 	while (hub->instances) {
 		struct hub_instance *instance = hub->instances;
 		hub->instances = instance->next;
-		stats_unref(instance->stats);
+		instance_stats_unref(instance->stats);
 		outqueue_unref(instance->queue);
 		batch_builder_free(instance->builder);
 		free(instance->name);

@@ -13,14 +13,13 @@
 
 struct hub;
 
-extern const char *const hub_event_kinds[]; /* NULL-terminated */
+extern const char *const hub_event_kinds[], *const hub_state_names[]; /* NULL-terminated */
 
-/* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics. Lives in the
- * instance, reference-counted, so that an abandoned one does no harm. */
+/* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics.
+ * Reference-counted, so that an abandoned one does no harm. */
 struct instance_stats {
-	_Atomic int references; /* calloc'ed; whoever lets go of the last one frees it */
+	_Atomic int references;
 	_Atomic uint64_t reads, errors, overruns, malformed;
-	_Atomic uint64_t samples_produced; /* for the instance's own use; the books count what reaches the hub */
 	_Atomic uint64_t samples_invalid;  /* batch_add() said -EINVAL: not finite */
 	_Atomic uint64_t samples_collided; /* batch_add() said -EEXIST: a series twice at one time */
 	_Atomic int64_t last_ok;           /* wall time of the last good reading or write, 0: never */
@@ -28,6 +27,8 @@ struct instance_stats {
 	_Atomic int64_t loop_lag;          /* ns, highest since last published */
 	_Atomic int64_t heartbeat;         /* clock_awake() when the loop last came round */
 };
+struct instance_stats *instance_stats_new(void);            /* with one reference; NULL: no memory */
+void instance_stats_unref(struct instance_stats *instance); /* NULL is fine */
 
 struct hub_options {
 	const char *hostname, *version;

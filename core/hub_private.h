@@ -96,7 +96,6 @@ struct event {
 void hub_keep_event(struct hub *hub, const struct event *event);
 /* Should this transition become an event? Any thread. */
 bool hub_is_event(const struct transition *transition);
-extern const char *const hub_state_names[], *const hub_role_names[];
 
 void self_metrics_route(struct hub *hub, int64_t wall);
 

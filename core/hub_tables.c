@@ -9,13 +9,13 @@
 #include "hub_private.h"
 
 #include "clock.h"
+#include "loader.h"
 #include "log.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-const char *const hub_role_names[] = {"source", "lookup", "output", "notifier", "frontend", NULL};
 const char *const hub_state_names[] = {"starting", "up", "degraded", "down", "stuck", NULL};
 const char *const hub_event_kinds[] = {"transition", "alert",  "notification", "silence", "ack", "action",
 				       "reload",     "source", "reveal",       "note",    NULL};
@@ -42,7 +42,7 @@ enum {
 static const struct cw_column instance_columns[I_COLUMNS] = {
 	[I_INSTANCE] = {.name = "instance", .type = CW_TEXT, .flags = CW_COLUMN_KEY, .help = "Name of the instance"},
 	[I_PLUGIN] = {.name = "plugin", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .help = "Its plugin"},
-	[I_ROLE] = {.name = "role", .type = CW_CHOICE, .choices = hub_role_names, .help = "What kind of plugin it is"},
+	[I_ROLE] = {.name = "role", .type = CW_CHOICE, .choices = role_names, .help = "What kind of plugin it is"},
 	[I_STATE] = {.name = "state",
 		     .type = CW_CHOICE,
 		     .flags = CW_COLUMN_WATCHED,

@@ -28,8 +28,6 @@ static const int64_t close_ns = CW_SECOND * 3 / 4;    /* and for a plugin to clo
 
 _Thread_local struct instance *instance_speaking;
 
-static const char *const state_names[] = {"starting", "up", "degraded", "down", "stuck"};
-
 /* ---- wakers ---- */
 
 static void on_woken(struct mail *mail, void *owner)
@@ -105,7 +103,7 @@ static void tell(struct instance *self, enum cw_state state, const char *reason,
 	if (next_try)
 		snprintf(when, sizeof when, " (next try in %lld s)",
 			 (long long)((next_try - clock_wall() + CW_SECOND / 2) / CW_SECOND));
-	log_line(self->name, level_of(state), "%s%s%s%s", state_names[state], *reason ? ": " : "", reason, when);
+	log_line(self->name, level_of(state), "%s%s%s%s", hub_state_names[state], *reason ? ": " : "", reason, when);
 	hub_set_state(self->context.hub, self->name, state, reason, next_try);
 }
 
@@ -171,7 +169,7 @@ void instance_log_state(struct instance *self)
 	pthread_mutex_lock(&self->lock);
 	enum cw_state state = self->stuck ? CW_STUCK : self->state;
 	log_line(self->name, CW_INFO, "state %s%s%s for %lld s; %llu readings, %llu errors, %llu overruns",
-		 state_names[state], *self->reason ? ": " : "", self->reason,
+		 hub_state_names[state], *self->reason ? ": " : "", self->reason,
 		 (long long)((clock_wall() - self->state_since) / CW_SECOND),
 		 (unsigned long long)atomic_load(&self->stats->reads),
 		 (unsigned long long)atomic_load(&self->stats->errors),
@@ -553,12 +551,6 @@ void instance_flush(struct instance *self)
 	post_order(self, writing_flush);
 }
 
-static void stats_unref(struct instance_stats *stats)
-{
-	if (stats && atomic_fetch_sub(&stats->references, 1) == 1)
-		free(stats);
-}
-
 static void instance_free(struct instance *self)
 {
 	if (!self)
@@ -567,7 +559,7 @@ static void instance_free(struct instance *self)
 	outqueue_unref(self->queue);
 	waker_unref(self->queue_waker);
 	mailbox_unref(self->box);
-	stats_unref(self->stats);
+	instance_stats_unref(self->stats);
 	plan_unref(self->plan);
 	pthread_cond_destroy(&self->changed);
 	pthread_mutex_destroy(&self->lock);
@@ -579,7 +571,7 @@ static void instance_free(struct instance *self)
 static void make_info(struct instance *self)
 {
 	const struct cw_value *common = self->what->common;
-	bool is_output = self->decl->role == CW_OUTPUT || self->decl->role == CW_NOTIFIER;
+	bool is_output = role_is_output(self->decl->role);
 	int64_t interval = cw_get_integer(common, "interval", is_output ? 10 * CW_SECOND : self->context.interval);
 	const char *host = cw_get_string(common, "host");
 	self->info = (struct cw_info){
@@ -593,14 +585,6 @@ static void make_info(struct instance *self)
 		.once = self->context.once,
 		.phones_full = self->context.phones_full,
 	};
-}
-
-static struct instance_stats *stats_new(void)
-{
-	struct instance_stats *stats = calloc(1, sizeof *stats);
-	if (stats)
-		atomic_init(&stats->references, 1);
-	return stats;
 }
 
 static int make_queue(struct instance *self)
@@ -637,7 +621,7 @@ static struct instance *instance_new(const struct instance_context *context, str
 	self->decl = &what->plugin->decl;
 	self->name = strdup(what->name);
 	self->box = mailbox_new(MAILBOX_LIMIT);
-	self->stats = stats_new();
+	self->stats = instance_stats_new();
 	self->state = CW_STARTING;
 	self->state_since = clock_wall();
 	self->start_backoff.random = self->writing.backoff.random = (uint64_t)clock_now() ^ (uintptr_t)self;

@@ -25,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *const role_names[] = {"source", "lookup", "output", "notifier", "frontend", NULL};
+
 static const char *const default_directories[] = {CALLWATCH_PLUGIN_DIR, "/usr/local/lib/callwatch",
 						  "/usr/lib/callwatch", NULL};
 

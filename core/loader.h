@@ -12,6 +12,17 @@
 
 #include "callwatch/plugin.h"
 
+extern const char *const role_names[]; /* NULL-terminated */
+/* What reads, and what is only given batches; a frontend is neither. */
+static inline bool role_is_source(enum cw_role role)
+{
+	return role == CW_SOURCE || role == CW_LOOKUP;
+}
+static inline bool role_is_output(enum cw_role role)
+{
+	return role == CW_OUTPUT || role == CW_NOTIFIER;
+}
+
 struct plugin {
 	const char *path;
 	struct cw_plugin decl; /* copied; arrays have the core's strides */

@@ -187,11 +187,6 @@ static int find_connection(struct making *making, const struct config_entry *ent
 	return -ENOENT;
 }
 
-static bool is_output(const struct plugin *plugin)
-{
-	return plugin->decl.role == CW_OUTPUT || plugin->decl.role == CW_NOTIFIER;
-}
-
 static const struct place *value_place(const struct cw_value *value, const struct place *otherwise)
 {
 	return value && value->place ? value->place : otherwise;
@@ -315,7 +310,7 @@ static void fingerprint(struct making *making, struct plan_instance *instance)
 /* --once runs what reads, and the one output that was laid over. */
 static bool is_wanted(const struct making *making, const struct config_entry *entry, const struct plugin *plugin)
 {
-	if (!(making->flags & PLAN_ONCE) || plugin->decl.role == CW_SOURCE || plugin->decl.role == CW_LOOKUP)
+	if (!(making->flags & PLAN_ONCE) || role_is_source(plugin->decl.role))
 		return true;
 	return entry->node->place.file && strcmp(entry->node->place.file, plan_overlay) == 0;
 }
@@ -344,7 +339,8 @@ static void make_instance(struct making *making, const struct config_entry *entr
 	char subject[128];
 	snprintf(subject, sizeof subject, "plugin %s", plugin->decl.name);
 	struct options_context context = {
-		.tables = {&plugin->decl.options, is_output(plugin) ? &plan_output_options : &plan_common_options},
+		.tables = {&plugin->decl.options,
+			   role_is_output(plugin->decl.role) ? &plan_output_options : &plan_common_options},
 		.subject = subject,
 		.connection = connection,
 		.read_files = !(making->flags & PLAN_NO_SECRETS),

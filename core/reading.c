@@ -140,7 +140,7 @@ static const struct cw_tag *merged_tags(const struct instance *self, struct cw_t
 int reading_start(struct instance *self)
 {
 	enum { TAGS_MAX = 64 };
-	if (!self->decl->read || (self->decl->role != CW_SOURCE && self->decl->role != CW_LOOKUP)) {
+	if (!self->decl->read || !role_is_source(self->decl->role)) {
 		if (!self->said_state)
 			instance_set_state(self, CW_UP, /* next_try */ 0, "");
 		atomic_store(&self->first_done, true);
@@ -203,8 +203,7 @@ void reading_add(struct instance *self, uint32_t metric, const char *const *labe
 	if (self->reading.under_way && metric < metrics->count)
 		rc = batch_add(self->reading.builder, cw_at(metrics, metric), labels, self->reading.time, number, real,
 			       integer, histogram);
-	_Atomic uint64_t *counter = rc == 0         ? &stats->samples_produced
-				    : rc == -EEXIST ? &stats->samples_collided
-						    : &stats->samples_invalid;
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+	if (rc < 0)
+		atomic_fetch_add_explicit(rc == -EEXIST ? &stats->samples_collided : &stats->samples_invalid, 1,
+					  memory_order_relaxed);
 }

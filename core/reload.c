@@ -194,8 +194,7 @@ static void start_missing(struct agent *agent, struct plan *plan, const bool *wa
 	for (int sources = 0; sources < 2; sources++)
 		for (size_t i = 0; i < plan->count; i++) {
 			const struct plan_instance *what = &plan->instances[i];
-			bool is_source = what->plugin->decl.role == CW_SOURCE || what->plugin->decl.role == CW_LOOKUP;
-			if (is_source != sources || find_slot(agent, what->name))
+			if (role_is_source(what->plugin->decl.role) != sources || find_slot(agent, what->name))
 				continue;
 			if (agent_start_instance(agent, plan, what) == 0 && !was_there[i])
 				group_add(added, what->name);

@@ -9,6 +9,7 @@
 #include "hub_private.h"
 
 #include "clock.h"
+#include "loader.h"
 #include "log.h"
 
 #include <dirent.h>
@@ -46,7 +47,7 @@ static const struct cw_metric metrics[METRICS] = {
 		.kind = CW_GAUGE,
 		.unit = "",
 		.help = "1 if the instance works, degraded or not",
-		.labels = {{"role", hub_role_names}}},
+		.labels = {{"role", role_names}}},
 	[READ_SECONDS] = {.name = "instance_read_seconds",
 			  .kind = CW_GAUGE,
 			  .unit = "seconds",
@@ -197,7 +198,7 @@ static void sample_instance(struct hub *hub, struct hub_instance *instance, cons
 {
 	struct counters counters = hub_counters(hub, instance);
 	bool up = instance->state == CW_UP || instance->state == CW_DEGRADED;
-	whole(run, UP, hub_role_names[instance->role], up);
+	whole(run, UP, role_names[instance->role], up);
 	whole(run, ERRORS, /* label */ NULL, counters.errors);
 	if (instance->queue)
 		sample_queue(run, &counters.queue);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const roles[] = {"source", "lookup", "output", "notifier", "frontend"};
 static const char *const column_types[] = {"text", "int", "real", "bool", "choice", "time", "age", "until", "since"};
 static const char *const kinds[] = {"gauge", "counter", "histogram"};
 
@@ -126,7 +125,7 @@ static void print_plugin(const struct plugin *plugin)
 	const struct cw_plugin *decl = &plugin->decl;
 	char *summary = visible(decl->summary), *path = visible(plugin->path);
 	printf("%s%s%s (%s): %s\n  %s, ABI %u.%u\n", screen_tone(&screen, TONE_BOLD), decl->name, screen_plain(&screen),
-	       WORD(roles, decl->role), summary, path, decl->abi_major, decl->abi_minor);
+	       role_names[decl->role], summary, path, decl->abi_major, decl->abi_minor);
 	free(summary);
 	free(path);
 	for (uint32_t i = 0; i < decl->tables.count; i++)
@@ -169,7 +168,7 @@ static void list_plugin(void *arg, const struct plugin *plugin, const char *erro
 		return;
 	}
 	cell(listing->grid, plugin->decl.name);
-	cell(listing->grid, WORD(roles, plugin->decl.role));
+	cell(listing->grid, role_names[plugin->decl.role]);
 	cell(listing->grid, plugin->decl.summary);
 }
 
