@@ -53,7 +53,7 @@ static const struct cw_option *tables_at(tables_t tables, uint32_t i)
 }
 
 /* -1: none. */
-static int64_t tables_find(tables_t tables, const char *key, size_t length)
+static int64_t option_index(tables_t tables, const char *key, size_t length)
 {
 	for (uint32_t i = 0; i < tables_count(tables); i++) {
 		const char *name = tables_at(tables, i)->key;
@@ -67,12 +67,12 @@ static int64_t tables_find(tables_t tables, const char *key, size_t length)
 static int64_t option_of_key(tables_t tables, const char *key, bool *ret_file)
 {
 	size_t length = strlen(key);
-	int64_t option = tables_find(tables, key, length);
+	int64_t option = option_index(tables, key, length);
 	*ret_file = false;
 	if (option >= 0 || length <= 5 || strcmp(key + length - 5, "_file") != 0)
 		return option;
 	*ret_file = true;
-	return tables_find(tables, key, length - 5);
+	return option_index(tables, key, length - 5);
 }
 
 /* --- messages --- */

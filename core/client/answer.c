@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const kind_names[] = {"text", "int", "real",  "bool",  "choice",
+const char *const column_type_names[] = {"text", "int", "real",  "bool",  "choice",
 					 "time", "age", "until", "since", NULL};
 
 int64_t wall_now(void)
@@ -33,12 +33,12 @@ double field_real(const json_t *object, const char *key)
 	return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static enum column_kind kind_of(const char *name)
+static enum cw_column_type type_of(const char *name)
 {
-	for (int i = 0; kind_names[i]; i++)
-		if (strcmp(kind_names[i], name) == 0)
-			return (enum column_kind)i;
-	return KIND_TEXT;
+	for (int i = 0; column_type_names[i]; i++)
+		if (strcmp(column_type_names[i], name) == 0)
+			return (enum cw_column_type)i;
+	return CW_TEXT;
 }
 
 static struct column_info column_of(const json_t *json)
@@ -48,7 +48,7 @@ static struct column_info column_of(const json_t *json)
 		.name = field_text(json, "name"),
 		.unit = field_text(json, "unit"),
 		.help = field_text(json, "help"),
-		.kind = kind_of(field_text(json, "type")),
+		.type = type_of(field_text(json, "type")),
 		.watched = json_is_true(json_object_get(json, "watched")),
 		.phone = json_is_true(json_object_get(json, "phone")),
 		.key = json_is_true(json_object_get(json, "key")),
@@ -92,7 +92,7 @@ const struct column_info *table_key(const struct table_info *info)
 	return table_column(info, "instance"); /* of table instances */
 }
 
-const json_t *tables_find(const json_t *tables, const char *name)
+const json_t *table_entry(const json_t *tables, const char *name)
 {
 	size_t i;
 	const json_t *entry;
@@ -249,7 +249,7 @@ static char *number_text(const struct column_info *column, const json_t *value, 
 	double number = json_number_value(value);
 	if (manner->whole)
 		text_number(text, number);
-	else if (column->kind == KIND_REAL && strcmp(column->unit, "ratio") == 0)
+	else if (column->type == CW_REAL && strcmp(column->unit, "ratio") == 0)
 		snprintf(text, sizeof(text), "%.1f %%", 100 * number);
 	else
 		snprintf(text, sizeof(text),
@@ -262,8 +262,8 @@ static char *number_text(const struct column_info *column, const json_t *value, 
 
 static bool is_length(const struct column_info *column)
 {
-	return column->kind == KIND_AGE || column->kind == KIND_UNTIL ||
-	       (strcmp(column->unit, "seconds") == 0 && (column->kind == KIND_REAL || column->kind == KIND_INT));
+	return column->type == CW_AGE || column->type == CW_UNTIL ||
+	       (strcmp(column->unit, "seconds") == 0 && (column->type == CW_REAL || column->type == CW_INT));
 }
 
 char *value_text(const struct column_info *column, const json_t *value, const struct manner *manner,
@@ -271,9 +271,9 @@ char *value_text(const struct column_info *column, const json_t *value, const st
 {
 	*ret_tone = TONE_PLAIN;
 	if (json_is_string(value)) {
-		if (column->kind == KIND_TIME || column->kind == KIND_SINCE)
+		if (column->type == CW_TIME || column->type == CW_SINCE)
 			return time_text(json_string_value(value), manner);
-		if (column->kind == KIND_CHOICE)
+		if (column->type == CW_CHOICE)
 			return choice_text(column, json_string_value(value), ret_tone);
 		return visible(json_string_value(value));
 	}

@@ -6,25 +6,17 @@
 #ifndef CALLWATCH_CLIENT_ANSWER_H
 #define CALLWATCH_CLIENT_ANSWER_H
 
+#include "callwatch/table.h"
 #include "screen.h"
 
 #include <jansson.h>
 
-enum column_kind {
-	KIND_TEXT,
-	KIND_INT,
-	KIND_REAL,
-	KIND_BOOL,
-	KIND_CHOICE,
-	KIND_TIME,
-	KIND_AGE,
-	KIND_UNTIL,
-	KIND_SINCE
-};
+/* The words for enum cw_column_type; NULL-terminated. */
+extern const char *const column_type_names[];
 
 struct column_info {
 	const char *name, *unit, *help; /* never NULL */
-	enum column_kind kind;
+	enum cw_column_type type;
 	bool watched, phone, key, wide;
 	const json_t *choices; /* array or NULL */
 };
@@ -58,7 +50,7 @@ void table_info_release(struct table_info *info);
 const struct column_info *table_column(const struct table_info *info, const char *name); /* NULL: no such */
 const struct column_info *table_key(const struct table_info *info);                      /* NULL: none */
 /* The entry with this name in {"tables": […]}, or NULL. */
-const json_t *tables_find(const json_t *tables, const char *name);
+const json_t *table_entry(const json_t *tables, const char *name);
 /* What an answer says about the rows of this table. */
 struct freshness freshness_of(const char *table, const json_t *answer);
 /* The agent writes it itself, as things happen: nobody has to confirm it. */

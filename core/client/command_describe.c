@@ -128,7 +128,7 @@ int command_describe(const struct arguments *arguments)
 		return EXIT_USAGE;
 	struct http_failure failure;
 	json_t *tables = tables_ask(http, &failure);
-	const json_t *entry = tables_find(tables, query.table);
+	const json_t *entry = table_entry(tables, query.table);
 	int code;
 	if (!tables) {
 		code = fail(&failure);

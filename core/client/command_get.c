@@ -15,7 +15,7 @@ static char *key_condition(struct http *http, const struct query *query)
 {
 	struct http_failure failure;
 	json_t *tables = tables_ask(http, &failure);
-	const json_t *entry = tables_find(tables, query->table);
+	const json_t *entry = table_entry(tables, query->table);
 	struct table_info info = {0};
 	char *condition = NULL;
 	if (entry)
@@ -54,7 +54,7 @@ static int stream(struct http *http, const struct query *query)
 			struct http_failure ignored;
 			json_t *tables = tables_ask(http, &ignored);
 			http_failure_release(&ignored);
-			code = tables && !tables_find(tables, query->table) ? fail_no_table(query->table, tables)
+			code = tables && !table_entry(tables, query->table) ? fail_no_table(query->table, tables)
 									    : fail(&failure);
 			json_decref(tables);
 		} else {
@@ -147,7 +147,7 @@ static int show_table(struct http *http, const struct query *query)
 			complain("\"%s\" is no command; it may be a table, but only callwatchd knows", query->table);
 		return fail(&failure);
 	}
-	const json_t *entry = query->table ? tables_find(tables, query->table) : NULL;
+	const json_t *entry = query->table ? table_entry(tables, query->table) : NULL;
 	int code = EXIT_FINE;
 	if (!query->table) {
 		list_tables(tables);

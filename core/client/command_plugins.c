@@ -3,6 +3,7 @@
  * `callwatch plugins [NAME|./x.so]`: what a plugin says about itself: options, tables, metrics, needs and a sample. All
  * of it is read from the descriptor in the shared object; no daemon is asked.
  */
+#include "answer.h"
 #include "client.h"
 #include "loader.h"
 #include "options.h"
@@ -12,14 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const column_types[] = {"text", "int", "real", "bool", "choice", "time", "age", "until", "since"};
 static const char *const kinds[] = {"gauge", "counter", "histogram"};
-
-static const char *word_of(const char *const *words, size_t count, int value)
-{
-	return value >= 0 && (size_t)value < count ? words[value] : "?";
-}
-#define WORD(words, value) word_of(words, sizeof(words) / sizeof((words)[0]), (int)(value))
 
 static void cell(struct grid *grid, const char *text)
 {
@@ -65,7 +59,7 @@ static void print_table(const struct cw_table_decl *table, const struct screen *
 					  column->flags & CW_COLUMN_PHONE ? " masked" : "",
 					  column->flags & CW_COLUMN_WIDE ? " on-request" : "");
 		cell(grid, column->name);
-		cell(grid, WORD(column_types, column->type));
+		cell(grid, column_type_names[column->type]);
 		cell(grid, flags + (*flags == ' '));
 		cell(grid, column->help ? column->help : "");
 		free(flags);
@@ -96,7 +90,7 @@ static void print_metrics(const struct cw_array *metrics, const struct screen *s
 		const struct cw_metric *metric = cw_at(metrics, i);
 		char *labels = labels_text(metric), *name = must_printf("%s%s", metric->name, labels);
 		cell(grid, name);
-		cell(grid, WORD(kinds, metric->kind));
+		cell(grid, kinds[metric->kind]);
 		cell(grid, metric->unit ? metric->unit : "");
 		cell(grid, metric->help ? metric->help : "");
 		free(labels);

@@ -207,7 +207,7 @@ static int help_table(const struct arguments *arguments, const char *table)
 	struct http *http = http_open(arguments);
 	struct http_failure failure = {0};
 	json_t *tables = http ? tables_ask(http, &failure) : NULL;
-	const json_t *entry = tables_find(tables, table);
+	const json_t *entry = table_entry(tables, table);
 	int code = EXIT_FINE;
 	if (tables && !entry) {
 		code = fail_no_table(table, tables);

@@ -13,16 +13,16 @@
 /* The lower, the longer a column stays on a narrow screen. */
 static int rank_of(const struct column_info *column)
 {
-	switch (column->kind) {
-	case KIND_CHOICE:
+	switch (column->type) {
+	case CW_CHOICE:
 		return column->watched ? 0 : 2;
-	case KIND_AGE:
-	case KIND_UNTIL:
+	case CW_AGE:
+	case CW_UNTIL:
 		return 1;
-	case KIND_TEXT:
+	case CW_TEXT:
 		return column->phone || strstr(column->name, "name") || strstr(column->name, "reason") ? 3 : 5;
-	case KIND_TIME:
-	case KIND_SINCE:
+	case CW_TIME:
+	case CW_SINCE:
 		return 4;
 	default:
 		return 3;
@@ -31,8 +31,7 @@ static int rank_of(const struct column_info *column)
 
 static bool is_number(const struct column_info *column)
 {
-	return column->kind == KIND_INT || column->kind == KIND_REAL || column->kind == KIND_AGE ||
-	       column->kind == KIND_UNTIL;
+	return column->type == CW_INT || column->type == CW_REAL || column->type == CW_AGE || column->type == CW_UNTIL;
 }
 
 /* Every row has the same `instance`: then it says nothing in a table where there is little room. */
@@ -73,11 +72,11 @@ static void add_column(struct grid *grid, uint32_t i, const struct rows_view *vi
 	bool is_key = column == table_key(view->info);
 	bool is_instance = strcmp(column->name, "instance") == 0 && !is_key;
 	unsigned flags = (is_number(column) ? GRID_RIGHT : 0) | (view->chosen ? GRID_KEEP : 0);
-	if (column->kind == KIND_CHOICE || column->kind == KIND_TIME || column->kind == KIND_SINCE)
+	if (column->type == CW_CHOICE || column->type == CW_TIME || column->type == CW_SINCE)
 		flags |= GRID_WHOLE;
 	if (is_key || (is_instance && !one_instance(view->rows)))
 		flags |= GRID_FIXED;
-	else if (column->kind == KIND_CHOICE && column->watched)
+	else if (column->type == CW_CHOICE && column->watched)
 		flags |= GRID_FIXED;
 	int rank = is_empty(view->rows, column->name) ? 7 : is_instance ? 6 : rank_of(column);
 	grid_column(grid, i, title, brief, flags, rank);

@@ -250,9 +250,9 @@ static json_t *row_now(const struct watch *watch, const struct watched_row *at, 
 	for (uint32_t i = 0; i < watch->info.columns_count; i++) {
 		const struct column_info *column = &watch->info.columns[i];
 		const json_t *value = json_object_get(row, column->name);
-		if (!json_is_number(value) || (column->kind != KIND_AGE && column->kind != KIND_UNTIL))
+		if (!json_is_number(value) || (column->type != CW_AGE && column->type != CW_UNTIL))
 			continue;
-		double seconds = json_number_value(value) + (column->kind == KIND_AGE ? passed : -passed);
+		double seconds = json_number_value(value) + (column->type == CW_AGE ? passed : -passed);
 		json_object_set_new(row, column->name, json_real(seconds));
 	}
 	return row;
@@ -437,7 +437,7 @@ static int prepare(struct watch *watch)
 	watch->tables = tables_ask(watch->http, &failure);
 	if (!watch->tables)
 		return fail(&failure);
-	const json_t *entry = tables_find(watch->tables, watch->query->table);
+	const json_t *entry = table_entry(watch->tables, watch->query->table);
 	if (!entry)
 		return fail_no_table(watch->query->table, watch->tables);
 	table_info_init(&watch->info, entry);

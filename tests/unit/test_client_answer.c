@@ -39,31 +39,31 @@ static void values__as_people_read_them(void **state)
 	check_value((struct column_info){0}, "\"a\\u001b[2Jb\"", "a\\x1b[2Jb");
 	check_value((struct column_info){0}, "null", "–");
 	check_value((struct column_info){0}, "\"\"", "");
-	check_value((struct column_info){.kind = KIND_INT}, "0", "0");
-	check_value((struct column_info){.kind = KIND_INT}, "9007199254740993", "9007199254740993");
-	check_value((struct column_info){.kind = KIND_REAL}, "0.25", "0.25");
-	check_value((struct column_info){.kind = KIND_REAL}, "76.9755", "77");
-	check_value((struct column_info){.kind = KIND_REAL}, "12345.6", "12346");
-	check_value((struct column_info){.kind = KIND_REAL}, "1e300", "1e+300");
-	check_value((struct column_info){.kind = KIND_REAL, .unit = "ratio"}, "0.998", "99.8 %");
-	check_value((struct column_info){.kind = KIND_BOOL}, "true", "yes");
-	check_value((struct column_info){.kind = KIND_AGE}, "15120.5", "4h 12m");
-	check_value((struct column_info){.kind = KIND_UNTIL}, "-42", "-42s");
-	check_value((struct column_info){.kind = KIND_REAL, .unit = "seconds"}, "42", "42s");
-	check_value((struct column_info){.kind = KIND_CHOICE, .watched = true}, "\"stale\"", "✖ stale");
-	check_value((struct column_info){.kind = KIND_CHOICE, .watched = true}, "\"purple\"", "purple");
-	check_value((struct column_info){.kind = KIND_CHOICE}, "\"up\"", "up");
-	check_value((struct column_info){.kind = KIND_TIME}, "\"2026-11-22T09:20:21.123Z\"", "09:20:21Z");
-	check_value((struct column_info){.kind = KIND_TIME}, "\"2026-11-21T09:20:21Z\"", "2026-11-21 09:20:21Z");
-	check_value((struct column_info){.kind = KIND_TIME}, "\"no\\ttime\"", "no\\ttime");
+	check_value((struct column_info){.type = CW_INT}, "0", "0");
+	check_value((struct column_info){.type = CW_INT}, "9007199254740993", "9007199254740993");
+	check_value((struct column_info){.type = CW_REAL}, "0.25", "0.25");
+	check_value((struct column_info){.type = CW_REAL}, "76.9755", "77");
+	check_value((struct column_info){.type = CW_REAL}, "12345.6", "12346");
+	check_value((struct column_info){.type = CW_REAL}, "1e300", "1e+300");
+	check_value((struct column_info){.type = CW_REAL, .unit = "ratio"}, "0.998", "99.8 %");
+	check_value((struct column_info){.type = CW_BOOL}, "true", "yes");
+	check_value((struct column_info){.type = CW_AGE}, "15120.5", "4h 12m");
+	check_value((struct column_info){.type = CW_UNTIL}, "-42", "-42s");
+	check_value((struct column_info){.type = CW_REAL, .unit = "seconds"}, "42", "42s");
+	check_value((struct column_info){.type = CW_CHOICE, .watched = true}, "\"stale\"", "✖ stale");
+	check_value((struct column_info){.type = CW_CHOICE, .watched = true}, "\"purple\"", "purple");
+	check_value((struct column_info){.type = CW_CHOICE}, "\"up\"", "up");
+	check_value((struct column_info){.type = CW_TIME}, "\"2026-11-22T09:20:21.123Z\"", "09:20:21Z");
+	check_value((struct column_info){.type = CW_TIME}, "\"2026-11-21T09:20:21Z\"", "2026-11-21 09:20:21Z");
+	check_value((struct column_info){.type = CW_TIME}, "\"no\\ttime\"", "no\\ttime");
 }
 
 static void values_of_the_wrong_type__are_shown_all_the_same(void **state)
 {
 	(void)state;
-	check_value((struct column_info){.kind = KIND_TIME}, "17", "17");
-	check_value((struct column_info){.kind = KIND_AGE}, "\"soon\"", "soon");
-	check_value((struct column_info){.kind = KIND_INT}, "{\"a\":[1]}", "{\"a\":[1]}");
+	check_value((struct column_info){.type = CW_TIME}, "17", "17");
+	check_value((struct column_info){.type = CW_AGE}, "\"soon\"", "soon");
+	check_value((struct column_info){.type = CW_INT}, "{\"a\":[1]}", "{\"a\":[1]}");
 }
 
 static void local_times__carry_their_offset(void **state)
