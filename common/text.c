@@ -227,15 +227,43 @@ size_t text_mask_phone(char *buffer, size_t size, const char *phone, size_t leng
 	return finish(&out);
 }
 
-/* Length of a number that begins here, 0 if none does. A run of more than 15 digits is no number, but may hold one. */
+enum { PHONE_LEAST = 7, PHONE_MOST = 15, PHONE_GAP_MAX = 3 };
+
+static size_t count_digits(const char *text, size_t length)
+{
+	size_t digits = 0;
+	while (digits < length && text[digits] >= '0' && text[digits] <= '9')
+		digits++;
+	return digits;
+}
+
+/* What people put between the groups of a number: `) `, ` - `. 0: something else stands here. */
+static size_t gap_length(const char *text, size_t length)
+{
+	size_t gap = 0;
+	while (gap < length && text[gap] && strchr(" -./()", text[gap]))
+		gap++;
+	return gap <= PHONE_GAP_MAX ? gap : 0;
+}
+
+/* Length of a number that begins here, 0 if none does. A run of more than 15 digits is no number, but may hold one.
+ * Groups are taken for one number as long as it could be one: rather too much is hidden than too little. No country's
+ * code begins with 0, but the offsets of many times do. */
 static size_t phone_length(const char *text, size_t length)
 {
 	if (length == 0 || text[0] != '+')
 		return 0;
-	size_t digits = 0;
-	while (1 + digits < length && text[1 + digits] >= '0' && text[1 + digits] <= '9')
-		digits++;
-	return digits >= 7 ? 1 + digits : 0;
+	size_t digits = count_digits(text + 1, length - 1), end = 1 + digits;
+	if (digits == 0 || digits >= PHONE_LEAST || text[1] == '0')
+		return digits >= PHONE_LEAST ? end : 0;
+	for (size_t gap; (gap = gap_length(text + end, length - end)) > 0;) {
+		size_t group = count_digits(text + end + gap, length - end - gap);
+		if (group == 0 || digits + group > PHONE_MOST)
+			break;
+		digits += group;
+		end += gap + group;
+	}
+	return digits >= PHONE_LEAST ? end : 0;
 }
 
 size_t text_mask_phones_in(char *buffer, size_t size, const char *text, size_t length)

@@ -31,8 +31,8 @@ static inline size_t text_json_room(size_t length)
 /* A person's number as everybody may see it: +14155550132 → +1••••••0132. All but the first two and last four
  * characters become U+2022; short ones wholly. The one place that knows how a number is masked. */
 size_t text_mask_phone(char *buffer, size_t size, const char *phone, size_t length);
-/* Masks every number in E.164 form (+ and 7 to 15 digits) inside a longer text, such as an error message or raw JSON.
- */
+/* Masks every number in international form (+ and 7 to 15 digits, also in groups: +1 (415) 555-0132) inside a longer
+ * text, such as an error message or raw JSON. */
 size_t text_mask_phones_in(char *buffer, size_t size, const char *text, size_t length);
 
 /* Wall time ↔ RFC 3339, UTC: 2026-11-22T13:30:45.123Z. An int64 of nanoseconds holds the years 1678 to 2261. */

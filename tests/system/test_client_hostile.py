@@ -299,7 +299,7 @@ def test_only_tables_that_a_blind_source_fills_are_last_known(server):
         return {"name": name, "help": "", "sort": "", "rows": 1, **FRESH, "age_seconds": 30, "columns": COLUMNS, "instances": instances, **more}
 
     old = {"as_of": ["2026-11-22T12:58:00.000Z", "2026-11-22T12:58:00.000Z"]}
-    entries = [table("calls", ["good"]), table("others", ["bad"], **old), table("both", ["bad", "good"], **old), table("links", ["bad"])]
+    entries = [table("calls", ["good"], **old), table("others", ["bad"], **old), table("both", ["bad", "good"], **old), table("links", ["bad"])]
     instances = [instance("good", "source", "up"), instance("bad", "source", "down"), instance("out", "output", "down")]
     server.on("/api/v1/status", answer({"version": "1", "hostname": "h", "pid": 1, "uptime_seconds": 1, "ready": True, "state": "degraded",
                                         "reasons": [], "instances": instances, "tables": entries, "metrics": []}))

@@ -178,6 +178,14 @@ static void mask_phones_in__hides_every_number(void **state)
 		{"2026-11-22T13:30:45+0530", 0, "2026-11-22T13:30:45+0530"},
 		{"\xff+14155550132", 0, "\xef\xbf\xbd+1" SIX "0132"},
 		{"+12345678901234567", 0, "+1" SIX SIX "4567"},
+		{"to +1 (415) 555-0132.", 0, "to +1" SIX BULLET BULLET BULLET BULLET BULLET "0132."},
+		{"+49.30.123456, +49 / 30 - 12", 0, "+4" SIX BULLET "3456, +49 / 30 - 12"},
+		{"+1-415-555-0132 +1 415", 0, "+1" SIX BULLET BULLET BULLET "0132 +1 415"},
+		{"+1 415 555 0132 took 1200 ms", 0, "+1" SIX BULLET BULLET BULLET "0132 took 1200 ms"},
+		{"+1 415 555 0132 200 404", 0, "+1" SIX SIX BULLET " 200 404"},
+		{"13:30:45 +0530 2026-11-22", 0, "13:30:45 +0530 2026-11-22"},
+		{"13:30:45 +1100 (AEDT)", 0, "13:30:45 +1100 (AEDT)"},
+		{"+1    4155550132 +1 - ", 0, "+1    4155550132 +1 - "},
 	};
 	CHECK_TABLE(text_mask_phones_in, cases, false);
 }
