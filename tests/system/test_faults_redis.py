@@ -6,6 +6,7 @@ within 10 s once the fault is gone. The daemon fixture adds: a clean stop within
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -489,6 +490,56 @@ def test_fault_25_time_zones(redis, make_sim, daemon):
     assert "+05:30" in local.stdout, local.stdout
     utc = run_client(daemon, "--utc", "calls", "--columns", "start_time", env={"TZ": "Asia/Kolkata"})
     assert "+05:30" not in utc.stdout
+
+
+def test_fault_25_hours_that_come_twice_or_never(redis, make_sim, daemon):
+    """The client's local times carry their offset, so that no two of them read the same; a leap second is a time."""
+    starts = {"2025-10-26T00:30:00Z": "2025-10-26 02:30:00+02:00", "2025-10-26T01:30:00Z": "2025-10-26 02:30:00+01:00",
+              "2025-03-30T00:59:59Z": "2025-03-30 01:59:59+01:00", "2025-03-30T01:00:00Z": "2025-03-30 03:00:00+02:00",
+              "2016-12-31T23:59:60Z": "2017-01-01 01:00:00+01:00", "2025-10-26T02:59:60+02:00": "2025-10-26 02:00:00+01:00"}
+    for i, start in enumerate(starts):
+        redis.client.hset(f"call_ctx:CA{i}", mapping={"start_time": start, "business_id": "b", "from_phone_number": "+14155550132",
+                                                             "to_phone_number": "+14155550100"})
+        redis.client.set(f"call_heartbeat:CA{i}", str(time.time()))
+    daemon.start(config(daemon, redis.url), env={"TZ": "Europe/Berlin"})
+    wait_complete(daemon, len(starts))
+    assert daemon.instance()["malformed"] == 0
+    local = run_client(daemon, "calls", "--columns", "start_time", env={"TZ": "Europe/Berlin"}).stdout
+    for i, shown in enumerate(starts.values()):
+        assert re.search(f" CA{i} +{re.escape(shown)}$", local, re.M), local
+    for zone, shown in {"America/St_Johns": "2025-10-25 22:00:00-02:30", "Asia/Kathmandu": "2025-10-26 06:15:00+05:45", "no/such": "2025-10-26 00:30:00+00:00"}.items():
+        assert shown in run_client(daemon, "calls", "CA0", "--columns", "start_time", env={"TZ": zone}).stdout, zone
+    assert "2025-10-26 00:30:00Z" in run_client(daemon, "--utc", "calls", "CA0", "--columns", "start_time", env={"TZ": "Europe/Berlin"}).stdout
+
+
+def test_fault_25_the_clocks_go_back_an_hour(make_tool, daemon, monkeypatch):
+    """Everything lives through 2025-10-26 02:59:58 in Berlin, the hour that comes twice: nobody is judged, nothing happens twice or never."""
+    if harness.SANITIZED:
+        pytest.skip("libfaketime and the sanitizers do not go together")
+    change = 1761440400  # 2025-10-26T01:00:00Z
+    library = subprocess.run(["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"], capture_output=True, text=True).stdout.strip()
+    back = int(time.time() + 12 - change)  # that long until then
+    for name, value in {"LD_PRELOAD": library, "FAKETIME": f"-{back}", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                        "TZ": "Europe/Berlin"}.items():
+        monkeypatch.setenv(name, value)
+    fake = make_tool("fakeredis.py", "--keys", 50, "--matching", 50)  # a real server does not run under libfaketime
+    daemon.start(config(daemon, fake.url, calls=QUICK + "\n" + OFTEN))
+    wait_complete(daemon, 50)
+    first, durations = run_client(daemon, "status").stdout, {}
+    seen = [run_client(daemon, "calls", "--limit", 1, "--columns", "last_heartbeat").stdout]
+    while time.time() - back < change + 5:
+        for row in daemon.rows():
+            assert row["health_status"] == "healthy" and 0 <= row["heartbeat_age_seconds"] < 4, row
+            grown = row["duration_seconds"] - durations.get(row["call_sid"], row["duration_seconds"])
+            assert 0 <= grown < 20, "a duration jumped"
+            durations[row["call_sid"]] = row["duration_seconds"]
+        time.sleep(0.2)
+    seen.append(run_client(daemon, "calls", "--limit", 1, "--columns", "last_heartbeat").stdout)
+    assert "● healthy" in first and "+02:00" in seen[0] and "+01:00" in seen[1], seen
+    assert "02:59:" in seen[0] and "02:00:" in seen[1], seen
+    assert not [e for e in daemon.rows("events") if e["kind"] == "transition" and e["subject"].startswith("calls/")]
+    stamps = [line.split()[0] for line in daemon.stderr.splitlines() if line.startswith("20")]
+    assert stamps and stamps == sorted(stamps) and all(stamp.endswith("Z") for stamp in stamps)
 
 
 def test_fault_26_odd_times(redis, make_sim, daemon):

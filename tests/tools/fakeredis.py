@@ -98,7 +98,7 @@ class Fake:
 
     def field(self, n, name):
         known = {b"business_id": b"00000000-0000-4000-8000-%012d" % (n % 50), b"from_phone_number": b"+1415%07d" % n,
-                 b"to_phone_number": b"+14155550100", b"start_time": b"2026-01-01T00:00:00Z"}
+                 b"to_phone_number": b"+14155550100", b"start_time": b"2025-01-01T00:00:00Z"}
         return bulk(known[name]) if name in known else b"$-1\r\n"
 
     def answer(self, words):
