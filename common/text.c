@@ -159,6 +159,12 @@ size_t text_visible(char *buffer, size_t size, const char *text, size_t length)
 	return finish(&out);
 }
 
+size_t text_visible_character(const char *text, size_t length)
+{
+	struct character c = length ? character_at(text, length) : (struct character){.valid = false};
+	return c.valid && !acts_unseen(c.code) ? c.length : 0;
+}
+
 /* NUL as U+2400 like everywhere: many JSON readers refuse \u0000. */
 static void put_json(struct writer *out, const struct character *c)
 {

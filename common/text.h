@@ -20,6 +20,8 @@ bool text_is_utf8(const char *text, size_t length);
 /* For people's eyes (terminal, log, message): as text_utf8, and control characters, escape sequences and bidirectional
  * controls become visible: \x1b, \n, \u202e. */
 size_t text_visible(char *buffer, size_t size, const char *text, size_t length);
+/* Bytes of the first character if text_visible() leaves it as it is; 0: it does not, or there is none. */
+size_t text_visible_character(const char *text, size_t length);
 /* A quoted JSON string, control characters escaped, invalid bytes as U+FFFD. Cut texts still end with a quote. */
 size_t text_json(char *buffer, size_t size, const char *text, size_t length);
 /* Room text_json() may need for `length` bytes, with quotes and NUL. */

@@ -17,38 +17,38 @@ static size_t node_character(const char *text)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_-:+@#%", c);
 }
 
-static void append_node(struct format_buffer *out, const char *text)
+static void append_node(struct buffer *out, const char *text)
 {
-	format_append(out, ".", 1);
+	buffer_bytes(out, ".", 1);
 	if (!text[0])
-		format_append(out, "_", 1);
+		buffer_bytes(out, "_", 1);
 	while (*text) {
 		size_t length = node_character(text);
 		if (length)
-			format_append(out, text, length);
+			buffer_bytes(out, text, length);
 		else
-			format_append(out, "_", 1);
+			buffer_bytes(out, "_", 1);
 		text += length ? length : 1;
 	}
 }
 
-static void append_line(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample,
+static void append_line(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample,
 			const struct format_point *point)
 {
 	char value[FORMAT_VALUE_SIZE];
 	format_value(value, point);
-	format_string(out, "callwatch");
+	buffer_string(out, "callwatch");
 	append_node(out, batch->host);
 	append_node(out, batch->instance);
 	append_node(out, sample->metric->name);
-	format_string(out, point->suffix);
+	buffer_string(out, point->suffix);
 	uint32_t labels = cw_label_count(sample->metric);
 	for (uint32_t i = 0; i < labels; i++)
 		append_node(out, sample->labels[i]);
-	format_print(out, " %s %lld\n", value, (long long)(sample->time / CW_SECOND));
+	buffer_print(out, " %s %lld\n", value, (long long)(sample->time / CW_SECOND));
 }
 
-int format_graphite(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
+int format_graphite(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
 {
 	struct format_point points[FORMAT_POINTS_MAX];
 	uint32_t n = format_points(sample, points);

@@ -11,8 +11,8 @@
 #ifndef CALLWATCH_FORMAT_GRAPHITE_H
 #define CALLWATCH_FORMAT_GRAPHITE_H
 
-#include "format_buffer.h"
+#include "format.h"
 
-int format_graphite(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
+int format_graphite(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
 
 #endif

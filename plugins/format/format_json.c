@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See format_json.h. Written by hand, because a sample has a fixed shape and goes by the thousand; every string passes
- * through text_json(). Labels are at most 255 bytes, names and tags are the administrator's: 4 KiB hold any of them.
+ * through buffer_json().
  */
 #include "format_json.h"
 
@@ -10,75 +10,70 @@
 
 #include <string.h>
 
-enum { STRING_ROOM = 4096 };
-
 static const char *const kinds[] = {"gauge", "counter", "histogram"};
 
-static void append_string(struct format_buffer *out, const char *text)
+static void append_string(struct buffer *out, const char *text)
 {
-	char quoted[STRING_ROOM];
-	size_t length = text_json(quoted, sizeof(quoted), text, strlen(text));
-	format_append(out, quoted, length);
+	buffer_json(out, text, strlen(text));
 }
 
-static void append_member(struct format_buffer *out, const char *name, const char *value, bool first)
+static void append_member(struct buffer *out, const char *name, const char *value, bool first)
 {
-	format_string(out, first ? "" : ",");
+	buffer_string(out, first ? "" : ",");
 	append_string(out, name);
-	format_append(out, ":", 1);
+	buffer_bytes(out, ":", 1);
 	append_string(out, value);
 }
 
-static void append_real(struct format_buffer *out, double value)
+static void append_real(struct buffer *out, double value)
 {
 	char number[TEXT_NUMBER_SIZE];
-	format_append(out, number, text_number(number, value));
+	buffer_bytes(out, number, text_number(number, value));
 }
 
-static void append_labels(struct format_buffer *out, const struct cw_sample *sample)
+static void append_labels(struct buffer *out, const struct cw_sample *sample)
 {
 	uint32_t labels = cw_label_count(sample->metric);
-	format_string(out, ",\"labels\":{");
+	buffer_string(out, ",\"labels\":{");
 	for (uint32_t i = 0; i < labels; i++)
 		append_member(out, sample->metric->labels[i].name, sample->labels[i], /* first */ i == 0);
-	format_append(out, "}", 1);
+	buffer_bytes(out, "}", 1);
 }
 
-static void append_tags(struct format_buffer *out, const struct cw_batch *batch)
+static void append_tags(struct buffer *out, const struct cw_batch *batch)
 {
-	format_string(out, ",\"tags\":{");
+	buffer_string(out, ",\"tags\":{");
 	for (uint32_t i = 0; i < batch->tags.count; i++) {
 		const struct cw_tag *tag = cw_at(&batch->tags, i);
 		append_member(out, tag->name, tag->value, /* first */ i == 0);
 	}
-	format_append(out, "}", 1);
+	buffer_bytes(out, "}", 1);
 }
 
-static void append_histogram(struct format_buffer *out, const struct cw_metric *metric,
-			     const struct cw_histogram *histogram)
+static void append_histogram(struct buffer *out, const struct cw_metric *metric, const struct cw_histogram *histogram)
 {
-	format_print(out, ",\"count\":%llu,\"sum\":", (unsigned long long)histogram->count);
+	buffer_print(out, ",\"count\":%llu,\"sum\":", (unsigned long long)histogram->count);
 	append_real(out, histogram->sum);
-	format_string(out, ",\"bounds\":[");
+	buffer_string(out, ",\"bounds\":[");
 	for (uint32_t i = 0; i < metric->bounds_count; i++) {
-		format_string(out, i ? "," : "");
+		buffer_string(out, i ? "," : "");
 		append_real(out, metric->bounds[i]);
 	}
-	format_string(out, "],\"buckets\":[");
+	buffer_string(out, "],\"buckets\":[");
 	for (uint32_t i = 0; i <= metric->bounds_count; i++)
-		format_print(out, "%s%llu", i ? "," : "", (unsigned long long)histogram->buckets[i]);
-	format_append(out, "]", 1);
+		buffer_print(out, "%s%llu", i ? "," : "", (unsigned long long)histogram->buckets[i]);
+	buffer_bytes(out, "]", 1);
 }
 
-static void append_value(struct format_buffer *out, const struct format_point *point)
+static void append_value(struct buffer *out, const struct format_point *point)
 {
 	char value[FORMAT_VALUE_SIZE];
 	format_value(value, point);
-	format_string(out, ",\"value\":");
-	format_string(out, value);
+	buffer_string(out, ",\"value\":");
+	buffer_string(out, value);
 }
 
-int format_json(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
+int format_json(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
 {
 	struct format_point points[FORMAT_POINTS_MAX];
 	if (!format_points(sample, points))
@@ -86,7 +81,7 @@ int format_json(struct format_buffer *out, const struct cw_batch *batch, const s
 	size_t line = out->length;
 	char time[TEXT_TIME_SIZE];
 	text_time(time, sample->time);
-	format_append(out, "{", 1);
+	buffer_bytes(out, "{", 1);
 	append_member(out, "time", time, /* first */ true);
 	append_member(out, "host", batch->host, /* first */ false);
 	append_member(out, "instance", batch->instance, /* first */ false);
@@ -97,10 +92,10 @@ int format_json(struct format_buffer *out, const struct cw_batch *batch, const s
 		append_histogram(out, sample->metric, sample->histogram);
 	else
 		append_value(out, &points[0]);
-	format_string(out, ",\"interval\":");
+	buffer_string(out, ",\"interval\":");
 	append_real(out, (double)batch->interval / (double)CW_SECOND);
 	append_tags(out, batch);
-	format_string(out, "}\n");
+	buffer_string(out, "}\n");
 	int status = format_end(out, line);
 	return status < 0 ? status : 1;
 }

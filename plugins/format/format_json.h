@@ -11,8 +11,8 @@
 #ifndef CALLWATCH_FORMAT_JSON_H
 #define CALLWATCH_FORMAT_JSON_H
 
-#include "format_buffer.h"
+#include "format.h"
 
-int format_json(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
+int format_json(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
 
 #endif

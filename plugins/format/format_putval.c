@@ -68,16 +68,15 @@ static const char *type_of(const struct cw_metric *metric, const struct format_p
 	return own ? metric->collectd_type : point->kind == CW_COUNTER ? "derive" : "gauge";
 }
 
-static void append_field(struct format_buffer *out, const char *text, bool dash_too)
+static void append_field(struct buffer *out, const char *text, bool dash_too)
 {
 	struct field field;
 	field_begin(&field);
 	field_add_escaped(&field, text, dash_too);
-	format_string(out, field_end(&field));
+	buffer_string(out, field_end(&field));
 }
 
-static void append_type_instance(struct format_buffer *out, const struct cw_sample *sample,
-				 const struct format_point *point)
+static void append_type_instance(struct buffer *out, const struct cw_sample *sample, const struct format_point *point)
 {
 	struct field field;
 	field_begin(&field);
@@ -88,7 +87,7 @@ static void append_type_instance(struct format_buffer *out, const struct cw_samp
 		field_add(&field, "-", 1);
 		field_add_escaped(&field, sample->labels[i], /* dash_too */ i + 1 < labels);
 	}
-	format_string(out, field_end(&field));
+	buffer_string(out, field_end(&field));
 }
 
 /* collectd takes only integers for these. */
@@ -98,7 +97,7 @@ static bool is_whole_type(const char *type)
 	       strcmp(type, "errors") == 0;
 }
 
-static void append_value(struct format_buffer *out, const struct format_point *point, const char *type)
+static void append_value(struct buffer *out, const struct format_point *point, const char *type)
 {
 	char value[FORMAT_VALUE_SIZE];
 	struct format_point whole = *point;
@@ -107,32 +106,32 @@ static void append_value(struct format_buffer *out, const struct format_point *p
 		whole.integer = (int64_t)floor(point->real);
 	}
 	format_value(value, &whole);
-	format_string(out, value);
+	buffer_string(out, value);
 }
 
-static void append_line(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample,
+static void append_line(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample,
 			const struct format_point *point)
 {
 	size_t start = out->length;
 	const char *type = type_of(sample->metric, point);
 	int64_t ms = sample->time / CW_MILLISECOND;
-	format_string(out, "PUTVAL \"");
+	buffer_string(out, "PUTVAL \"");
 	append_field(out, batch->host, /* dash_too */ false);
-	format_string(out, "/callwatch-");
+	buffer_string(out, "/callwatch-");
 	append_field(out, batch->instance, /* dash_too */ false);
-	format_append(out, "/", 1);
+	buffer_bytes(out, "/", 1);
 	append_field(out, type, /* dash_too */ true);
-	format_append(out, "-", 1);
+	buffer_bytes(out, "-", 1);
 	append_type_instance(out, sample, point);
-	format_print(out, "\" interval=%.3f %lld.%03lld:", (double)batch->interval / (double)CW_SECOND,
+	buffer_print(out, "\" interval=%.3f %lld.%03lld:", (double)batch->interval / (double)CW_SECOND,
 		     (long long)(ms / 1000), (long long)(ms % 1000));
 	append_value(out, point, type);
-	format_append(out, "\n", 1);
+	buffer_bytes(out, "\n", 1);
 	if (out->length - start > FORMAT_PUTVAL_LINE_MAX + 1)
 		out->failed = true; /* four fields of 127 bytes: cannot be */
 }
 
-int format_putval(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
+int format_putval(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
 {
 	struct format_point points[FORMAT_POINTS_MAX];
 	uint32_t n = sample->time > 0 ? format_points(sample, points) : 0; /* collectd takes no time before 1970 */

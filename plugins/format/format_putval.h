@@ -17,10 +17,10 @@
 #ifndef CALLWATCH_FORMAT_PUTVAL_H
 #define CALLWATCH_FORMAT_PUTVAL_H
 
-#include "format_buffer.h"
+#include "format.h"
 
 enum { FORMAT_PUTVAL_FIELD_MAX = 127, FORMAT_PUTVAL_LINE_MAX = 1023 };
 
-int format_putval(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
+int format_putval(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
 
 #endif

@@ -22,53 +22,53 @@ static size_t width(const char *bytes, size_t length)
 }
 
 /* Spaces up to a column `columns` wide that began at `start`, at least one. */
-static void pad(struct format_buffer *out, size_t start, size_t columns)
+static void pad(struct buffer *out, size_t start, size_t columns)
 {
-	size_t used = out->length > start ? width(out->bytes + start, out->length - start) : 0;
+	size_t used = out->length > start ? width(buffer_text(out) + start, out->length - start) : 0;
 	do
-		format_append(out, " ", 1);
+		buffer_bytes(out, " ", 1);
 	while (++used < columns);
 }
 
-static void append_label(struct format_buffer *out, const char *value)
+static void append_label(struct buffer *out, const char *value)
 {
 	char visible[2048];
 	text_visible(visible, sizeof(visible), value, strlen(value));
-	format_append(out, "\"", 1);
+	buffer_bytes(out, "\"", 1);
 	for (const char *c = visible; *c; c++) {
 		if (*c == '"')
-			format_append(out, "\\", 1);
-		format_append(out, c, 1);
+			buffer_bytes(out, "\\", 1);
+		buffer_bytes(out, c, 1);
 	}
-	format_append(out, "\"", 1);
+	buffer_bytes(out, "\"", 1);
 }
 
-static void append_series(struct format_buffer *out, const struct cw_sample *sample)
+static void append_series(struct buffer *out, const struct cw_sample *sample)
 {
 	uint32_t labels = cw_label_count(sample->metric);
-	format_string(out, sample->metric->name);
+	buffer_string(out, sample->metric->name);
 	for (uint32_t i = 0; i < labels; i++) {
-		format_append(out, i ? "," : "{", 1);
-		format_string(out, sample->metric->labels[i].name);
-		format_append(out, "=", 1);
+		buffer_bytes(out, i ? "," : "{", 1);
+		buffer_string(out, sample->metric->labels[i].name);
+		buffer_bytes(out, "=", 1);
 		append_label(out, sample->labels[i]);
 	}
 	if (labels)
-		format_append(out, "}", 1);
+		buffer_bytes(out, "}", 1);
 }
 
-static void append_values(struct format_buffer *out, const struct format_point *points, uint32_t n)
+static void append_values(struct buffer *out, const struct format_point *points, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		char value[FORMAT_VALUE_SIZE];
 		format_value(value, &points[i]);
 		if (i)
-			format_append(out, " ", 1);
-		format_print(out, "%s%s%s", points[i].label, points[i].label[0] ? "=" : "", value);
+			buffer_bytes(out, " ", 1);
+		buffer_print(out, "%s%s%s", points[i].label, points[i].label[0] ? "=" : "", value);
 	}
 }
 
-int format_text(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
+int format_text(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample)
 {
 	struct format_point points[FORMAT_POINTS_MAX];
 	uint32_t n = format_points(sample, points);
@@ -78,16 +78,16 @@ int format_text(struct format_buffer *out, const struct cw_batch *batch, const s
 	char time[TEXT_TIME_SIZE], instance[256];
 	text_time(time, sample->time);
 	text_visible(instance, sizeof(instance), batch->instance, strlen(batch->instance));
-	format_append(out, time, SECONDS_LENGTH);
-	format_string(out, "Z ");
+	buffer_bytes(out, time, SECONDS_LENGTH);
+	buffer_string(out, "Z ");
 	size_t start = out->length;
-	format_string(out, instance);
+	buffer_string(out, instance);
 	pad(out, start, INSTANCE_WIDTH);
 	start = out->length;
 	append_series(out, sample);
 	pad(out, start, SERIES_WIDTH);
 	append_values(out, points, n);
-	format_append(out, "\n", 1);
+	buffer_bytes(out, "\n", 1);
 	int status = format_end(out, line);
 	return status < 0 ? status : 1;
 }

@@ -5,8 +5,8 @@
 #ifndef CALLWATCH_FORMAT_TEXT_H
 #define CALLWATCH_FORMAT_TEXT_H
 
-#include "format_buffer.h"
+#include "format.h"
 
-int format_text(struct format_buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
+int format_text(struct buffer *out, const struct cw_batch *batch, const struct cw_sample *sample);
 
 #endif

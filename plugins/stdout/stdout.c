@@ -45,7 +45,7 @@ struct output {
 
 	const struct cw_batch *batch; /* being written, referenced while it waits; NULL: none */
 	uint32_t next;                /* its first sample that is not in the buffer yet */
-	struct format_buffer buffer;
+	struct buffer buffer;
 	size_t written; /* of the buffer */
 };
 
@@ -108,7 +108,7 @@ static void fill(struct output *output)
 static int write_buffer(struct output *output)
 {
 	while (output->written < output->buffer.length) {
-		ssize_t n = write(output->fd, output->buffer.bytes + output->written,
+		ssize_t n = write(output->fd, buffer_text(&output->buffer) + output->written,
 				  output->buffer.length - output->written);
 		if (n >= 0)
 			output->written += (size_t)n;
@@ -197,7 +197,7 @@ static int output_start(struct cw_instance *self, const struct cw_host *host, co
 	output->self = self;
 	output->host = host;
 	output->format = formats[cw_get_integer(options, "format", 0)];
-	output->buffer.limit = SLICE_LIMIT;
+	buffer_init(&output->buffer, /* head */ 0, SLICE_LIMIT);
 	open_stdout(output);
 	int status = watch_stdout(output);
 	if (status < 0) {
@@ -245,7 +245,7 @@ static void output_release(void *state)
 		fcntl(STDOUT_FILENO, F_SETFL, output->given_flags);
 	if (output->fd >= 0)
 		close(output->fd);
-	format_buffer_release(&output->buffer);
+	buffer_release(&output->buffer);
 	free(output);
 }
 

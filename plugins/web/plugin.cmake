@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 callwatch_plugin(web
-  SOURCES web.c listen.c http.c route.c params.c buffer.c series.c render_json.c render_csv.c
+  SOURCES web.c listen.c http.c route.c params.c series.c render_json.c render_csv.c
           routes/agent.c routes/status.c routes/tables.c routes/watch.c
   LIBRARIES PkgConfig::libwebsockets)
 

@@ -16,10 +16,9 @@
 const char *render_choice(const struct cw_column *column, int64_t index);
 const char *render_type_name(enum cw_column_type type);
 
-void render_json_text(struct buffer *out, const char *text, size_t length); /* quoted */
-void render_json_string(struct buffer *out, const char *text);              /* quoted; NULL becomes null */
-void render_json_number(struct buffer *out, double value);                  /* not finite becomes null */
-void render_json_seconds(struct buffer *out, double seconds);               /* the same, to the millisecond */
+void render_json_string(struct buffer *out, const char *text); /* quoted; NULL becomes null */
+void render_json_number(struct buffer *out, double value);     /* not finite becomes null */
+void render_json_seconds(struct buffer *out, double seconds);  /* the same, to the millisecond */
 void render_json_time(struct buffer *out, int64_t wall_ns);
 void render_json_cell(struct buffer *out, const struct cw_column *column, const struct cw_cell *cell);
 /* {"column":value,…}; without_null leaves out what is not known. */

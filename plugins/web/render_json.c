@@ -26,21 +26,10 @@ const char *render_type_name(enum cw_column_type type)
 	return (size_t)type < sizeof names / sizeof names[0] ? names[type] : "text";
 }
 
-void render_json_text(struct buffer *out, const char *text, size_t length)
-{
-	if (length > out->ceiling) {
-		out->failed = true;
-		return;
-	}
-	char *to = buffer_reserve(out, text_json_room(length));
-	if (to)
-		out->length += text_json(to, text_json_room(length), text, length);
-}
-
 void render_json_string(struct buffer *out, const char *text)
 {
 	if (text)
-		render_json_text(out, text, strlen(text));
+		buffer_json(out, text, strlen(text));
 	else
 		buffer_string(out, "null");
 }
@@ -88,7 +77,7 @@ void render_json_cell(struct buffer *out, const struct cw_column *column, const 
 {
 	switch (cell->type) {
 	case CW_CELL_TEXT:
-		render_json_text(out, cell->text, cell->length);
+		buffer_json(out, cell->text, cell->length);
 		break;
 	case CW_CELL_INTEGER:
 		json_integer(out, column, cell->integer);

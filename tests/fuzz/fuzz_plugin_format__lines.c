@@ -32,14 +32,14 @@ static int count(const char *text, char what)
 /* The one line, without its newline; freed by the caller. */
 static char *line_of(format_fn format, const struct cw_batch *batch, const struct cw_sample *sample)
 {
-	struct format_buffer out = {.limit = 1 << 20};
+	struct buffer out = {.ceiling = 1 << 20};
 	must(format(&out, batch, sample) == 1);
-	must(out.bytes[out.length - 1] == '\n');
-	out.bytes[out.length - 1] = 0;
-	must(strlen(out.bytes) == out.length - 1 && text_is_utf8(out.bytes, out.length - 1));
+	must(out.block[out.length - 1] == '\n');
+	out.block[out.length - 1] = 0;
+	must(strlen(out.block) == out.length - 1 && text_is_utf8(out.block, out.length - 1));
 	for (size_t i = 0; i + 1 < out.length; i++)
-		must((unsigned char)out.bytes[i] >= 0x20 && out.bytes[i] != 0x7f);
-	return out.bytes;
+		must((unsigned char)out.block[i] >= 0x20 && out.block[i] != 0x7f);
+	return out.block;
 }
 
 static void check_putval(const char *line)

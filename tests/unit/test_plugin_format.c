@@ -39,19 +39,19 @@ static char *lines(format_fn format, const char *host, const char *instance, con
 	static const struct cw_tag tag = {"env", "production"};
 	struct cw_batch batch = {.host = host, .instance = instance, .interval = 5 * CW_SECOND};
 	batch.tags = (struct cw_array){&tag, 1, (uint32_t)sizeof(tag)};
-	struct format_buffer out = {.limit = 1 << 20};
+	struct buffer out = {.ceiling = 1 << 20};
 	int n = format(&out, &batch, sample);
 	assert_true(n >= 0);
 	if (n == 0) {
 		assert_int_equal(out.length, 0);
 		return NULL;
 	}
-	format_append(&out, "", 1);
+	buffer_bytes(&out, "", 1);
 	int newlines = 0;
-	for (const char *c = out.bytes; *c; c++)
+	for (const char *c = out.block; *c; c++)
 		newlines += *c == '\n';
 	assert_int_equal(newlines, n);
-	return out.bytes;
+	return out.block;
 }
 
 static void expect(format_fn format, const struct cw_sample *sample, const char *expected)
@@ -267,7 +267,7 @@ static void a_buffer_at_its_limit__holds_whole_lines_only(void **state)
 	struct cw_sample sample = integer(&active, labels, 812);
 	struct cw_batch batch = {.host = "h", .instance = "calls", .interval = CW_SECOND};
 	for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
-		struct format_buffer out = {.limit = 400};
+		struct buffer out = {.ceiling = 400};
 		int status;
 		size_t before;
 		do {
@@ -277,10 +277,10 @@ static void a_buffer_at_its_limit__holds_whole_lines_only(void **state)
 		assert_int_equal(status, -ENOMEM);
 		assert_int_equal(out.length, before);
 		assert_true(out.length > 0 && out.length <= 400);
-		assert_int_equal(out.bytes[out.length - 1], '\n');
+		assert_int_equal(out.block[out.length - 1], '\n');
 		out.length = 0; /* and it can be used again */
 		assert_int_equal(formats[f](&out, &batch, &sample), 1);
-		format_buffer_release(&out);
+		buffer_release(&out);
 	}
 }
 

@@ -110,6 +110,18 @@ static void visible__of_what_acts_unseen__is_escaped(void **state)
 	CHECK_TABLE(text_visible, cases, false);
 }
 
+static void visible_character__is_one_that_visible_leaves_as_it_is(void **state)
+{
+	(void)state;
+	assert_int_equal(text_visible_character("ab", 2), 1);
+	assert_int_equal(text_visible_character("\xc3\xa9t", 3), 2);
+	assert_int_equal(text_visible_character("\xc3\xa9", 1), 0); /* cut */
+	assert_int_equal(text_visible_character("", 0), 0);
+	static const char *const others[] = {"\n", "\x1b", "\x7f", "\xc2\x9b", "\xe2\x80\xae", "\xef\xbb\xbf", "\xff"};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(text_visible_character(others[i], strlen(others[i])), 0);
+}
+
 static void json__of_any_bytes__is_a_string(void **state)
 {
 	(void)state;
@@ -463,6 +475,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(utf8__of_hostile_bytes__is_valid),
 		cmocka_unit_test(visible__of_what_acts_unseen__is_escaped),
+		cmocka_unit_test(visible_character__is_one_that_visible_leaves_as_it_is),
 		cmocka_unit_test(json__of_any_bytes__is_a_string),
 		cmocka_unit_test(json__room__is_enough_for_the_worst),
 		cmocka_unit_test(mask_phone__shows_two_and_four),

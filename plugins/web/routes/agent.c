@@ -35,7 +35,7 @@ static void reload_refused(struct exchange *exchange, const char *text)
 		size_t length = strcspn(text, "\n");
 		if (n)
 			buffer_bytes(&exchange->body, ",", 1);
-		render_json_text(&exchange->body, text, length);
+		buffer_json(&exchange->body, text, length);
 		text += length + (text[length] == '\n');
 	}
 	buffer_string(&exchange->body, "]}\n");

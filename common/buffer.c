@@ -4,6 +4,8 @@
  */
 #include "buffer.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,4 +84,15 @@ void buffer_print(struct buffer *buffer, const char *format, ...)
 	}
 	va_end(again);
 	va_end(args);
+}
+
+void buffer_json(struct buffer *buffer, const char *text, size_t length)
+{
+	if (length > buffer->ceiling) {
+		buffer->failed = true;
+		return;
+	}
+	char *to = buffer_reserve(buffer, text_json_room(length));
+	if (to)
+		buffer->length += text_json(to, text_json_room(length), text, length);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text that grows up to a ceiling: what an answer is written into before it goes to the connection. Private to the
- * plugin web.
+ * Text that grows up to a ceiling: what an answer or a run of lines is written into before it goes out. For both sides
+ * of the contract, as text.h.
  *
  * An append that would pass the ceiling, or finds no memory, appends nothing and sets `failed`, once for all appends
- * that follow; the writer looks at the end. `head` bytes in front of the text are the transport's.
+ * that follow; the writer looks at the end. `head` bytes in front of the text are the caller's.
  */
-#ifndef CALLWATCH_WEB_BUFFER_H
-#define CALLWATCH_WEB_BUFFER_H
+#ifndef CALLWATCH_COMMON_BUFFER_H
+#define CALLWATCH_COMMON_BUFFER_H
 
 #include "callwatch/types.h"
 
@@ -31,5 +31,6 @@ char *buffer_reserve(struct buffer *buffer, size_t more);
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t length);
 void buffer_string(struct buffer *buffer, const char *text);
 void buffer_print(struct buffer *buffer, const char *format, ...) CW_PRINTF(2, 3);
+void buffer_json(struct buffer *buffer, const char *text, size_t length); /* quoted, as text_json() */
 
 #endif
