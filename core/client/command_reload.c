@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int collect(void *arg, const char *data, size_t length)
-{
-	return bytes_add(arg, data, length);
-}
-
 static void print_lines(char *text)
 {
 	char *rest = NULL;
@@ -24,11 +19,13 @@ static void print_lines(char *text)
 	}
 }
 
-static void print_outcome(struct bytes *body)
+static void print_outcome(struct buffer *body)
 {
 	if (body->length == 0)
-		bytes_add(body, "reloaded", strlen("reloaded"));
-	print_lines(body->data);
+		buffer_string(body, "reloaded");
+	buffer_bytes(body, "", 1);
+	if (!body->failed)
+		print_lines(buffer_text(body));
 }
 
 int command_reload(const struct arguments *arguments)
@@ -36,16 +33,20 @@ int command_reload(const struct arguments *arguments)
 	struct http *http = http_open(arguments);
 	if (!http)
 		return EXIT_USAGE;
-	struct bytes body = {.most = 1024 * 1024};
-	struct http_request request = {
-		.method = "POST", .path = "/-/reload", .sink = collect, .arg = &body, .silence_s = 60, .whole_s = 60};
+	struct buffer body = {.ceiling = 1024 * 1024};
+	struct http_request request = {.method = "POST",
+				       .path = "/-/reload",
+				       .sink = http_collect,
+				       .arg = &body,
+				       .silence_s = 60,
+				       .whole_s = 60};
 	struct http_failure failure;
 	int code = EXIT_FINE;
 	if (http_do(http, &request, &failure) == 0)
 		print_outcome(&body);
 	else
 		code = fail(&failure);
-	bytes_release(&body);
+	buffer_release(&body);
 	http_close(http);
 	return code;
 }

@@ -31,7 +31,7 @@ struct exchange {
 	struct http *http;
 	const struct http_request *request;
 	struct http_failure *failure;
-	struct bytes refusal;
+	struct buffer refusal;
 	bool sink_ended;
 };
 
@@ -157,6 +157,13 @@ const char *http_where(const struct http *http)
 	return http->where;
 }
 
+int http_collect(void *buffer, const char *bytes, size_t length)
+{
+	struct buffer *into = buffer;
+	buffer_bytes(into, bytes, length);
+	return into->failed ? -ENOBUFS : 0;
+}
+
 static size_t take_bytes(char *data, size_t size, size_t count, void *arg)
 {
 	struct exchange *exchange = arg;
@@ -165,7 +172,7 @@ static size_t take_bytes(char *data, size_t size, size_t count, void *arg)
 	curl_easy_getinfo(exchange->http->easy, CURLINFO_RESPONSE_CODE, &status);
 	exchange->failure->began = true;
 	if (status < 200 || status > 299)
-		return bytes_add(&exchange->refusal, data, length) == 0 ? length : 0;
+		return http_collect(&exchange->refusal, data, length) == 0 ? length : 0;
 	if (exchange->request->sink && exchange->request->sink(exchange->request->arg, data, length) != 0) {
 		exchange->sink_ended = true;
 		return 0;
@@ -294,8 +301,9 @@ static char *problem_sentence(const json_t *problem)
 
 static void say_refusal(struct exchange *exchange, long status)
 {
-	json_t *problem =
-		exchange->refusal.length ? json_loadb(exchange->refusal.data, exchange->refusal.length, 0, NULL) : NULL;
+	json_t *problem = exchange->refusal.length
+				  ? json_loadb(buffer_text(&exchange->refusal), exchange->refusal.length, 0, NULL)
+				  : NULL;
 	exchange->failure->kind = HTTP_REFUSED;
 	exchange->failure->status = status;
 	exchange->failure->sentence = problem_sentence(problem);
@@ -350,7 +358,7 @@ int http_do(struct http *http, const struct http_request *request, struct http_f
 {
 	*ret_failure = (struct http_failure){0};
 	struct exchange exchange = {
-		.http = http, .request = request, .failure = ret_failure, .refusal = {.most = REFUSAL_MAX}};
+		.http = http, .request = request, .failure = ret_failure, .refusal = {.ceiling = REFUSAL_MAX}};
 	char *url = must_printf("%s%s", http->base, request->path);
 	set_options(&exchange, url);
 	curl_multi_add_handle(http->multi, http->easy);
@@ -361,24 +369,20 @@ int http_do(struct http *http, const struct http_request *request, struct http_f
 	else
 		ret_failure->kind = HTTP_STOPPED;
 	curl_multi_remove_handle(http->multi, http->easy);
-	bytes_release(&exchange.refusal);
+	buffer_release(&exchange.refusal);
 	free(url);
 	return result;
 }
 
-static int collect(void *arg, const char *data, size_t length)
-{
-	return bytes_add(arg, data, length);
-}
-
 json_t *http_json(struct http *http, const char *path, long whole_s, struct http_failure *ret_failure)
 {
-	struct bytes body = {.most = HTTP_JSON_MAX};
-	struct http_request request = {.path = path, .sink = collect, .arg = &body, .whole_s = whole_s ? whole_s : 60};
+	struct buffer body = {.ceiling = HTTP_JSON_MAX};
+	struct http_request request = {
+		.path = path, .sink = http_collect, .arg = &body, .whole_s = whole_s ? whole_s : 60};
 	json_t *json = NULL;
 	json_error_t error = {0};
 	if (http_do(http, &request, ret_failure) == 0) {
-		json = json_loadb(body.data ? body.data : "", body.length, JSON_REJECT_DUPLICATES, &error);
+		json = json_loadb(body.length ? buffer_text(&body) : "", body.length, JSON_REJECT_DUPLICATES, &error);
 		if (!json_is_object(json)) {
 			json_decref(json);
 			json = NULL;
@@ -393,6 +397,6 @@ json_t *http_json(struct http *http, const char *path, long whole_s, struct http
 				    "--format ndjson or csv, which have no end",
 				    HTTP_JSON_MAX / 1024 / 1024);
 	}
-	bytes_release(&body);
+	buffer_release(&body);
 	return json;
 }

@@ -7,6 +7,7 @@
 #define CALLWATCH_CLIENT_HTTP_H
 
 #include "arguments.h"
+#include "buffer.h"
 
 #include <jansson.h>
 
@@ -48,18 +49,12 @@ struct http_request {
 	long silence_s; /* longest silence, 0: 15 s */
 	long whole_s;   /* longest time for all of it, 0: any */
 };
+/* A sink that collects: `buffer` is a struct buffer. */
+int http_collect(void *buffer, const char *bytes, size_t length);
 /* 0, or -1 with *ret_failure filled. */
 int http_do(struct http *http, const struct http_request *request, struct http_failure *ret_failure);
 /* GET, answered by a JSON object of at most HTTP_JSON_MAX. NULL with *ret_failure filled. */
 json_t *http_json(struct http *http, const char *path, long whole_s, struct http_failure *ret_failure);
-
-/* Bytes that pile up, with a ceiling. */
-struct bytes {
-	char *data;
-	size_t length, room, most;
-};
-int bytes_add(struct bytes *bytes, const char *data, size_t length); /* -ENOBUFS beyond `most` */
-void bytes_release(struct bytes *bytes);
 
 /* A path with its query, grown piece by piece; values are escaped. */
 struct path;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Paths and queries (http.h), and bytes that pile up under a ceiling.
+ * Paths with queries, see http.h.
  */
 #include "http.h"
 
 #include "client.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,27 +55,4 @@ void path_free(struct path *path)
 		return;
 	free(path->text);
 	free(path);
-}
-
-int bytes_add(struct bytes *bytes, const char *data, size_t length)
-{
-	if (length > bytes->most - bytes->length)
-		return -ENOBUFS;
-	if (bytes->length + length + 1 > bytes->room) {
-		size_t room = bytes->room ? bytes->room : 4096;
-		while (room < bytes->length + length + 1)
-			room *= 2;
-		bytes->data = must(realloc(bytes->data, room));
-		bytes->room = room;
-	}
-	memcpy(bytes->data + bytes->length, data, length);
-	bytes->length += length;
-	bytes->data[bytes->length] = '\0';
-	return 0;
-}
-
-void bytes_release(struct bytes *bytes)
-{
-	free(bytes->data);
-	*bytes = (struct bytes){.most = bytes->most};
 }

@@ -33,7 +33,7 @@ struct watch {
 	struct screen screen;
 	bool raw; /* lines go through as they came */
 
-	struct bytes line;
+	struct buffer line;
 	struct watched_row rows[QUERY_WATCH_MAX + 1];
 	uint32_t count;
 	json_t *names; /* columns, from the first row */
@@ -168,15 +168,15 @@ static int take_bytes(void *arg, const char *data, size_t length)
 	while (length) {
 		const char *end = memchr(data, '\n', length);
 		size_t part = end ? (size_t)(end - data) : length;
-		if (bytes_add(&watch->line, data, part) != 0) {
+		if (http_collect(&watch->line, data, part) != 0) {
 			watch->bad = "a line without end";
 			return -ENOBUFS;
 		}
 		if (!end)
 			return 0;
-		if (take_line(watch, watch->line.data ? watch->line.data : "", watch->line.length) != 0)
+		if (take_line(watch, watch->line.length ? buffer_text(&watch->line) : "", watch->line.length) != 0)
 			return -EPROTO;
-		watch->line.length = 0;
+		buffer_cut(&watch->line, 0);
 		data += part + 1;
 		length -= part + 1;
 	}
@@ -409,7 +409,7 @@ static int follow(struct watch *watch, const char *path)
 		struct http_request request = {
 			.path = path, .sink = take_bytes, .tick = tick, .arg = watch, .silence_s = SILENCE_S};
 		struct http_failure failure;
-		watch->line.length = 0;
+		buffer_cut(&watch->line, 0);
 		watch->bad = NULL;
 		http_do(watch->http, &request, &failure);
 		if (stop_signal) {
@@ -449,7 +449,7 @@ static void release(struct watch *watch)
 	if (watch->drew)
 		fputs("\x1b[?25h", stdout);
 	rows_forget(watch);
-	bytes_release(&watch->line);
+	buffer_release(&watch->line);
 	json_decref(watch->names);
 	json_decref(watch->sync);
 	json_decref(watch->blind);
@@ -469,7 +469,7 @@ int watch_run(const struct query *query)
 	}
 	struct watch *watch = must(calloc(1, sizeof(*watch)));
 	watch->query = query;
-	watch->line.most = LINE_MAX_BYTES;
+	watch->line.ceiling = LINE_MAX_BYTES;
 	watch->screen = screen_of(stdout);
 	watch->raw = !watch->screen.terminal || query->arguments->format == FORMAT_NDJSON;
 	watch->http = http_open(query->arguments);

@@ -140,18 +140,6 @@ static void path__escapes_what_it_is_given(void **state)
 	path_free(path);
 }
 
-static void bytes__have_a_ceiling(void **state)
-{
-	(void)state;
-	struct bytes bytes = {.most = 10};
-	assert_int_equal(bytes_add(&bytes, "0123456", 7), 0);
-	assert_int_equal(bytes_add(&bytes, "0123", 4), -ENOBUFS);
-	assert_int_equal(bytes_add(&bytes, "789", 3), 0);
-	assert_string_equal(bytes.data, "0123456789");
-	bytes_release(&bytes);
-	assert_int_equal(bytes.length, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,7 +149,6 @@ int main(void)
 		cmocka_unit_test(lengths__and_counts),
 		cmocka_unit_test(table_info__survives_any_shape),
 		cmocka_unit_test(path__escapes_what_it_is_given),
-		cmocka_unit_test(bytes__have_a_ceiling),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
