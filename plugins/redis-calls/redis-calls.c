@@ -133,6 +133,17 @@ static void on_time(void *arg, const redisReply *reply)
 	watch_say(watch);
 }
 
+/* A database with fewer keys than we know calls was flushed or swapped, which Redis tells nobody: look at once. */
+static void on_size(void *arg, const redisReply *reply)
+{
+	struct watch *watch = arg;
+	if (reply && reply->type == REDIS_REPLY_INTEGER && watch->sweep.ever &&
+	    (uint64_t)reply->integer < watch->host->row_count(watch->calls_part)) {
+		sweep_want(watch);
+		sweep_tick(watch);
+	}
+}
+
 static void ask_time(struct watch *watch)
 {
 	if (watch->time_waits || !redis_is_up(watch->commands))
@@ -140,6 +151,7 @@ static void ask_time(struct watch *watch)
 	watch->time_alone = redis_in_flight(watch->commands) == 0;
 	watch->time_sent = watch->host->now();
 	watch->time_waits = redis_words(watch->commands, on_time, watch, "TIME", NULL) == 0;
+	redis_words(watch->commands, on_size, watch, "DBSIZE", NULL);
 }
 
 /* ---- the connection that asks ---- */
@@ -509,7 +521,7 @@ static const struct cw_need needs[] = {
 	 .line = "ACL SETUSER callwatch on >PASSWORD resetkeys ~call_ctx:* ~call_heartbeat:* resetchannels "
 		 "&call_heartbeat "
 		 "&call_logs &call_logs_dlq &callwatch:probe:* &__keyspace@0__:call_ctx:* nocommands +ping +select "
-		 "+time +info "
+		 "+time +dbsize +info "
 		 "+client|setname +scan +exists +hmget +hstrlen +getrange +subscribe +psubscribe +config|get"},
 };
 

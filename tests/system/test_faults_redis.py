@@ -106,7 +106,7 @@ def test_fault_03_flushed_and_reloaded(redis, make_sim, daemon):
     """FLUSHALL and DEBUG RELOAD emit no keyspace events."""
     redis.client.config_set("notify-keyspace-events", "KA")
     make_sim(redis.url, "--calls", 200, "--load-only")
-    daemon.start(config(daemon, redis.url, calls=OFTEN))
+    daemon.start(config(daemon, redis.url))
     wait_complete(daemon, 200)
     redis.client.execute_command("DEBUG", "RELOAD")
     always(lambda: daemon.total() == 200, 1, what="200 rows stay")
