@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import textwrap
 
 import pytest
 import yaml
@@ -55,11 +56,29 @@ def declared_options(plugin):
             yield key if len(indent) == 2 else f"{group}.{key}", default and default[1]
 
 
+def assert_is_configuration(folder, text, *more):
+    done = run_once(folder, f"agent: {{ plugin_dir: [{BUILD}/plugins] }}\n{text}", "-t", *more)
+    assert done.returncode == 0 and "configuration ok: " in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("change", [str, uncommented], ids=["as it is", "uncommented"])
 def test_sample_is_a_configuration(folder, plugin, change):
-    agent = f"agent: {{ plugin_dir: [{BUILD}/plugins] }}\n"
-    done = run_once(folder, agent + change(sample_of(plugin)), "-t")
-    assert done.returncode == 0 and "configuration ok: 1 instance" in done.stdout, done.stderr
+    assert_is_configuration(folder, change(sample_of(plugin)))
+
+
+@pytest.mark.parametrize("path", ["README.md", *(f"plugins/{plugin}/README.md" for plugin in PLUGINS)])
+def test_readme_shows_a_configuration(folder, path):
+    examples = re.findall(r"^ *plugins:\n(?: +.*\n)+", (TOP / path).read_text(), re.M)
+    assert examples
+    for example in examples:
+        assert_is_configuration(folder, textwrap.dedent(example))
+
+
+@pytest.mark.parametrize("path", sorted(TOP.glob("conf.d/*.yaml")), ids=lambda path: path.name)
+def test_vendor_file_is_a_configuration_and_so_is_what_its_comment_shows(folder, path):
+    assert_is_configuration(folder, "", "-c", path)
+    for example in re.findall(r"^##( +plugins:\n(?:## .*\n)+)", path.read_text(), re.M):
+        assert_is_configuration(folder, textwrap.dedent(example.replace("##", "")), "-c", path)
 
 
 def test_sample_names_every_option_with_its_default(plugin):
