@@ -5,7 +5,6 @@
 #include "clock.h"
 
 #include <stddef.h>
-#include <time.h>
 
 static const struct clock_source *source;
 
@@ -29,6 +28,13 @@ int64_t clock_wall(void)
 int64_t clock_awake(void)
 {
 	return source ? source->awake() : read_clock(CLOCK_MONOTONIC);
+}
+
+/* Never from a test's source: the kernel waits, and it knows nothing of that. */
+struct timespec clock_deadline(int64_t wait)
+{
+	int64_t at = read_clock(CLOCK_MONOTONIC) + (wait > 0 ? wait : 0);
+	return (struct timespec){.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
 }
 
 void clock_set_source(const struct clock_source *new_source)

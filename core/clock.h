@@ -10,10 +10,13 @@
 #define CALLWATCH_CORE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 int64_t clock_now(void);   /* instant, ns; any thread */
 int64_t clock_wall(void);  /* ns since 1970 UTC; any thread */
 int64_t clock_awake(void); /* CLOCK_MONOTONIC, ns: stands still in suspend; any thread */
+/* When a wait that may last this long is over, for a condition on CLOCK_MONOTONIC; 0 or less: at once. */
+struct timespec clock_deadline(int64_t wait);
 
 /* Tests only: what the three return from now on; NULL: the real clocks again. Not while other threads run. */
 struct clock_source {

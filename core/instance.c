@@ -286,9 +286,7 @@ static int loop_try(struct instance *self)
 /* For a thread that has no loop yet. False: asked to stop. */
 static bool wait_without_loop(struct instance *self, int64_t pause)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until); /* the condition's clock, not a time that anybody sees */
-	until.tv_sec += pause / CW_SECOND;
+	struct timespec until = clock_deadline(pause);
 	pthread_mutex_lock(&self->lock);
 	while (!self->stop_asked && pthread_cond_timedwait(&self->changed, &self->lock, &until) == 0)
 		;
@@ -678,11 +676,7 @@ bool instance_ended(struct instance *self)
 
 static bool wait_ended(struct instance *self, int64_t deadline)
 {
-	int64_t wait = deadline - clock_now();
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t at = until.tv_sec * CW_SECOND + until.tv_nsec + (wait > 0 ? wait : 0);
-	until = (struct timespec){at / CW_SECOND, at % CW_SECOND};
+	struct timespec until = clock_deadline(deadline - clock_now());
 	pthread_mutex_lock(&self->lock);
 	while (!self->ended && pthread_cond_timedwait(&self->changed, &self->lock, &until) == 0)
 		;

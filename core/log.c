@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RING_LINES = 4096, MESSAGE_MAX = 1536, VISIBLE_MAX = 3072, LINE_MAX_BYTES = 8192 };
@@ -155,10 +154,7 @@ static void wait_for_work(void)
 		pthread_cond_wait(&logger.wake, &logger.lock);
 		return;
 	}
-	int64_t pause = next - clock_now() + CW_MILLISECOND;
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += pause / CW_SECOND;
+	struct timespec until = clock_deadline(next - clock_now() + CW_MILLISECOND);
 	pthread_cond_timedwait(&logger.wake, &logger.lock, &until);
 }
 
@@ -235,9 +231,7 @@ void log_open(enum log_format format, enum cw_level least)
 /* Must hold the lock. False: the thread still hangs in write() after our patience. */
 static bool wait_until_ended(void)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += close_patience / CW_SECOND;
+	struct timespec until = clock_deadline(close_patience);
 	int status = 0;
 	while (!logger.ended && status == 0)
 		status = pthread_cond_timedwait(&logger.ended_wake, &logger.lock, &until);

@@ -3,6 +3,7 @@
  * The logger: its three forms, no raw control character, folding, and that a stderr nobody reads costs lines, never
  * time. Stderr is a pipe of ours during each test.
  */
+#include "clock.h"
 #include "log.h"
 #include "log_fold.h"
 
@@ -10,10 +11,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -240,6 +243,40 @@ static void a_closed_stderr__harms_nobody(void **state)
 	assert_int_equal(log_lost() - lost, 1);
 }
 
+static _Atomic int64_t turned_clock;
+static _Atomic int asked_for_time;
+
+static int64_t turned_now(void)
+{
+	atomic_fetch_add(&asked_for_time, 1);
+	return atomic_load(&turned_clock);
+}
+
+static int64_t some_time(void)
+{
+	return CW_SECOND;
+}
+
+/* Less than a second before a burst's end the thread sleeps for that part of a second; it does not spin. */
+static void thread__sleeps_until_the_end_of_a_burst(void **state)
+{
+	(void)state;
+	static const struct clock_source turned = {.now = turned_now, .wall = some_time, .awake = some_time};
+	redirect();
+	clock_set_source(&turned);
+	atomic_store(&turned_clock, 100 * CW_SECOND);
+	log_open(LOG_TEXT, CW_INFO);
+	log_line("calls", CW_INFO, "first");
+	atomic_store(&turned_clock, 159 * CW_SECOND + CW_SECOND / 2);
+	log_line("calls", CW_INFO, "second, wakes the thread");
+	nanosleep(&(struct timespec){0, 100000000}, NULL); /* time to go wrong in: hundreds of thousands of rounds */
+	int asked = atomic_load(&asked_for_time);
+	log_close();
+	clock_set_source(NULL);
+	restore();
+	assert_in_range(asked, 2, 50);
+}
+
 /* Last: the logger stays closed afterwards, its thread hangs in write(). */
 static void close__with_a_full_stderr__gives_up(void **state)
 {
@@ -268,6 +305,7 @@ int main(void)
 		cmocka_unit_test(fold__when_too_many_take_turns__reports_the_oldest_early),
 		cmocka_unit_test(a_full_stderr__costs_lines_that_are_counted_and_told),
 		cmocka_unit_test(a_closed_stderr__harms_nobody),
+		cmocka_unit_test(thread__sleeps_until_the_end_of_a_burst),
 		cmocka_unit_test(close__with_a_full_stderr__gives_up),
 	};
 	signal(SIGPIPE, SIG_IGN);
