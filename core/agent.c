@@ -24,7 +24,7 @@
 enum { MAILBOX_LIMIT = 1024, SOON_MS = 5, HOSTNAME_SIZE = 256 };
 
 static const int64_t sources_end_ns = CW_SECOND * 3 / 2; /* since agent_stop() */
-static const int64_t outputs_end_ns = CW_SECOND * 9 / 2;
+static const int64_t outputs_end_ns = CW_SECOND * 43 / 10;
 static const int64_t once_least_ns = 60 * CW_SECOND;     /* how long --once waits for a slow source at least */
 static const int64_t never_ns = 365 * 86400 * CW_SECOND; /* --once gives the sources' samples, not the agent's own */
 static const int64_t alive_ns = 10 * CW_SECOND;
@@ -132,7 +132,10 @@ void agent_stop(struct agent *agent)
 
 static void carry_out_reload(struct agent *agent, struct request *request)
 {
-	reload_ask(agent, request->asker);
+	if (agent->once) /* its outputs are not those of the files */
+		asker_answer(request->asker, false, "with --once there is no reload");
+	else
+		reload_ask(agent, request->asker);
 }
 
 void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg)
@@ -188,20 +191,13 @@ bool agent_alive(struct agent *agent)
 	       clock_awake() - atomic_load(&agent->beat) < alive_ns;
 }
 
-static void carry_out_failed(struct agent *agent, struct request *request)
-{
-	agent->status = 1;
-	carry_out_stop(agent, request);
-}
-
 void agent_start_failed(struct agent *agent, const char *instance)
 {
 	if (!agent)
 		return;
 	log_line(instance, CW_ERROR, "it could not be started, and `on_start_error: fail` ends the agent");
-	int64_t never = 0;
-	atomic_compare_exchange_strong(&agent->stop_asked, &never, clock_now());
-	ask(agent, carry_out_failed, NULL);
+	atomic_store(&agent->status, 1);
+	agent_stop(agent);
 }
 
 /* ---- the loop ---- */
@@ -220,9 +216,13 @@ static void watch_all(struct agent *agent)
 	atomic_store(&agent->beat, now);
 }
 
+/* A full mailbox may have refused the order to stop. */
 static void on_second(uv_timer_t *timer)
 {
-	watch_all(timer->data);
+	struct agent *agent = timer->data;
+	watch_all(agent);
+	if (atomic_load(&agent->stop_asked))
+		carry_out_stop(agent, NULL);
 }
 
 /* --once: the end has come when each source has read, or has had its time. */

@@ -41,7 +41,7 @@ struct agent {
 	char *hostname, *state_dir;
 	int lock_fd;
 	struct plan *plan;       /* what runs */
-	struct plan *first_plan; /* what the hub's strings are borrowed from */
+	struct plan *first_plan; /* what a reload cannot change is compared with */
 	struct hub *hub;
 	struct resolver *resolver;
 	struct instance_context context;
@@ -55,11 +55,11 @@ struct agent {
 	int64_t started;      /* wall */
 	int64_t last_watch;   /* awake */
 	int64_t once_give_up; /* instant */
-	int status;
 	bool stopping;
 
 	/* any thread */
 	_Atomic bool ready, running, frontends_alive;
+	_Atomic int status;         /* what agent_run() returns */
 	_Atomic int64_t beat;       /* awake */
 	_Atomic int64_t stop_asked; /* instant, 0: not */
 };

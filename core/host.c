@@ -345,6 +345,8 @@ static void frontend_reload(struct cw_instance *instance, const char *by,
 			    void (*done)(void *arg, bool ok, const char *text), void *arg)
 {
 	struct instance *self = own(instance);
+	if (gone(self))
+		return;
 	struct reload_answer *answer = calloc(1, sizeof *answer);
 	if (!answer) {
 		done(arg, false, "out of memory");

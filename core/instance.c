@@ -132,6 +132,8 @@ static void set_stuck(struct instance *self, bool stuck, const char *reason)
 	pthread_mutex_lock(&self->lock);
 	if (stuck != self->stuck) {
 		self->stuck = stuck;
+		if (stuck && !self->info.once)
+			atomic_store(&self->first_done, true); /* it failed: nobody need wait for it to be ready */
 		if (stuck)
 			tell(self, CW_STUCK, reason, /* next_try */ 0);
 		else
@@ -233,7 +235,7 @@ static void on_beat(uv_timer_t *timer)
 	if (stop_was_asked(self))
 		carry_out_stop(self);
 	if (self->started && !self->stopping) {
-		reading_catch_up(self);
+		reading_beat(self);
 		writing_pump(self);
 	}
 	instance_arm(timer, on_beat, clock_now() + beat_ns);
@@ -384,9 +386,10 @@ static void report_leak(struct instance *self)
 static void end(struct instance *self)
 {
 	reading_stop(self);
-	if (self->started && self->decl->flush)
-		writing_flush(self);
-	if (self->started && self->decl->stop) {
+	bool started = self->started;
+	writing_flush(self);
+	self->started = false; /* from here on nothing is offered to it, flushed or read */
+	if (started && self->decl->stop) {
 		instance_enter(self, "stop");
 		self->decl->stop(self->plugin_state);
 		instance_leave(self);
@@ -395,7 +398,6 @@ static void end(struct instance *self)
 	instance_arm(&self->pause, on_pause_over, clock_now() + close_ns);
 	run_while(self, is_closing);
 	uv_timer_stop(&self->pause);
-	self->started = false;
 	if (handles(self) > self->core_handles) {
 		report_leak(self);
 		return;
@@ -431,12 +433,11 @@ static void failed_reason(struct instance *self, int rc, char reason[INSTANCE_RE
 }
 
 /* What `on_start_error` says: wait and try again, stay down, or end the agent. */
-static void after_failed_start(struct instance *self, int rc, const char *reason)
+static void after_failed_start(struct instance *self, const char *reason)
 {
 	enum { RETRY, IGNORE, FAIL };
 	int64_t policy = cw_get_integer(self->what->common, "on_start_error", RETRY);
 	atomic_fetch_add_explicit(&self->stats->errors, 1, memory_order_relaxed);
-	(void)rc;
 	if (policy == RETRY && !self->leaky && !self->info.once) {
 		int64_t next_try = clock_now() + backoff_next(&self->start_backoff);
 		instance_set_state(self, CW_DOWN, next_try, reason);
@@ -461,6 +462,8 @@ static void live(struct instance *self)
 {
 	while (!self->stopping) {
 		int rc = begin(self);
+		if (stop_was_asked(self)) /* meanwhile: then a failed start is nobody's business any more */
+			carry_out_stop(self);
 		if (rc == 0) {
 			backoff_reset(&self->start_backoff);
 			run_while(self, is_running);
@@ -470,7 +473,7 @@ static void live(struct instance *self)
 			failed_reason(self, rc, reason);
 		end(self);
 		if (rc < 0 && !self->stopping)
-			after_failed_start(self, rc, reason);
+			after_failed_start(self, reason);
 	}
 }
 
@@ -481,6 +484,8 @@ static void *instance_main(void *arg)
 	if (loop_open(self)) {
 		live(self);
 		loop_close(self);
+	} else {
+		mailbox_abandon(self->box); /* what waits in it holds the box, and would for ever */
 	}
 	pthread_mutex_lock(&self->lock);
 	self->ended = true;

@@ -35,9 +35,10 @@ struct waker {
 /* A reading of a source: from read() to read_done(). Own thread. */
 struct reading {
 	bool under_way, in_read, done_early, late, late_said;
-	int early_status;
-	int64_t time;    /* wall time the samples carry */
-	int64_t started; /* instant */
+	int early_status, last_status;
+	int64_t time;     /* wall time the samples carry */
+	int64_t started;  /* instant */
+	int64_t patience; /* instant; until then a failure leaves a plugin that has said nothing `starting` */
 	struct batch_builder *builder;
 };
 
@@ -103,7 +104,7 @@ void waker_unref(struct waker *waker);
 /* reading.c */
 int reading_start(struct instance *self); /* the first reading, and the ticks after it */
 void reading_stop(struct instance *self);
-void reading_catch_up(struct instance *self); /* after a suspend the timer comes too late */
+void reading_beat(struct instance *self); /* each second: what the timer missed, and how it is */
 void reading_done(struct instance *self, int status);
 void reading_add(struct instance *self, uint32_t metric, const char *const *labels, enum cw_number number, double real,
 		 int64_t integer, const struct cw_histogram *histogram);

@@ -27,7 +27,8 @@
 
 enum { RING_LINES = 4096, MESSAGE_MAX = 1536, VISIBLE_MAX = 3072, LINE_MAX_BYTES = 8192 };
 
-static const int64_t close_patience = CW_SECOND; /* how long log_close() waits for a stderr that does not take it */
+static const int64_t close_patience =
+	400 * CW_MILLISECOND; /* how long log_close() waits for a stderr that does not take it */
 
 static struct {
 	pthread_mutex_t lock;

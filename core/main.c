@@ -31,7 +31,7 @@
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 enum { PATHS_MAX = 64, DESCRIPTORS_WANTED = 65536, STARTING_POLL_MS = 20 };
 
-static const int64_t stop_ns = 5 * CW_SECOND;
+static const int64_t stop_ns = CW_SECOND * 9 / 2; /* of the 5 s a stop may take; then the log may need a moment */
 
 struct arguments {
 	const char *paths[PATHS_MAX + 1];
@@ -311,7 +311,7 @@ static int poll_timeout(const struct process *process)
 static void tell_service_manager(struct process *process)
 {
 	bool alive = agent_alive(process->agent);
-	if (alive && !process->ready_said) {
+	if (alive && !process->ready_said && !process->stop_asked) {
 		sd_notify(0, "READY=1\nSTATUS=running");
 		process->ready_said = true;
 	}
@@ -351,7 +351,7 @@ static int run(struct process *process, const sigset_t *signals)
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
 		process->watchdog_ns = (int64_t)watchdog_us * 1000;
 	if (!wait_for_end(process)) {
-		log_line(NULL, CW_ERROR, "the agent did not end within 5 s: ending without it");
+		log_line(NULL, CW_ERROR, "the agent did not end in time: ending without it");
 		log_close();
 		_exit(EXIT_FAILED);
 	}

@@ -6,6 +6,9 @@
  * reading that is answered later (CW_LATER) may outlast its timeout: it is counted as an error and logged once, and
  * goes on, because only the plugin knows how to end it; ticks that come meanwhile are overruns.
  *
+ * A plugin that fails to read in its first seconds and has said nothing yet is still `starting`: it may just not be
+ * connected, and it knows better than an error code how it is. If it goes on saying nothing, it is `down`.
+ *
  * Samples are taken only while a reading is under way: what comes at another time has no time of its own and is counted
  * as invalid.
  */
@@ -16,6 +19,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+static const int64_t patience_ns = 5 * CW_SECOND;
 
 static void on_tick(uv_timer_t *timer);
 
@@ -42,6 +47,9 @@ static void derive_state(struct instance *self, int status)
 {
 	char reason[INSTANCE_REASON_MAX] = "";
 	if (self->said_state)
+		return;
+	if (status < 0 && !self->info.once && instance_state(self) == CW_STARTING &&
+	    clock_now() < self->reading.patience)
 		return;
 	if (status < 0)
 		snprintf(reason, sizeof reason, "read failed: %s", strerror(-status));
@@ -73,6 +81,7 @@ static void finish(struct instance *self, int status)
 		return;
 	}
 	count_reading(self, status);
+	reading->last_status = status;
 	derive_state(self, status);
 	if (batch)
 		hub_post_batch(self->context.hub, batch);
@@ -157,6 +166,7 @@ int reading_start(struct instance *self)
 	int64_t jitter = cw_get_integer(self->what->common, "jitter", 0), phase = 0;
 	for (const char *c = self->name; jitter > 0 && *c; c++) /* the same at each start */
 		phase = (phase * 31 + *c * (CW_MILLISECOND * 97)) % jitter;
+	self->reading.patience = clock_now() + patience_ns;
 	schedule_init(&self->schedule, self->info.interval, phase, clock_now(), clock_wall());
 	begin(self, clock_wall());
 	if (!self->info.once && !self->stopping)
@@ -173,8 +183,11 @@ void reading_stop(struct instance *self)
 		batch_unref(batch_take(self->reading.builder));
 }
 
-void reading_catch_up(struct instance *self)
+/* After a suspend the tick's timer comes too late, and after a silent failed reading no other may come for long. */
+void reading_beat(struct instance *self)
 {
+	if (self->reading.last_status < 0 && instance_state(self) == CW_STARTING)
+		derive_state(self, self->reading.last_status);
 	if (uv_is_active((uv_handle_t *)&self->tick) && clock_now() > self->schedule.due + CW_SECOND) {
 		uv_timer_stop(&self->tick);
 		tick(self);
@@ -184,7 +197,9 @@ void reading_catch_up(struct instance *self)
 void reading_done(struct instance *self, int status)
 {
 	struct reading *reading = &self->reading;
-	if (!reading->under_way) {
+	if (!self->started && !reading->in_read) {
+		return; /* it is stopping, and ends what was under way */
+	} else if (!reading->under_way) {
 		log_line(self->name, CW_WARNING, "read_done() without a reading under way (a fault of the plugin)");
 	} else if (reading->in_read) {
 		reading->done_early = true;

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <uv.h>
 
@@ -69,10 +70,11 @@ static void nap(void)
 struct fake {
 	/* what it shall do */
 	int start_result, read_result, write_result, fail_starts, fail_writes;
-	bool done_early, done_by_timer, written_by_timer, strays, blocks, keep_handle, silent;
+	bool done_early, done_by_timer, written_by_timer, strays, blocks, keep_handle, silent, slow_close;
+	int speaks_after; /* readings that fail without a word before it says that it is up; 0: it never speaks */
 	/* what happened; several threads look */
 	_Atomic int starts, reads, writes, stops, releases, flushes;
-	_Atomic int samples;
+	_Atomic int samples, calls_after_stop;
 	_Atomic int64_t last_time, time_before;
 	sem_t go;
 	struct cw_instance *self;
@@ -105,7 +107,9 @@ static void put_row(struct fake *fake, const char *key)
 static void on_timer(uv_timer_t *timer)
 {
 	struct fake *fake = timer->data;
-	if (fake->written_by_timer)
+	if (fake->slow_close && fake->stops)
+		uv_close((uv_handle_t *)&fake->timer, NULL);
+	else if (fake->written_by_timer)
 		fake->host->write_done(fake->self, 0);
 	else if (fake->strays)
 		fake->host->gauge(fake->self, 0, NULL, atomic_fetch_add(&fake->writes, 1));
@@ -120,7 +124,8 @@ static int start(struct fake *fake, struct cw_instance *self, const struct cw_ho
 	*ret_state = fake;
 	if (atomic_fetch_add(&fake->starts, 1) < fake->fail_starts)
 		return fake->start_result;
-	fake->has_timer = fake->done_by_timer || fake->written_by_timer || fake->strays || fake->keep_handle;
+	fake->has_timer =
+		fake->done_by_timer || fake->written_by_timer || fake->strays || fake->keep_handle || fake->slow_close;
 	if (fake->has_timer) {
 		uv_timer_init(host->loop(self), &fake->timer);
 		fake->timer.data = fake;
@@ -165,6 +170,10 @@ static int fake_read(void *state)
 		fake->host->read_done(fake->self, 0);
 	if (fake->done_by_timer)
 		uv_timer_start(&fake->timer, on_timer, 20, 0);
+	if (fake->speaks_after && number > fake->speaks_after) {
+		fake->host->state(fake->self, CW_UP, 0, "%s", "");
+		return 0;
+	}
 	return fake->done_early || fake->done_by_timer ? CW_LATER : fake->read_result;
 }
 
@@ -172,6 +181,7 @@ static int fake_write(void *state, const struct cw_batch *batch)
 {
 	struct fake *fake = state;
 	atomic_fetch_add(&fake->writes, 1);
+	atomic_fetch_add(&fake->calls_after_stop, fake->stops > 0);
 	if (fake->fail_writes > 0) {
 		fake->fail_writes--;
 		return -EIO;
@@ -189,14 +199,18 @@ static int fake_write(void *state, const struct cw_batch *batch)
 
 static void fake_flush(void *state)
 {
-	atomic_fetch_add(&((struct fake *)state)->flushes, 1);
+	struct fake *fake = state;
+	atomic_fetch_add(&fake->flushes, 1);
+	atomic_fetch_add(&fake->calls_after_stop, fake->stops > 0);
 }
 
 static void fake_stop(void *state)
 {
 	struct fake *fake = state;
 	atomic_fetch_add(&fake->stops, 1);
-	if (fake->has_timer && !fake->keep_handle)
+	if (fake->slow_close)
+		uv_timer_start(&fake->timer, on_timer, 200, 0);
+	else if (fake->has_timer && !fake->keep_handle)
 		uv_close((uv_handle_t *)&fake->timer, NULL);
 }
 
@@ -345,9 +359,107 @@ static void failed_reading__is_down_and_goes_on(void **state)
 	options_of(&options, "source", &source_plugin, CW_SECOND / 50, RETRY);
 	struct instance *instance = run(&options, false);
 	WAIT_UNTIL(source.reads >= 3);
-	assert_int_equal(instance_state(instance), CW_DOWN);
 	assert_true(instance_first_done(instance));
+	WAIT_UNTIL(instance_state(instance) == CW_DOWN);
+	int reads = source.reads;
+	WAIT_UNTIL(source.reads > reads);
 	end(instance);
+}
+
+static void failed_reading_and_then_silence__is_down_before_the_next(void **state)
+{
+	(void)state;
+	struct fake source = {.read_result = -EIO};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "source", &source_plugin, 3600 * CW_SECOND, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(instance_state(instance) == CW_DOWN);
+	assert_int_equal(source.reads, 1);
+	end(instance);
+}
+
+static int count_row(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	(void)cells;
+	(void)count;
+	++*(int *)arg;
+	return 0;
+}
+
+static int events_where(const char *first, const char *second)
+{
+	const char *where[] = {first, second};
+	struct cw_query_spec spec = {.table = "events", .where = where, .where_count = 2};
+	struct cw_query *query;
+	char error[CW_QUERY_ERROR_MAX];
+	int count = 0;
+	assert_int_equal(query_open(hub_tables(hub), &spec, false, &query, error), 0);
+	while (query_step(query, CW_SECOND, count_row, &count) == CW_LATER)
+		;
+	query_close(query);
+	return count;
+}
+
+static void failed_readings_before_the_first_word__are_no_down(void **state)
+{
+	(void)state;
+	struct fake source = {.read_result = -ENOTCONN, .speaks_after = 3};
+	struct options options;
+	fake_source = &source;
+	options_of(&options, "beginner", &source_plugin, CW_SECOND / 50, RETRY);
+	struct instance *instance = run(&options, false);
+	WAIT_UNTIL(events_where("subject=beginner", "to=up") == 1);
+	assert_int_equal(events_where("subject=beginner", "to=down"), 0);
+	end(instance);
+}
+
+/* Between stop() and the last handle's closing the hub goes on giving it batches. */
+static void stopped_output__is_neither_offered_nor_flushed_any_more(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {.slow_close = true};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 100, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(output.samples >= 3);
+	instance_stop(sink);
+	WAIT_UNTIL(output.stops == 1);
+	instance_flush(sink);
+	end(sink);
+	end(instance);
+	assert_int_equal(output.calls_after_stop, 0);
+	assert_int_equal(output.releases, 1);
+}
+
+/* No descriptor is left for its loop: it ends when told to, and what the hub sent it meanwhile is freed (LeakSanitizer
+ * looks). */
+static void output_that_has_no_loop__says_why_and_leaves_nothing(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {0};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 100, RETRY);
+	struct instance *instance = run(&of_source, false);
+	WAIT_UNTIL(source.reads >= 1);
+	struct rlimit before, none;
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &none);
+	struct instance *sink = run(&of_output, false);
+	WAIT_UNTIL(instance_state(sink) == CW_DOWN);
+	int reads = source.reads;
+	WAIT_UNTIL(source.reads > reads + 2);
+	setrlimit(RLIMIT_NOFILE, &before);
+	end(sink);
+	end(instance);
+	assert_int_equal(output.starts, 0);
 }
 
 static void failed_start__is_released_and_tried_again(void **state)
@@ -492,6 +604,10 @@ int main(void)
 		cmocka_unit_test(reading_never_answered__is_an_overrun_not_a_second_reading),
 		cmocka_unit_test(once__reads_a_single_time),
 		cmocka_unit_test(failed_reading__is_down_and_goes_on),
+		cmocka_unit_test(failed_reading_and_then_silence__is_down_before_the_next),
+		cmocka_unit_test(failed_readings_before_the_first_word__are_no_down),
+		cmocka_unit_test(stopped_output__is_neither_offered_nor_flushed_any_more),
+		cmocka_unit_test(output_that_has_no_loop__says_why_and_leaves_nothing),
 		cmocka_unit_test(failed_start__is_released_and_tried_again),
 		cmocka_unit_test(failed_start_ignored__stays_down_until_the_end),
 		cmocka_unit_test(failed_write__is_offered_again_and_nothing_is_lost),
