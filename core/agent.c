@@ -28,6 +28,7 @@ static const int64_t outputs_end_ns = CW_SECOND * 43 / 10;
 static const int64_t once_least_ns = 60 * CW_SECOND;     /* how long --once waits for a slow source at least */
 static const int64_t never_ns = 365 * 86400 * CW_SECOND; /* --once gives the sources' samples, not the agent's own */
 static const int64_t alive_ns = 10 * CW_SECOND;
+static const int64_t unwatched_ns = 5 * CW_SECOND; /* a gap that is worth a word */
 
 /* ---- the list of instances ---- */
 
@@ -216,10 +217,36 @@ static void watch_all(struct agent *agent)
 	atomic_store(&agent->beat, now);
 }
 
+static void note(struct agent *agent, const char *text)
+{
+	log_line(NULL, CW_WARNING, "%s", text);
+	hub_event(agent->hub, "note", "agent", /* from */ NULL, /* to */ NULL, /* by */ NULL, text);
+}
+
+/* A clock that was stepped, and a time in which nobody watched, explain much of what people wonder about later. */
+static void note_time(struct agent *agent)
+{
+	char text[128];
+	int64_t now = clock_now(), wall = clock_wall();
+	int64_t away = now - agent->seen_now, step = wall - agent->seen_wall - away;
+	agent->seen_now = now;
+	agent->seen_wall = wall;
+	if (step >= CW_SECOND || step <= -CW_SECOND) {
+		snprintf(text, sizeof text, "the clock was stepped by %+.0f s", (double)step / 1e9);
+		note(agent, text);
+	}
+	if (away >= unwatched_ns) {
+		snprintf(text, sizeof text, "nothing was watched for %.0f s: the process or the machine was stopped",
+			 (double)away / 1e9);
+		note(agent, text);
+	}
+}
+
 /* A full mailbox may have refused the order to stop. */
 static void on_second(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
+	note_time(agent);
 	watch_all(agent);
 	if (atomic_load(&agent->stop_asked))
 		carry_out_stop(agent, NULL);
@@ -300,6 +327,8 @@ int agent_run(struct agent *agent)
 	agent->once_give_up = clock_now() + once_wait(agent->plan);
 	start_all(agent);
 	log_start(agent);
+	agent->seen_now = clock_now();
+	agent->seen_wall = clock_wall();
 	agent->last_watch = clock_awake();
 	atomic_store(&agent->beat, agent->last_watch);
 	atomic_store(&agent->running, true);

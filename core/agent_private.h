@@ -52,9 +52,10 @@ struct agent {
 	uv_loop_t loop;
 	uv_timer_t second, soon; /* soon: while something is awaited that tells nobody when it is there */
 	struct mailbox *box;
-	int64_t started;      /* wall */
-	int64_t last_watch;   /* awake */
-	int64_t once_give_up; /* instant */
+	int64_t started;             /* wall */
+	int64_t last_watch;          /* awake */
+	int64_t seen_now, seen_wall; /* the two clocks a second ago */
+	int64_t once_give_up;        /* instant */
 	bool stopping;
 
 	/* any thread */

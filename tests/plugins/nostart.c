@@ -5,9 +5,11 @@
 #include <callwatch/plugin.h>
 
 #include <stdlib.h>
+#include <time.h>
 
 static const struct cw_option options[] = {
 	{.key = "failures", .type = CW_OPTION_INT, .fallback = "1000000", .help = "How often it fails"},
+	{.key = "after", .type = CW_OPTION_DURATION, .fallback = "0s", .help = "How long it blocks before"},
 	{.key = "reason", .type = CW_OPTION_STRING, .help = "What it says"},
 };
 
@@ -21,6 +23,8 @@ static int nostart_start(struct cw_instance *self, const struct cw_host *host, c
 	if (failed >= cw_get_integer(values, "failures", 0))
 		return 0;
 	failed++;
+	int64_t length = cw_get_integer(values, "after", 0);
+	nanosleep(&(struct timespec){length / CW_SECOND, length % CW_SECOND}, NULL);
 	if (cw_get_string(values, "reason"))
 		host->state(self, CW_DOWN, 0, "%s", cw_get_string(values, "reason"));
 	return -111; /* ECONNREFUSED */

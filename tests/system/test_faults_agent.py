@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import BIN, BUILD, SANITIZED, Process, always, run_client, run_once, wait_for
+from harness import BIN, BUILD, SANITIZED, SLOWER, Process, always, run_client, run_once, wait_for
 
 PLUGINS = BUILD / "tests/plugins"
 
@@ -84,6 +84,23 @@ def test_fault_53_a_stuck_plugin_is_left_behind_by_a_reload_and_its_name_is_free
     code, text = reload(daemon)
     assert code == 0 and "restarted (x)" in text, text
     daemon.wait_state("up", name="x")
+
+
+def test_fault_53_a_stuck_source_does_not_keep_the_agent_from_being_ready(daemon):
+    daemon.start(configuration(daemon, steady() + "  - { plugin: rogue, name: x, how: read_blocks, for: 60s }\n"), wait=False)
+    wait_for(lambda: daemon.request("GET", "/-/ready")[0] == 503)
+    daemon.wait_state("stuck", deadline=25, name="x")
+    daemon.wait_ready()
+
+
+@pytest.mark.parametrize("seconds", [2, 8])  # it ends in time, or is left behind after five
+def test_fault_53_who_fails_to_start_when_nobody_wants_it_any_more_does_not_end_the_agent(daemon, seconds):
+    hanging = f"  - {{ plugin: nostart, name: x, after: {seconds}s, on_start_error: fail }}\n"
+    daemon.start(configuration(daemon, steady() + hanging), wait=False)
+    wait_for(lambda: daemon.instance("x"))
+    daemon.configure(configuration(daemon, steady()))
+    assert "1 removed (x)" in reload(daemon)[1]
+    always(lambda: daemon.process.running, seconds)
 
 
 def test_freeze_of_the_whole_process_makes_nobody_stuck_and_no_burst(daemon):
@@ -211,6 +228,20 @@ def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
     assert SANITIZED or daemon.process.rss_kib() < rss + 4096  # a sanitizer keeps what was freed
 
 
+def test_reload_of_the_frontend_that_asks_for_it(daemon):
+    """The answer may be lost with the connection; the agent is not."""
+    text = configuration(daemon, steady())
+    daemon.start(text)
+    for i in range(6):
+        other = f"{daemon.folder}/other-{i}.sock"
+        daemon.configure(text.replace("listen: [", f"listen: [\"unix:{other}\", "))
+        code, _ = reload(daemon)
+        assert code in (0, 1)
+        wait_for(lambda: os.path.exists(other))
+        wait_for(lambda: daemon.request("GET", "/-/ready")[0] == 200)
+        assert [r["to"] for r in daemon.rows("events", where="kind=reload", sort="-id", limit=1)] == ["ok"]
+
+
 # ---- 57: storms, an end in the middle, two daemons ----
 
 
@@ -281,6 +312,14 @@ def test_fault_51_few_descriptors_are_said_and_the_agent_lives(daemon):
 # ---- 61: nobody reads what we say ----
 
 
+def fill(write_end):
+    os.set_blocking(write_end, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
+
+
 def start_with(daemon, plugins, **streams):
     daemon.configure(configuration(daemon, plugins))
     return subprocess.Popen([str(BIN / "callwatchd"), "-c", str(daemon.config_path)], stdin=subprocess.DEVNULL, **streams)
@@ -289,6 +328,24 @@ def start_with(daemon, plugins, **streams):
 def ends_well(popen):
     popen.send_signal(signal.SIGTERM)
     assert popen.wait(20) == 0
+
+
+def test_fault_61_the_end_comes_within_five_seconds_whatever_hangs(daemon):
+    """A source that hangs, an output and a log that nobody reads: each may take its share, together they are in time."""
+    read_end, write_end = os.pipe()
+    popen = start_with(daemon, steady("s") + "  - { plugin: rogue, name: x, how: stop_blocks, for: 60s }\n"
+                       + "  - { plugin: stdout, name: out, format: json }\n", stdout=write_end, stderr=write_end)
+    try:
+        wait_for(lambda: reads(daemon, "s") > 5)
+        fill(write_end)
+    finally:
+        began = time.monotonic()
+        popen.send_signal(signal.SIGTERM)
+        code = popen.wait(20)
+        assert time.monotonic() - began < 5 * SLOWER
+        os.close(read_end)
+        os.close(write_end)
+    assert code == 0
 
 
 @pytest.mark.parametrize("how", ["reader gone", "reader asleep", "closed"])
@@ -301,11 +358,7 @@ def test_fault_61_standard_streams_closed_full_or_gone(daemon, how):
         if how == "reader gone":
             os.close(read_end)
         else:  # a full pipe, from the first byte
-            os.set_blocking(write_end, False)
-            with pytest.raises(BlockingIOError):
-                while True:
-                    os.write(write_end, b"x" * 4096)
-            os.set_blocking(write_end, True)
+            fill(write_end)
         popen = start_with(daemon, steady("s") + "  - { plugin: stdout, name: out, format: text }\n", stdout=write_end, stderr=write_end)
     try:
         wait_for(lambda: reads(daemon, "s") > 5)
@@ -350,6 +403,17 @@ def test_once_prints_the_samples_without_counters_and_says_who_was_down(daemon):
     done = run_once(daemon.folder, text + steady("b", "broken: true"), "--once", "--format", "json")
     assert done.returncode == 1
     assert "steady_rows" in done.stdout
+
+
+def test_once_takes_no_reload(daemon):
+    daemon.configure(configuration(daemon, "  - { plugin: rogue, name: x, how: read_blocks, for: 3s }\n" + steady()))
+    process = Process(daemon.folder, "once", [BIN / "callwatchd", "-c", daemon.config_path, "--once", "-v"])
+    wait_for(lambda: blocks_signals(process.pid), every=0.0005)
+    wait_for(lambda: "steady_rows" in process.stdout or process.send(signal.SIGHUP))
+    process.send(signal.SIGHUP)
+    assert process.popen.wait(30) == 0
+    assert "steady_rows" in process.stdout
+    assert "reloaded" not in process.stderr and "listening" not in process.stderr
 
 
 def test_usage_and_exit_codes(daemon):

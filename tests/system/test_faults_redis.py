@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,15 @@ def wait_complete(daemon, n, deadline=30):
 
 def unhealthy(daemon):
     return daemon.total(where="health_status!=healthy")
+
+
+def notes(daemon, words):
+    return [r for r in daemon.rows("events", where="kind=note") if words in (r["text"] or "")]
+
+
+def judged(daemon):
+    """Events by which a call became anything but healthy: what an alert would come of."""
+    return [r for r in daemon.rows("events", where="kind=transition") if r["subject"].startswith("calls/") and r["to"] not in (None, "healthy")]
 
 
 def assert_blind_but_not_empty(daemon, n, seconds=2):
@@ -439,26 +449,29 @@ def test_fault_22_odd_json_in_heartbeats(redis, make_sim, daemon):
 
 @pytest.mark.parametrize("step", ["-1h", "+1d"])
 def test_fault_23_the_clock_jumps(redis, make_sim, daemon, folder, step):
-    """The wall clock of the agent's machine jumps, the monotonic one does not: no call is judged by it."""
+    """The wall clock of the agent's machine jumps, the monotonic one does not: no call is judged by it, no reading is made up for."""
     if harness.SANITIZED:
         pytest.skip("libfaketime and the sanitizers do not go together")
-    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-    library = subprocess.run(["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"], capture_output=True, text=True).stdout.strip() or library
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     rc = folder / "faketime.rc"
     rc.write_text("+0\n")
     make_sim(redis.url, "--calls", 100, "--beat", "500ms")
     daemon.start(config(daemon, redis.url, calls=QUICK), env={
-        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(rc), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(rc), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_NO_CACHE": "1"})
     wait_complete(daemon, 100)
+    reads, began = daemon.instance()["reads"], time.monotonic()
     rc.write_text(step + "\n")
+    wait_for(lambda: notes(daemon, "the clock was stepped"), what="a word about the step (else the clock was not turned at all)")
     bad = []
-    end = time.monotonic() + 6
-    while time.monotonic() < end:
-        bad += [(r["health_status"], r["heartbeat_age_seconds"]) for r in daemon.rows()
-                if r["health_status"] != "healthy" or not 0 <= r["heartbeat_age_seconds"] < 4]
+    while time.monotonic() < began + 6:
+        bad += [r for r in daemon.rows() if r["health_status"] != "healthy" or not 0 <= r["heartbeat_age_seconds"] < 4 or r["duration_seconds"] < 0]
     assert not bad, bad[:5]
+    assert 2 <= daemon.instance()["reads"] - reads <= time.monotonic() - began + 2, "one reading a second, as before"
     assert daemon.state()[0] in ("up", "degraded") and daemon.total() == 100
+    assert not judged(daemon)
+    hours = {"-1h": "-3600", "+1d": "+86400"}[step]
+    assert [n["text"] for n in notes(daemon, "stepped")] == [f"the clock was stepped by {hours} s"]
 
 
 @pytest.mark.sanitize
@@ -466,16 +479,20 @@ def test_fault_24_the_agent_was_stopped_for_a_while(redis, make_sim, daemon):
     make_sim(redis.url, "--calls", 100, "--beat", "500ms")
     daemon.start(config(daemon, redis.url, calls=QUICK))
     wait_complete(daemon, 100)
-    reads = daemon.instance()["reads"]
+    before = daemon.instance()
     daemon.process.freeze()
     time.sleep(10)  # the fault itself: the agent sleeps longer than stale_after
     daemon.process.thaw()
+    thawed = time.monotonic()
     bad = []
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
+    while time.monotonic() < thawed + 4:
         bad.append(unhealthy(daemon))
     assert not any(bad), "calls were judged by the agent's own sleep"
-    assert daemon.instance()["reads"] - reads < 10, "missed readings are not made up for"
+    after = daemon.instance()
+    assert after["reads"] - before["reads"] <= time.monotonic() - thawed + 2, "missed readings are not made up for"
+    assert after["overruns"] - before["overruns"] >= 7, "they are counted"
+    assert not judged(daemon)
+    assert len(notes(daemon, "nothing was watched for 1")) == 1
     daemon.wait_state("up", deadline=RECOVERY)
 
 
