@@ -112,7 +112,8 @@ struct tables {
 	struct table *list;
 	transition_fn on_transition;
 	void *arg;
-	uint8_t cursor_key[32]; /* seals the cursors of this process */
+	uint8_t cursor_key[32];      /* seals the cursors of this process */
+	atomic_size_t sorting_bytes; /* what queries sort at this moment (sorter.h) */
 };
 
 /* Part of `instance` with these columns, not yet in its table; NULL: no memory or the columns are no good

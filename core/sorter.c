@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN_ITEMS = 1024, HEAP_MAX = 4096, ARENA_BYTES = 256 * 1024 };
+enum { RUN_ITEMS = 2048, HEAP_MAX = 4096, ARENA_BYTES = 256 * 1024 };
 
 struct arena {
 	struct arena *next;
@@ -32,6 +32,8 @@ void sorter_release(struct sorter *sorter)
 {
 	for (uint32_t i = 0; sorter->limit > 0 && i < sorter->count; i++)
 		free_texts(&sorter->items[i]);
+	if (sorter->bytes > 0)
+		atomic_fetch_sub(&sorter->selection->tables->sorting_bytes, sorter->bytes);
 	free(sorter->items);
 	for (uint32_t i = 0; i < sorter->runs_count; i++)
 		free(sorter->runs[i].items);
@@ -163,6 +165,19 @@ int sorter_end_run(struct sorter *sorter)
 	return 0;
 }
 
+/* A run is counted with the most it can take, before it takes anything. 0 or -ENOBUFS. */
+static int account_run(struct sorter *sorter)
+{
+	size_t bytes = RUN_ITEMS * (sizeof(*sorter->items) + 2 * ORDER_BYTES);
+	atomic_size_t *all = &sorter->selection->tables->sorting_bytes;
+	if (atomic_fetch_add(all, bytes) + bytes > SORTING_BYTES_MAX) {
+		atomic_fetch_sub(all, bytes);
+		return -ENOBUFS;
+	}
+	sorter->bytes += bytes;
+	return 0;
+}
+
 static int make_room(struct sorter *sorter)
 {
 	uint32_t most = sorter->limit > 0 ? sorter->limit : RUN_ITEMS;
@@ -170,6 +185,8 @@ static int make_room(struct sorter *sorter)
 		return -ENOMEM;
 	if (sorter->count < sorter->room || sorter->count == most)
 		return 0;
+	if (sorter->limit == 0 && sorter->room == 0 && account_run(sorter) < 0)
+		return -ENOBUFS;
 	uint32_t room = sorter->room ? 2 * sorter->room : 64;
 	room = room < most ? room : most;
 	struct item *items = realloc(sorter->items, room * sizeof(*items));
@@ -184,8 +201,9 @@ int sorter_add(struct sorter *sorter, const struct item *item)
 {
 	if (!sorter_wants(sorter, &item->position))
 		return 0;
-	if (make_room(sorter) < 0)
-		return -ENOMEM;
+	int status = make_room(sorter);
+	if (status < 0)
+		return status;
 	if (sorter->limit > 0)
 		return heap_add(sorter, item);
 	if (keep(sorter, item, &sorter->items[sorter->count]) < 0)

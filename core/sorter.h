@@ -28,15 +28,19 @@ struct sorter {
 	uint32_t runs_count, runs_room;
 	uint32_t merging;    /* of the runs, the first so many are a heap by their next item */
 	struct arena *arena; /* of the runs' texts */
+	size_t bytes;        /* counted in tables->sorting_bytes */
 	bool finished;
 };
+
+/* Whole tables in order take so much at most, of all queries together: three of a million rows at the same time. */
+#define SORTING_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
 /* limit 0: all. A large limit may be taken as 0: the reader stops by itself. */
 void sorter_init(struct sorter *sorter, const struct selection *selection, uint64_t limit);
 void sorter_release(struct sorter *sorter);
 /* Would this row be among those kept? */
 bool sorter_wants(const struct sorter *sorter, const struct position *position);
-/* Copies what it needs. 0 or -ENOMEM. */
+/* Copies what it needs. 0, -ENOMEM, or -ENOBUFS: too much is being sorted at this moment. */
 int sorter_add(struct sorter *sorter, const struct item *item);
 /* A run is full and wants to be sorted, which takes a while: better when no lock is held. The next sorter_add() would
  * do it otherwise. */

@@ -86,7 +86,8 @@ struct cw_frontend {
 			  char error[CW_QUERY_ERROR_MAX]);
 	const struct cw_column *(*query_columns)(struct cw_query *query,
 						 uint32_t *ret_count); /* lives as long as the query */
-	/* CW_LATER: call again; 0: finished; negative: it cannot go on (-ENOMEM). */
+	/* CW_LATER: call again; 0: finished; negative: it cannot go on (-ENOMEM; -ENOBUFS: too many
+	 * whole tables are being put in order at this moment). */
 	int (*query_step)(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg);
 	void (*query_info)(struct cw_query *query, struct cw_query_info *ret_info);
 	void (*query_close)(struct cw_query *query); /* NULL is fine */

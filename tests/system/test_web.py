@@ -288,6 +288,24 @@ def test_readers_that_do_not_read_cost_nothing(redis, daemon):
     wait_for(lambda: daemon.request("GET", "/-/healthy")[0] == 200)
 
 
+@pytest.mark.skipif(SLOWER > 1, reason="a sanitizer keeps what is freed")
+def test_memory_for_sorting_is_given_back(redis, daemon):
+    load_many(redis, 60000)
+    daemon.start(config(daemon, redis.url), wait=False)
+    daemon.wait_ready(60)
+    daemon.wait_total(60000, 60)
+    before = daemon.process.rss_kib()
+    readers = [dial(daemon, 60) for _ in range(12)]
+    for s in readers:
+        s.sendall(b"GET /api/v1/tables/calls?format=csv&sort=from_phone" + HEAD + b"\r\n")
+    for s in readers:
+        assert s.recv(4096).startswith(b"HTTP/1.1 200")
+    assert daemon.process.rss_kib() - before > 30000, "all are sorted now"
+    for s in readers:
+        s.close()
+    wait_for(lambda: daemon.process.rss_kib() - before < 15000, what="the memory to be given back")
+
+
 def test_stop_with_open_streams_is_quick_and_clean(redis, daemon):
     load_many(redis, 30000)
     daemon.start(config(daemon, redis.url))

@@ -5,6 +5,9 @@
  */
 #include "table_fixture.h"
 
+#include "part.h"
+#include "sorter.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -361,6 +364,29 @@ static void sort__a_number_used_again_is_not_the_row_that_was_scanned(void **sta
 	assert_int_equal(got.rows, 298);
 	assert_null(strstr(got.lines, "new"));
 	assert_null(strstr(got.lines, "c290"));
+}
+
+static void whole_tables_in_order__take_a_bounded_part_of_memory(void **state)
+{
+	struct fixture *f = *state;
+	some_rows(f);
+	struct cw_query_spec all = {.table = "calls", .sort = "id"},
+			     few = {.table = "calls", .sort = "id", .limit = 10};
+	struct cw_query *query = open_query(f, &all);
+	struct got got = {0};
+	assert_int_equal(query_step(query, CW_SECOND, collect, &got), 0);
+	size_t one = f->tables->sorting_bytes;
+	assert_true(one > 0);
+	f->tables->sorting_bytes = SORTING_BYTES_MAX;
+	struct cw_query *late = open_query(f, &all);
+	assert_int_equal(query_step(late, CW_SECOND, collect, &got), -ENOBUFS);
+	query_close(late);
+	run(f, &few, &got);
+	assert_int_equal(got.rows, 4);
+	assert_true(f->tables->sorting_bytes == SORTING_BYTES_MAX);
+	f->tables->sorting_bytes = one;
+	query_close(query);
+	assert_true(f->tables->sorting_bytes == 0);
 }
 
 static void refused__with_a_sentence(void **state)
@@ -729,6 +755,7 @@ int main(void)
 		TEST(table_about_instances__is_named_by_its_own_column),
 		TEST(pause__goes_on_with_the_next_row),
 		TEST(sort__a_number_used_again_is_not_the_row_that_was_scanned),
+		TEST(whole_tables_in_order__take_a_bounded_part_of_memory),
 		TEST(refused__with_a_sentence),
 		TEST(cursor__malformed_or_of_another_query_is_refused),
 		TEST(phones__are_masked_unless_revealed),

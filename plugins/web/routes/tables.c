@@ -164,10 +164,15 @@ static void begin_rows(struct exchange *exchange, struct rows *rows)
 /* A query that breaks in the middle: ndjson can say so in its last line, the others are cut off. */
 static enum pull rows_broke(struct exchange *exchange, const struct rows *rows, int rc)
 {
-	char sentence[128];
-	snprintf(sentence, sizeof sentence, "the query broke off: %s", strerror(-rc));
+	char sentence[160];
+	if (rc == -ENOBUFS)
+		snprintf(sentence, sizeof sentence,
+			 "too many rows are being sorted at this moment: ask for fewer (limit, where), unsorted, or "
+			 "again later");
+	else
+		snprintf(sentence, sizeof sentence, "the query broke off: %s", strerror(-rc));
 	if (!exchange->head_sent) {
-		exchange_problem(exchange, 500, "%s", sentence);
+		exchange_problem(exchange, rc == -ENOBUFS ? 503 : 500, "%s", sentence);
 		return PULL_DONE;
 	}
 	if (rows->format != FORMAT_NDJSON)
