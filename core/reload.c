@@ -65,6 +65,8 @@ static void refuse(struct agent *agent, const struct problems *problems)
 		problems_print(problems, stream, /* json */ false);
 		fclose(stream);
 	}
+	if (size && text[size - 1] == '\n')
+		text[size - 1] = '\0';
 	finish(agent, false, text ? text : "the configuration is wrong");
 	free(text);
 }

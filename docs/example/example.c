@@ -34,14 +34,13 @@ struct example { /* all state is here, none at file scope: there may be two inst
 	struct cw_part *part;
 };
 
-static int example_start(struct cw_instance *self, const struct cw_host *host, const struct cw_value *values,
-			 void **ret_state)
+static int example_start(struct cw_instance *self, const struct cw_host *host, const struct cw_value *values, void **ret)
 {
 	struct example *example = calloc(1, sizeof *example);
 	if (!example)
 		return -12; /* ENOMEM */
 	*example = (struct example){ .self = self, .host = host, .options = values };
-	*ret_state = example; /* given even if what follows fails: release() frees it */
+	*ret = example; /* given even if what follows fails: release() frees it */
 	return host->table_open(self, 0, NULL, &example->part);
 }
 
@@ -68,6 +67,8 @@ static int example_read(void *state)
 		example->host->row_put(example->part, cells);
 	}
 	example->host->full_end(example->part, NULL, NULL); /* rows that were not put are removed */
+	int64_t now = example->host->wall();
+	example->host->coverage(example->part, &(struct cw_coverage){ .from = now, .to = now, .complete = true, .ratio = 1 });
 	return 0;
 }
 

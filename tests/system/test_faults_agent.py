@@ -181,6 +181,8 @@ def test_fault_56_reload_with_a_broken_configuration_changes_nothing(daemon):
         assert f"{daemon.config_path}:" in text and words in text, (entry, text)
         assert {r["instance"] for r in daemon.rows("instances")} >= {"one", "web"}
         assert daemon.instance("three") is None
+    told = [row["text"] for row in daemon.rows("events", where=["kind=reload", "to=failed"])]
+    assert len(told) == len(BROKEN) and not any(text.endswith("\n") for text in told)
     before = reads(daemon, "one")
     wait_for(lambda: reads(daemon, "one") > before)
     assert since(daemon, "one") == born

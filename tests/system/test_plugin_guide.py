@@ -50,4 +50,5 @@ def test_example_gives_samples_and_rows(built, daemon):
     assert "nonexistent" not in done.stdout  # not known is not 0
     daemon.start(plugins + f"  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n")
     [row] = daemon.rows("filesystems")
+    assert daemon.table("filesystems")["complete"]
     assert row["path"] == "/" and row["state"] == "fine" and 0 < row["free_ratio"] < 1
