@@ -11,9 +11,7 @@
  * Every change stamps its row with the part's next sequence number. A view looks at what is newer than it has seen; it
  * cannot fall behind. A change of a watched column is also told as a transition, by the thread that made it.
  *
- * Limits. A text is kept byte for byte, cut at 4096 bytes; a key longer than that is -EINVAL. A cell that does not fit
- * its column (a choice that does not exist, a text for a number, a number that is not finite) is kept as not known.
- * A column given to row_touch() that is the key, SINCE, or does not exist is left out.
+ * Limits and what happens to a cell that does not fit its column: callwatch/table.h.
  */
 #ifndef CALLWATCH_CORE_TABLE_H
 #define CALLWATCH_CORE_TABLE_H

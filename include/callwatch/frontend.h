@@ -59,8 +59,8 @@ typedef int (*cw_row_fn)(void *arg, const struct cw_cell *cells, uint32_t count)
 enum cw_view_op { CW_VIEW_RESET = 0, CW_VIEW_PUT = 1, CW_VIEW_REMOVE = 2, CW_VIEW_SYNC = 3 };
 
 /* RESET: forget all rows (cells NULL). PUT: a row is new or changed. REMOVE: `cells` has only `instance` and the key
- * columns set, the rest is CW_NULL. SYNC: what came before is consistent (cells NULL). `sequence` grows by one with
- * each call. Non-zero pauses. */
+ * columns set, the rest is CW_CELL_NULL. SYNC: what came before is consistent (cells NULL). `sequence` grows by one
+ * with each call. Non-zero pauses. */
 typedef int (*cw_view_fn)(void *arg, enum cw_view_op op, uint64_t sequence, const struct cw_cell *cells,
 			  uint32_t count);
 

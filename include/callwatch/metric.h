@@ -50,8 +50,8 @@ enum cw_number { CW_DOUBLE = 0, CW_INTEGER = 1, CW_BUCKETS = 2 };
 
 struct cw_sample {
 	const struct cw_metric *metric; /* lives as long as the process */
-	const char *const *labels;      /* one value for each label of the metric; UTF-8, any characters */
-	int64_t time;                   /* wall time, ns */
+	const char *const *labels; /* one value for each label of the metric, as the source gave it, cut at 255 bytes */
+	int64_t time;              /* wall time, ns */
 	enum cw_number number;
 	union {
 		double real; /* finite: a value that is not known is not a sample */

@@ -5,7 +5,8 @@
  * The same table checks the YAML (with file:line:column and the nearest valid name), prints `callwatch plugins NAME`
  * and feeds the reference. The core knows these keys of every instance itself and a plugin does not declare them:
  * plugin, name, connection, interval, jitter, timeout, on_start_error, enabled, override, labels, host, isolate; for
- * outputs also spool, queue, metrics. For every option KEY the core also takes KEY_file and gives its content as KEY.
+ * outputs also spool, queue, metrics. For every option KEY that takes one value the core also takes KEY_file and gives
+ * its content as KEY.
  *
  * Values arrive checked, complete (defaults filled in) and typed, as a tree of plain data. The tree is owned by the
  * core and lives until the instance's release(); a plugin borrows from it and never copies a secret without need.

@@ -148,8 +148,9 @@ struct cw_host {
 	void (*count_malformed)(struct cw_instance *self, uint64_t n);
 
 	/* Samples for the reading under way. `metric` is an index in plugin->metrics; `labels` has one value for each
-	 * of its labels (NULL if none), copied. A value that is not finite, or comes when no reading is under way, is
-	 * dropped and counted. With info->once counters and histograms are left out: each run would begin at 0. */
+	 * of its labels (NULL if none), copied. A value that is not finite, that comes when no reading is under way, or
+	 * is the second of its series in the reading, is dropped and counted. With info->once counters and histograms
+	 * are left out: each run would begin at 0. */
 	void (*gauge)(struct cw_instance *self, uint32_t metric, const char *const *labels, double value);
 	void (*counter)(struct cw_instance *self, uint32_t metric, const char *const *labels, uint64_t value);
 	void (*histogram)(struct cw_instance *self, uint32_t metric, const char *const *labels,

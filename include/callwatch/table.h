@@ -4,7 +4,11 @@
  * source, answers queries, keeps live views and tells transitions.
  *
  * A row's key is (instance, the key column); a table is the union of the instances that open it. The column `instance`
- * is the core's and is not declared. A value that is not known is CW_NULL, never 0 or "".
+ * is the core's and is not declared. A value that is not known is CW_CELL_NULL, never 0 or "".
+ *
+ * Limits. A text is kept byte for byte, cut at 4096 bytes; a key longer than that is refused. A table has at most 4
+ * watched columns. A cell that does not fit its column (a choice that does not exist, a text for a number, a number
+ * that is not finite) is kept as not known; a change of the key, of a SINCE column or of none there is, is left out.
  *
  * A row is named by its *row number*: small, dense, the same from put to remove, then reused. A source may keep its own
  * state about a row in an array indexed by it. Rows of an earlier life of the source are found by key like any other.
