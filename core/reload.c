@@ -56,9 +56,13 @@ static void refuse(struct agent *agent, const struct problems *problems)
 	size_t size = 0;
 	for (size_t i = 0; i < problems->count; i++) {
 		const struct problem *problem = &problems->list[i];
-		if (problem->severity == PROBLEM_ERROR)
-			log_line(NULL, CW_ERROR, "%s:%u:%u: %s", problem->file ? problem->file : "-", problem->line,
-				 problem->column, problem->message);
+		if (problem->severity != PROBLEM_ERROR)
+			continue;
+		if (problem->file)
+			log_line(NULL, CW_ERROR, "%s:%u:%u: %s", problem->file, problem->line, problem->column,
+				 problem->message);
+		else
+			log_line(NULL, CW_ERROR, "%s", problem->message);
 	}
 	FILE *stream = open_memstream(&text, &size);
 	if (stream) {

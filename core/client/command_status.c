@@ -154,6 +154,12 @@ static void cell_state(struct grid *grid, const json_t *row)
 	free(shown);
 }
 
+/* Who is only just starting has none yet. */
+static bool has_reason(const json_t *instance)
+{
+	return !is_up(instance) && (*field_text(instance, "reason") || is_out(instance));
+}
+
 /* Why it is not up, and when it is tried again. */
 static void print_reason(const struct status *status, const json_t *row)
 {
@@ -201,7 +207,7 @@ static void print_instances(const struct status *status)
 	grid_free(grid);
 	json_array_foreach(status->instances, i, row)
 	{
-		if (!is_up(row))
+		if (has_reason(row))
 			print_reason(status, row);
 	}
 }

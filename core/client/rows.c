@@ -29,6 +29,20 @@ static int rank_of(const struct column_info *column)
 	}
 }
 
+/* An event is read by its subject, its time, and what became of it; its id is for machines. -1: another table. */
+static int rank_in_events(const struct rows_view *view, const struct column_info *column)
+{
+	static const struct {
+		const char *name;
+		int rank;
+	} ranks[] = {{"id", 8},   {"instance", 7}, {"by", 6}, {"text", 5},   {"kind", 4},
+		     {"time", 2}, {"from", 1},     {"to", 1}, {"subject", 0}};
+	for (size_t i = 0; strcmp(view->info->name, "events") == 0 && i < sizeof(ranks) / sizeof(ranks[0]); i++)
+		if (strcmp(ranks[i].name, column->name) == 0)
+			return ranks[i].rank;
+	return -1;
+}
+
 static bool is_number(const struct column_info *column)
 {
 	return column->type == CW_INT || column->type == CW_REAL || column->type == CW_AGE || column->type == CW_UNTIL;
@@ -69,7 +83,8 @@ static void add_column(struct grid *grid, uint32_t i, const struct rows_view *vi
 	size_t length = strlen(title);
 	if (length > sizeof(suffix) && strcmp(title + length - (sizeof(suffix) - 1), suffix) == 0)
 		brief = must_printf("%.*s", (int)(length - (sizeof(suffix) - 1)), title);
-	bool is_key = column == table_key(view->info);
+	int in_events = rank_in_events(view, column);
+	bool is_key = in_events < 0 ? column == table_key(view->info) : in_events == 0;
 	bool is_instance = strcmp(column->name, "instance") == 0 && !is_key;
 	unsigned flags = (is_number(column) ? GRID_RIGHT : 0) | (view->chosen ? GRID_KEEP : 0);
 	if (column->type == CW_CHOICE || column->type == CW_TIME || column->type == CW_SINCE)
@@ -78,7 +93,10 @@ static void add_column(struct grid *grid, uint32_t i, const struct rows_view *vi
 		flags |= GRID_FIXED;
 	else if (column->type == CW_CHOICE && column->watched)
 		flags |= GRID_FIXED;
-	int rank = is_empty(view->rows, column->name) ? 7 : is_instance ? 6 : rank_of(column);
+	int rank = in_events >= 0                       ? in_events
+		   : is_empty(view->rows, column->name) ? 7
+		   : is_instance                        ? 6
+							: rank_of(column);
 	grid_column(grid, i, title, brief, flags, rank);
 	free(title);
 	free(brief);

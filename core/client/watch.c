@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1024 * 1024, SILENCE_S = 60 };
+enum { LINE_MAX_BYTES = 1024 * 1024, SILENCE_S = 25 };
 static const int64_t draw_pause = CW_SECOND / 4, draw_idle = CW_SECOND, blind_pause = 2 * CW_SECOND;
 
 struct watched_row {
@@ -40,7 +40,8 @@ struct watch {
 	json_t *sync;  /* the last sync line */
 	json_t *blind; /* sources that do not see */
 	int64_t synced, drawn, blind_asked;
-	bool in_sync, dirty, lost, drew;
+	bool in_sync, dirty, drew;
+	bool lost, deaf; /* the stream ended; what is asked beside it is not answered */
 	char *trouble;   /* why the daemon is not there */
 	const char *bad; /* a line that is none: ends the stream */
 };
@@ -289,11 +290,11 @@ static void print_foot(struct watch *watch, const json_t *rows, const char *hidd
 	fprintf(out, "%s%s\n", *worth ? " · " : "", worth);
 	free(worth);
 	if (hidden)
-		fprintf(out, "%ssome columns are not shown for lack of width (--columns chooses)%s\n",
-			screen_tone(&watch->screen, TONE_DIM), screen_plain(&watch->screen));
-	if (watch->lost)
-		fprintf(out, "%s✖ LAST KNOWN: callwatchd does not answer, trying again%s\n",
-			screen_tone(&watch->screen, TONE_BAD), screen_plain(&watch->screen));
+		print_wrapped(&watch->screen, TONE_DIM, /* indent: */ 2,
+			      "some columns are not shown for lack of width (--columns chooses)", out);
+	if (watch->lost || watch->deaf)
+		print_wrapped(&watch->screen, TONE_BAD, /* indent: */ 2,
+			      "✖ LAST KNOWN: callwatchd does not answer, trying again", out);
 	else
 		blind_print(watch->blind, rows, &fresh, &manner, &watch->screen, out);
 }
@@ -365,14 +366,23 @@ static void draw_if_due(struct watch *watch)
 		draw(watch);
 }
 
+/* A stream that is silent may only have nothing to tell: this is answered or not. */
+static void ask_who_is_blind(struct watch *watch)
+{
+	json_t *blind = blind_sources(watch->second, watch->info.json);
+	watch->blind_asked = clock_now();
+	watch->deaf = !blind;
+	if (!blind)
+		return;
+	json_decref(watch->blind);
+	watch->blind = blind;
+}
+
 static int tick(void *arg)
 {
 	struct watch *watch = arg;
-	if (!watch->raw && watch->in_sync && clock_now() - watch->blind_asked >= blind_pause) {
-		watch->blind_asked = clock_now();
-		json_decref(watch->blind);
-		watch->blind = is_agents_own(watch->info.name) ? NULL : blind_sources(watch->second, watch->info.json);
-	}
+	if (!watch->raw && watch->in_sync && clock_now() - watch->blind_asked >= blind_pause)
+		ask_who_is_blind(watch);
 	draw_if_due(watch);
 	return stop_signal ? -EINTR : 0;
 }

@@ -168,6 +168,11 @@ def test_reload_tells_the_outcome(platform, redis, daemon):
     assert done.returncode == 1
     assert f"{daemon.config_path}:" in done.stderr and "nonsense" in done.stderr
     assert platform("status").returncode == 0, "a refused reload changes nothing"
+    event = daemon.rows("events", where="kind=reload", sort="-id")[0]
+    assert event["to"] == "failed" and not event["text"].endswith("\n")
+    daemon.config_path.unlink()
+    assert "cannot be read" in platform("reload").stderr
+    assert re.search(r" error \S+: cannot be read", daemon.stderr), "there is no line to name"
     daemon.configure(good)
     assert platform("reload").returncode == 0
 
@@ -245,6 +250,30 @@ def test_watch_on_a_terminal_follows_and_survives_a_restart(platform, redis, dae
     harness.wait_for(lambda: "does not answer" not in terminal.picture and "3 rows" in terminal.picture, 30)
     assert terminal.end() == 0
     assert terminal.text.endswith("\x1b[?25h"), "the cursor is shown again"
+
+
+def test_watch_says_that_a_frozen_daemon_does_not_answer(platform, daemon):
+    terminal = Terminal(daemon, "calls", "--watch", columns=50)
+    harness.wait_for(lambda: "3 rows" in terminal.picture, 15)
+    assert re.search(r"for lack of\n? *width", terminal.picture.replace("\r", "")), "cut between words"
+    daemon.process.freeze()
+    harness.wait_for(lambda: "callwatchd does not answer" in terminal.picture.replace("\r\n  ", " "), 20)
+    assert "CA02" in terminal.picture
+    daemon.process.thaw()
+    harness.wait_for(lambda: "does not answer" not in terminal.picture.replace("\r\n  ", " "), 20)
+    assert terminal.end() == 0
+
+
+def test_events_are_cut_but_not_their_subject(platform, redis, daemon):
+    put_calls(redis, 1, prefix="CA2dbb76314b9fd05a6c96e4a4f94fea", age=100)
+    name = "calls/CA2dbb76314b9fd05a6c96e4a4f94fea00"
+    harness.wait_for(lambda: name in platform("events").stdout, 30)
+    for columns in (80, 100):
+        terminal = Terminal(daemon, "events", columns=columns)
+        assert terminal.process.wait(20 * harness.SLOWER) == 0
+        terminal.reader.join(10)
+        assert name in terminal.text and "not shown for lack of width: instance, id" in terminal.text, terminal.text
+        os.close(terminal.master)
 
 
 def test_a_table_is_cut_to_the_terminal(platform, daemon):

@@ -300,13 +300,14 @@ def test_only_tables_that_a_blind_source_fills_are_last_known(server):
 
     old = {"as_of": ["2026-11-22T12:58:00.000Z", "2026-11-22T12:58:00.000Z"]}
     entries = [table("calls", ["good"], **old), table("others", ["bad"], **old), table("both", ["bad", "good"], **old), table("links", ["bad"])]
-    instances = [instance("good", "source", "up"), instance("bad", "source", "down"), instance("out", "output", "down")]
+    instances = [instance("good", "source", "up"), instance("bad", "source", "down"), instance("out", "output", "down"), {**instance("new", "output", "starting"), "reason": None}]
     server.on("/api/v1/status", answer({"version": "1", "hostname": "h", "pid": 1, "uptime_seconds": 1, "ready": True, "state": "degraded",
                                         "reasons": [], "instances": instances, "tables": entries, "metrics": []}))
     lines = callwatch(server, "status").stdout.split("platform\n")[1].splitlines()
     worth = {lines[i].split()[0]: lines[i + 1].strip() for i in range(0, len(lines), 2)}
     assert worth["calls"].startswith("complete") and worth["links"].startswith("complete"), worth
     assert worth["others"] == worth["both"] == "✖ LAST KNOWN 30s ago: bad is down"
+    assert "no reason" not in callwatch(server, "status").stdout and "✖ bad: gone" in callwatch(server, "status").stdout
     check = callwatch(server, "status", "--check").stdout
     assert ", 1 calls, others not known, both not known, 1 links" in check, check
     server.on("/api/v1/tables ", answer({"tables": entries}))
