@@ -152,11 +152,6 @@ void http_close(struct http *http)
 	free(http);
 }
 
-const char *http_where(const struct http *http)
-{
-	return http->where;
-}
-
 int http_collect(void *buffer, const char *bytes, size_t length)
 {
 	struct buffer *into = buffer;

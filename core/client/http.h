@@ -13,7 +13,7 @@
 
 #define HTTP_SOCKET_DEFAULT "/run/callwatch/control.sock"
 
-enum { HTTP_FAILURE_MAX = 1024, HTTP_JSON_MAX = 64 * 1024 * 1024 };
+enum { HTTP_JSON_MAX = 64 * 1024 * 1024 };
 
 enum http_failure_kind {
 	HTTP_FINE = 0,
@@ -35,8 +35,6 @@ struct http;
 /* NULL with a sentence on stderr: a URL or token file that cannot be used. */
 struct http *http_open(const struct arguments *arguments);
 void http_close(struct http *http); /* NULL is fine */
-/* `socket /run/…` or the URL: where we ask. */
-const char *http_where(const struct http *http);
 
 struct http_request {
 	const char *method; /* NULL: GET */

@@ -157,12 +157,12 @@ struct sign {
 };
 
 /* Not before `floor`: the instant at which the key was last seen without this value. */
-static struct sign take_sign(struct watch *watch, struct call *call, const struct reading *reading, int64_t floor,
+static struct sign take_sign(struct watch *watch, struct call *call, const struct answer *answer, int64_t floor,
 			     uint32_t *malformed)
 {
 	struct sign sign = {0};
 	int64_t time = 0;
-	if (parse_heartbeat(reading->beat, reading->beat_length, watch_redis_wall(watch), &time, malformed) < 0 ||
+	if (parse_heartbeat(answer->beat, answer->beat_length, watch_redis_wall(watch), &time, malformed) < 0 ||
 	    time <= call->claimed)
 		return sign;
 	int64_t now = watch->host->now(), alive = time - watch->redis_offset;
@@ -183,9 +183,9 @@ static struct sign take_sign(struct watch *watch, struct call *call, const struc
 	return sign;
 }
 
-static void note_read(struct watch *watch, struct call *call, const struct reading *reading)
+static void note_read(struct watch *watch, struct call *call, const struct answer *answer)
 {
-	call->read_s = seconds_since_origin(watch, reading->sent);
+	call->read_s = seconds_since_origin(watch, answer->sent);
 }
 
 /* ---- malformed things, once for each call and kind ---- */
@@ -272,22 +272,22 @@ static int64_t age_origin(const struct watch *watch, const struct call_hash *has
 	return start > now ? now : start;
 }
 
-static void set_big(struct watch *watch, struct call *call, const struct reading *reading)
+static void set_big(struct watch *watch, struct call *call, const struct answer *answer)
 {
-	if (!reading->careful || call->flags & CALL_BIG)
+	if (!answer->careful || call->flags & CALL_BIG)
 		return;
 	call->flags |= CALL_BIG;
 	watch->calls.big++;
 }
 
-static void put_row(struct watch *watch, const struct reading *reading, struct call *call, const struct sign *sign,
+static void put_row(struct watch *watch, const struct answer *answer, struct call *call, const struct sign *sign,
 		    const struct cw_change *changes, uint32_t n)
 {
 	struct cw_cell cells[CALLS_COLUMNS + EXTRA_MAX] = {0};
 	for (uint32_t i = 0; i < n; i++)
 		cells[changes[i].column] = changes[i].cell;
 	cells[COLUMN_SID] =
-		(struct cw_cell){.type = CW_CELL_TEXT, .text = reading->sid, .length = (uint32_t)reading->length};
+		(struct cw_cell){.type = CW_CELL_TEXT, .text = answer->sid, .length = (uint32_t)answer->length};
 	cells[COLUMN_HEALTH] = integer_cell(call->health);
 	cells[COLUMN_REASON] = reason_cell(call);
 	if (sign->advanced)
@@ -309,23 +309,23 @@ static void put_row(struct watch *watch, const struct reading *reading, struct c
 }
 
 /* A call that is new to us. It has just been asked about, so it is judged. */
-static void add(struct watch *watch, const struct reading *reading, struct call_hash *hash)
+static void add(struct watch *watch, const struct answer *answer, struct call_hash *hash)
 {
 	struct cw_change changes[CALLS_COLUMNS + EXTRA_MAX];
 	int64_t now = watch->host->now();
 	struct call call = {.alive = age_origin(watch, hash, now), .claimed = INT64_MIN, .flags = CALL_KNOWN};
-	uint32_t malformed = hash->malformed | reading->malformed;
-	uint32_t n = hash_changes(watch, hash, reading->hash, changes, &malformed);
-	struct sign sign = take_sign(watch, &call, reading, /* floor */ INT64_MIN, &malformed);
+	uint32_t malformed = hash->malformed | answer->malformed;
+	uint32_t n = hash_changes(watch, hash, answer->hash, changes, &malformed);
+	struct sign sign = take_sign(watch, &call, answer, /* floor */ INT64_MIN, &malformed);
 	call.health = (uint8_t)judge(watch, &call, now);
-	call.fields = fields_hash(watch, reading->hash);
-	set_big(watch, &call, reading);
+	call.fields = fields_hash(watch, answer->hash);
+	set_big(watch, &call, answer);
 	set_start(watch, &call, hash);
-	note_read(watch, &call, reading);
+	note_read(watch, &call, answer);
 	report(watch, &call, malformed);
-	put_row(watch, reading, &call, &sign, changes, n);
+	put_row(watch, answer, &call, &sign, changes, n);
 	uint32_t row;
-	if (watch->calls.businesses && calls_find(watch, reading->sid, reading->length, &row))
+	if (watch->calls.businesses && calls_find(watch, answer->sid, answer->length, &row))
 		set_business(watch, row, hash->texts[BUSINESS_ID]);
 }
 
@@ -347,42 +347,42 @@ static void show_sign(struct watch *watch, uint32_t row, struct call *call, cons
 		watch->host->row_touch(watch->calls_part, row, changes, n);
 }
 
-static void update(struct watch *watch, uint32_t row, struct call *call, const struct reading *reading,
+static void update(struct watch *watch, uint32_t row, struct call *call, const struct answer *answer,
 		   const struct call_hash *hash)
 {
 	struct cw_change changes[CALLS_COLUMNS + EXTRA_MAX];
-	uint32_t malformed = hash->malformed | reading->malformed, fields = fields_hash(watch, reading->hash), n = 0;
+	uint32_t malformed = hash->malformed | answer->malformed, fields = fields_hash(watch, answer->hash), n = 0;
 	int64_t floor = watch->origin + (int64_t)call->read_s * CW_SECOND;
 	if (fields != call->fields) {
-		n = hash_changes(watch, hash, reading->hash, changes, &malformed);
+		n = hash_changes(watch, hash, answer->hash, changes, &malformed);
 		call->fields = fields;
 		set_start(watch, call, hash);
 		set_business(watch, row, hash->texts[BUSINESS_ID]);
 	}
-	struct sign sign = take_sign(watch, call, reading, floor, &malformed);
+	struct sign sign = take_sign(watch, call, answer, floor, &malformed);
 	call->flags &= (uint8_t)~CALL_SUSPECT;
-	set_big(watch, call, reading);
-	note_read(watch, call, reading);
+	set_big(watch, call, answer);
+	note_read(watch, call, answer);
 	report(watch, call, malformed);
 	watch->host->row_mark(watch->calls_part, row);
 	show_sign(watch, row, call, &sign, changes, n);
 }
 
-void calls_read(struct watch *watch, const struct reading *reading)
+void calls_read(struct watch *watch, const struct answer *answer)
 {
 	struct call_hash hash = {.malformed = 1u << MISSING_FIELD};
 	uint32_t row;
-	if (reading->hash && parse_call(reading->hash, watch_redis_wall(watch), &hash) < 0)
+	if (answer->hash && parse_call(answer->hash, watch_redis_wall(watch), &hash) < 0)
 		return;
-	if (hash.is_empty && !reading->careful) {
-		pages_ask(watch, reading->sid, reading->length); /* none of its fields, or no such call? */
+	if (hash.is_empty && !answer->careful) {
+		pages_ask(watch, answer->sid, answer->length); /* none of its fields, or no such call? */
 		return;
 	}
-	struct call *call = calls_find(watch, reading->sid, reading->length, &row);
+	struct call *call = calls_find(watch, answer->sid, answer->length, &row);
 	if (call && !(call->flags & CALL_BARE))
-		update(watch, row, call, reading, &hash);
+		update(watch, row, call, answer, &hash);
 	else
-		add(watch, reading, &hash);
+		add(watch, answer, &hash);
 }
 
 /* ---- messages ---- */
@@ -454,18 +454,18 @@ static bool deserves_another_look(const struct watch *watch, const struct call *
 	       call->alive > sign->claimed - watch->redis_offset + 2 * CW_SECOND;
 }
 
-void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct reading *reading)
+void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct answer *answer)
 {
 	struct cw_change changes[8];
 	int64_t floor = watch->origin + (int64_t)call->read_s * CW_SECOND;
-	uint32_t malformed = reading->malformed;
+	uint32_t malformed = answer->malformed;
 	if (call->flags & CALL_BARE) {
-		add(watch, reading, &(struct call_hash){0}); /* its fields follow */
-		pages_fetch(watch, reading->sid, reading->length, /* again */ true);
+		add(watch, answer, &(struct call_hash){0}); /* its fields follow */
+		pages_fetch(watch, answer->sid, answer->length, /* again */ true);
 		return;
 	}
-	struct sign sign = take_sign(watch, call, reading, floor, &malformed);
-	note_read(watch, call, reading);
+	struct sign sign = take_sign(watch, call, answer, floor, &malformed);
+	note_read(watch, call, answer);
 	report(watch, call, malformed);
 	call->flags &= (uint8_t)~CALL_SUSPECT;
 	enum health health = judge(watch, call, watch->host->now());

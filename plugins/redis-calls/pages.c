@@ -266,15 +266,15 @@ static void wrong_type(struct watch *watch, const char *sid, size_t length, uint
 	seen_put(&watch->reported, hash, watch->host->now());
 }
 
-static struct reading reading_of(const struct page *page, const struct page_key *key, const redisReply *hash)
+static struct answer answer_of(const struct page *page, const struct page_key *key, const redisReply *hash)
 {
-	return (struct reading){.sid = page->bytes + key->offset,
-				.length = key->length,
-				.hash = hash,
-				.beat = page->beat,
-				.beat_length = page->beat_length,
-				.malformed = page->malformed,
-				.sent = page->sent};
+	return (struct answer){.sid = page->bytes + key->offset,
+			       .length = key->length,
+			       .hash = hash,
+			       .beat = page->beat,
+			       .beat_length = page->beat_length,
+			       .malformed = page->malformed,
+			       .sent = page->sent};
 }
 
 static void heartbeat_reply(struct page *page, const redisReply *reply)
@@ -294,25 +294,25 @@ static void heartbeat_reply(struct page *page, const redisReply *reply)
 static void hash_reply(struct page *page, const struct page_key *key, const redisReply *reply)
 {
 	struct watch *watch = page->watch;
-	struct reading reading = reading_of(page, key, reply);
+	struct answer answer = answer_of(page, key, reply);
 	if (events_contradict(watch, key->hash, page->sequence, /* exists */ true))
 		return; /* it was removed since; the event has asked for the truth */
 	if (redis_is_error(reply, "WRONGTYPE"))
-		wrong_type(watch, reading.sid, reading.length, key->hash);
+		wrong_type(watch, answer.sid, answer.length, key->hash);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		sweep_refused(watch, reply, "HMGET");
 	else if (reply->type != REDIS_REPLY_ARRAY || reply->elements != KNOWN_FIELDS + watch->settings.extras)
 		redis_fail(watch->commands, REDIS_PROTOCOL, "HMGET was answered with something else: is this a Redis?");
 	else
-		calls_read(watch, &reading);
+		calls_read(watch, &answer);
 }
 
 static void exists_reply(struct page *page, const struct page_key *key, const redisReply *reply)
 {
 	struct watch *watch = page->watch;
-	struct reading reading = reading_of(page, key, /* hash */ NULL);
+	struct answer answer = answer_of(page, key, /* hash */ NULL);
 	uint32_t row;
-	struct call *call = calls_find(watch, reading.sid, reading.length, &row);
+	struct call *call = calls_find(watch, answer.sid, answer.length, &row);
 	if (reply->type != REDIS_REPLY_INTEGER) {
 		if (call)
 			calls_refile(watch, row, call);
@@ -325,9 +325,9 @@ static void exists_reply(struct page *page, const struct page_key *key, const re
 		if (call)
 			calls_refile(watch, row, call);
 	} else if (exists && call) {
-		calls_asked(watch, row, call, &reading);
+		calls_asked(watch, row, call, &answer);
 	} else if (exists) {
-		calls_read(watch, &reading);
+		calls_read(watch, &answer);
 	} else {
 		seen_put(&watch->absent, key->hash, watch->host->now());
 		if (call)
@@ -443,15 +443,15 @@ struct careful {
 
 static void careful_done(struct careful *careful, const redisReply *hash)
 {
-	struct reading reading = {.sid = careful->sid,
-				  .length = careful->length,
-				  .hash = hash,
-				  .beat = careful->beat,
-				  .beat_length = careful->beat_length,
-				  .malformed = careful->malformed,
-				  .sent = careful->sent,
-				  .careful = (careful->malformed & 1u << TOO_LARGE) != 0};
-	calls_read(careful->watch, &reading);
+	struct answer answer = {.sid = careful->sid,
+				.length = careful->length,
+				.hash = hash,
+				.beat = careful->beat,
+				.beat_length = careful->beat_length,
+				.malformed = careful->malformed,
+				.sent = careful->sent,
+				.careful = (careful->malformed & 1u << TOO_LARGE) != 0};
+	calls_read(careful->watch, &answer);
 	free(careful);
 }
 

@@ -226,7 +226,7 @@ int calls_init(struct watch *watch);
 void calls_release(struct watch *watch);
 struct call *calls_find(struct watch *watch, const char *sid, size_t length, uint32_t *ret_row); /* NULL: not known */
 /* What the hash and the heartbeat key of a call say; `sent`: instant at which they were asked for. */
-struct reading {
+struct answer {
 	const char *sid;
 	size_t length;
 	const redisReply *hash;
@@ -236,10 +236,10 @@ struct reading {
 	int64_t sent;
 	bool careful; /* has large fields */
 };
-void calls_read(struct watch *watch, const struct reading *reading);
+void calls_read(struct watch *watch, const struct answer *answer);
 void calls_beat(struct watch *watch, uint32_t row, struct call *call, const struct beat *beat);
 /* The answer to having asked about a call that was due. */
-void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct reading *reading);
+void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct answer *answer);
 void calls_end(struct watch *watch, uint32_t row, struct call *call, const char *why);
 void calls_suspect(struct watch *watch, uint32_t row);
 void calls_ask_due(struct watch *watch);                                 /* asks about calls whose deadline has come */
