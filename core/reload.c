@@ -11,6 +11,7 @@
 #include "agent_private.h"
 #include "clock.h"
 #include "log.h"
+#include "options.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -50,20 +51,23 @@ static void finish(struct agent *agent, bool ok, const char *text)
 	answer_all(&agent->reload.asking, ok, text);
 }
 
+static void log_problems(const struct problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct problem *problem = &problems->list[i];
+		enum cw_level level = problem->severity == PROBLEM_ERROR ? CW_ERROR : CW_WARNING;
+		if (problem->file)
+			log_line(NULL, level, "%s:%u:%u: %s", problem->file, problem->line, problem->column,
+				 problem->message);
+		else
+			log_line(NULL, level, "%s", problem->message);
+	}
+}
+
 static void refuse(struct agent *agent, const struct problems *problems)
 {
 	char *text = NULL;
 	size_t size = 0;
-	for (size_t i = 0; i < problems->count; i++) {
-		const struct problem *problem = &problems->list[i];
-		if (problem->severity != PROBLEM_ERROR)
-			continue;
-		if (problem->file)
-			log_line(NULL, CW_ERROR, "%s:%u:%u: %s", problem->file, problem->line, problem->column,
-				 problem->message);
-		else
-			log_line(NULL, CW_ERROR, "%s", problem->message);
-	}
 	FILE *stream = open_memstream(&text, &size);
 	if (stream) {
 		problems_print(problems, stream, /* json */ false);
@@ -111,6 +115,7 @@ static void begin(struct agent *agent)
 	problems_init(&problems);
 	struct config *config = config_load(agent->config_paths, &problems);
 	struct plan *plan = config ? plan_make(config, /* flags */ 0, &problems) : NULL;
+	log_problems(&problems);
 	if (!plan) {
 		plan_use_directories(agent->plan);
 		refuse(agent, &problems);
@@ -159,18 +164,28 @@ static void group_say(struct words *words, const struct group *group, const char
 		say(words, " (%s)", group->names.text);
 }
 
-static bool differs(const char *a, const char *b)
+static bool differs(const struct plan *a, const struct plan *b, const char *key)
 {
-	return (a != NULL) != (b != NULL) || (a && strcmp(a, b) != 0);
+	const struct cw_value *values[] = {cw_get(a->agent, key), cw_get(b->agent, key)};
+	uint8_t hashes[2][16] = {0};
+	for (size_t i = 0; i < 2; i++)
+		if (values[i])
+			options_fingerprint(values[i], hashes[i]);
+	return memcmp(hashes[0], hashes[1], sizeof hashes[0]) != 0;
 }
 
 /* What a reload cannot change is said, not done by halves. */
 static void say_needs_restart(const struct agent *agent, const struct plan *plan, struct words *words)
 {
 	static const char *const keys[] = {"hostname", "state_dir"};
+	static const char *const own_keys[] = {"labels", "interval"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (differs(cw_get_string(plan->agent, keys[i]), cw_get_string(agent->first_plan->agent, keys[i])))
+		if (differs(plan, agent->first_plan, keys[i]))
 			say(words, "; `agent: %s:` changed, which needs a restart", keys[i]);
+	for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
+		if (differs(plan, agent->first_plan, own_keys[i]))
+			say(words, "; `agent: %s:` changed, which for the agent's own samples needs a restart",
+			    own_keys[i]);
 	for (size_t i = 0; i < plan->count; i++)
 		if (loader_changed_on_disk(plan->instances[i].plugin))
 			say(words, "; plugin %s changed on disk, which needs a restart",

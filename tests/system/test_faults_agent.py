@@ -4,11 +4,13 @@
 The plugins are those of tests/plugins; only the web plugin is a real one, to ask the daemon.
 """
 
+import contextlib
 import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -214,6 +216,24 @@ def test_reload_touches_only_what_changed(daemon):
     assert "new" not in {r["instance"] for r in daemon.rows("steps")}
 
 
+def test_reload_says_what_needs_a_restart(daemon):
+    def outcome():  # of the reload after those that were there; the listener itself starts anew, so nobody can be answered
+        before = len(daemon.rows("events", where="kind=reload"))
+        daemon.hup()
+        rows = wait_for(lambda: daemon.rows("events", where="kind=reload", sort="id")[before:])
+        return rows[0]["text"]
+
+    text = configuration(daemon, steady())
+    daemon.start(text)
+    daemon.configure(text.replace("hostname: testhost", "hostname: other\n  labels: { room: one }"))
+    said = outcome()
+    assert "`agent: hostname:` changed, which needs a restart" in said
+    assert "`agent: labels:` changed, which for the agent's own samples needs a restart" in said
+    assert "interval" not in said and "state_dir" not in said
+    daemon.configure(text)
+    assert "needs a restart" not in outcome()
+
+
 def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
     def text(i):
         return configuration(daemon, steady("a") + steady("b", f"rows: {i % 7}") + ("  - { plugin: nobody }\n" if i % 2 else ""))
@@ -392,6 +412,74 @@ def test_fault_63_secret_file_rotated_wrong_mode_empty_removed(daemon):
     assert "1 restarted (s)" in reload(daemon)[1]
     daemon.wait_state("up", name="s")
     assert "first-secret" not in daemon.stderr and "second-secret" not in daemon.stderr
+
+
+# ---- the service manager ----
+
+
+class Manager:
+    """What systemd is to the daemon: a socket that hears its words."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "notify.sock")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.heard = []
+
+    def listen(self):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard.append(self.socket.recv(4096).decode())
+        return self.heard
+
+    def words(self, word):
+        return [h for h in self.listen() if word in h.split("\n")]
+
+    def forget(self):
+        self.listen()
+        self.heard = []
+
+
+@pytest.fixture
+def manager(folder):
+    made = Manager(folder)
+    yield made
+    made.socket.close()
+
+
+def test_service_manager_hears_ready_reloading_watchdog_and_stopping(daemon, manager):
+    text = configuration(daemon, steady())
+    daemon.start(text, env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"})
+    wait_for(lambda: manager.words("READY=1"))
+    wait_for(lambda: len(manager.words("WATCHDOG=1")) > 5)
+    assert len(manager.words("READY=1")) == 1
+    manager.forget()
+    daemon.hup()
+    wait_for(lambda: manager.words("READY=1"))
+    reloading = manager.words("RELOADING=1")[0]
+    assert 0 < int(re.search(r"^MONOTONIC_USEC=(\d+)$", reloading, re.M)[1]) <= time.monotonic() * 1e6
+    assert manager.heard.index(reloading) < manager.heard.index(manager.words("READY=1")[0])
+    daemon.configure(text + "  - [\n")
+    manager.forget()
+    daemon.hup()
+    assert "the last reload was refused" in wait_for(lambda: manager.words("READY=1"))[0]
+    manager.forget()
+    daemon.stop()
+    assert manager.words("STOPPING=1") and not manager.words("READY=1")
+
+
+def test_watchdog_is_fed_while_a_source_hangs_but_not_while_a_frontend_does(daemon, manager):
+    daemon.start(configuration(daemon, "  - { plugin: rogue, name: x, how: read_blocks, for: 60s }\n  - { plugin: jammed, for: 16s }\n"), wait=False,
+                 env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"})
+    daemon.wait_state("stuck", "in write()", deadline=25, name="jammed")
+    time.sleep(0.5)  # what was said before it was found stuck
+    manager.forget()
+    daemon.wait_state("up", deadline=25, name="jammed")
+    assert len(manager.words("WATCHDOG=1")) < 10, "fed while a frontend was stuck"
+    assert daemon.state("x")[0] == "stuck"
+    manager.forget()
+    wait_for(lambda: len(manager.words("WATCHDOG=1")) > 5)
 
 
 # ---- callwatchd as a command ----
