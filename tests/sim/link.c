@@ -103,8 +103,8 @@ static int connect_now(struct link *link)
 		return -EINVAL;
 	}
 	snprintf(number, sizeof number, "%d", db);
-	/* A frozen Redis must not freeze the commands on stdin for long. */
-	if (link->context->err || redisSetTimeout(link->context, (struct timeval){.tv_sec = 2}) != REDIS_OK) {
+	if (link->context->err ||
+	    redisSetTimeout(link->context, (struct timeval){.tv_sec = LINK_PATIENCE_S}) != REDIS_OK) {
 		drop(link);
 		return -ECONNREFUSED;
 	}
@@ -117,6 +117,12 @@ static int connect_now(struct link *link)
 		return -EACCES;
 	}
 	return 0;
+}
+
+void link_patience(struct link *link, int seconds)
+{
+	if (link->context)
+		redisSetTimeout(link->context, (struct timeval){.tv_sec = seconds});
 }
 
 int link_open(struct link *link, const char *url)

@@ -26,6 +26,10 @@ int link_open(struct link *link, const char *url);
 void link_close(struct link *link);
 /* Reconnects if it is time; true if connected. */
 bool link_ready(struct link *link);
+enum { LINK_PATIENCE_S = 2 };
+/* How long one answer may take, LINK_PATIENCE_S at first: a frozen Redis must not freeze the commands on stdin for
+ * long, but half a gigabyte takes its time. */
+void link_patience(struct link *link, int seconds);
 /* Queues one command; lengths may be NULL. Sends by itself when enough have gathered. */
 void link_command(struct link *link, int argc, const char **argv, const size_t *lengths);
 /* Sends what is queued and takes all replies. */

@@ -282,6 +282,8 @@ uint32_t malformed_write(struct link *link, const struct world *world, uint32_t 
 	static char sid[SID_MAX];
 	static struct key key;
 	uint32_t kinds = huge ? COUNT : COUNT - HUGE_COUNT;
+	if (huge)
+		link_patience(link, 60);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct odd *odd = &odds[i % kinds];
 		struct content content;
@@ -300,6 +302,8 @@ uint32_t malformed_write(struct link *link, const struct world *world, uint32_t 
 		}
 	}
 	link_flush(link);
+	if (huge)
+		link_patience(link, LINK_PATIENCE_S);
 	if (record) {
 		fflush(record);
 	}
