@@ -96,6 +96,17 @@ static enum cw_level level_of(enum cw_state state)
 	return state == CW_UP ? CW_INFO : state == CW_STARTING ? CW_DEBUG : CW_WARNING;
 }
 
+/* Must hold the lock. A change is said each time, so that the log's last word is how it is; who changes more often than
+ * this is folded like any other repeat. */
+static bool is_restless(struct instance *self)
+{
+	enum { CHANGES_A_MINUTE = 20 };
+	int64_t minute = clock_awake() / (60 * CW_SECOND);
+	self->changes = minute == self->changes_minute ? self->changes + 1 : 1;
+	self->changes_minute = minute;
+	return self->changes > CHANGES_A_MINUTE;
+}
+
 /* Must hold the lock. */
 static void tell(struct instance *self, enum cw_state state, const char *reason, int64_t next_try)
 {
@@ -103,7 +114,8 @@ static void tell(struct instance *self, enum cw_state state, const char *reason,
 	if (next_try)
 		snprintf(when, sizeof when, " (next try in %lld s)",
 			 (long long)((next_try - clock_wall() + CW_SECOND / 2) / CW_SECOND));
-	log_line(self->name, level_of(state), "%s%s%s%s", hub_state_names[state], *reason ? ": " : "", reason, when);
+	(is_restless(self) ? log_line : log_change)(self->name, level_of(state), "%s%s%s%s", hub_state_names[state],
+						    *reason ? ": " : "", reason, when);
 	hub_set_state(self->context.hub, self->name, state, reason, next_try);
 }
 

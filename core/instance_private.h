@@ -75,6 +75,8 @@ struct instance {
 	enum cw_state state;                  /* as said by the plugin */
 	char reason[INSTANCE_REASON_MAX];
 	int64_t state_since, next_try; /* wall times; next_try 0: none */
+	int64_t changes_minute;        /* how often it was told in which minute of clock_awake() */
+	unsigned changes;
 
 	/* own thread */
 	uv_loop_t loop;

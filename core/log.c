@@ -269,7 +269,9 @@ static void write_directly(char *line)
 	free(line);
 }
 
-void log_vline(const char *who, enum cw_level level, const char *format, va_list args)
+static void add_line(const char *who, enum cw_level level, bool folds, const char *format, va_list args)
+	CW_PRINTF(4, 0);
+static void add_line(const char *who, enum cw_level level, bool folds, const char *format, va_list args)
 {
 	if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed))
 		return;
@@ -287,6 +289,8 @@ void log_vline(const char *who, enum cw_level level, const char *format, va_list
 	struct folded early = {0};
 	if (!logger.running)
 		write_directly(render(who, level, visible));
+	else if (!folds)
+		push(render(who, level, visible));
 	else if (!log_fold_seen(&logger.fold, who, level, visible, clock_now(), &early)) {
 		push_burst(&early);
 		push(render(who, level, visible));
@@ -294,11 +298,24 @@ void log_vline(const char *who, enum cw_level level, const char *format, va_list
 	pthread_mutex_unlock(&logger.lock);
 }
 
+void log_vline(const char *who, enum cw_level level, const char *format, va_list args)
+{
+	add_line(who, level, /* folds */ true, format, args);
+}
+
 void log_line(const char *who, enum cw_level level, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	log_vline(who, level, format, args);
+	add_line(who, level, /* folds */ true, format, args);
+	va_end(args);
+}
+
+void log_change(const char *who, enum cw_level level, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	add_line(who, level, /* folds */ false, format, args);
 	va_end(args);
 }
 

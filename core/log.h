@@ -18,6 +18,8 @@ void log_close(void); /* says what is still folded */
 /* `who` is the instance's name or NULL for the agent. */
 void log_line(const char *who, enum cw_level level, const char *format, ...) CW_PRINTF(3, 4);
 void log_vline(const char *who, enum cw_level level, const char *format, va_list args) CW_PRINTF(3, 0);
+/* The same, but never folded: for what a reader takes the last line of for the truth. */
+void log_change(const char *who, enum cw_level level, const char *format, ...) CW_PRINTF(3, 4);
 uint64_t log_lost(void); /* lines that could not be written */
 
 #endif

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from harness import BIN, BUILD, SANITIZED, SLOWER, Process, always, run_client, run_once, wait_for
+from harness import BIN, BUILD, SANITIZED, SLOWER, Process, always, config, run_client, run_once, wait_for
 
 PLUGINS = BUILD / "tests/plugins"
 
@@ -86,6 +86,17 @@ def test_fault_53_a_stuck_plugin_is_left_behind_by_a_reload_and_its_name_is_free
     code, text = reload(daemon)
     assert code == 0 and "restarted (x)" in text, text
     daemon.wait_state("up", name="x")
+
+
+def test_state_is_said_each_time_it_changes_and_the_last_word_is_true(redis, daemon):
+    daemon.start(config(daemon, redis.url))
+    for _ in range(3):
+        daemon.wait_state("up")
+        redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        daemon.wait_state("down")
+    daemon.wait_state("up")
+    said = wait_for(lambda: (words := re.findall(r"\[calls\] (\w+)", daemon.stderr)) and len(words) >= 7 and words)
+    assert said == ["up", "down"] * 3 + ["up"]
 
 
 def test_fault_53_a_stuck_source_does_not_keep_the_agent_from_being_ready(daemon):

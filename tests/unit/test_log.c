@@ -156,6 +156,22 @@ static void repeats__are_said_once_with_their_number(void **state)
 	assert_int_equal(count(text, "refused (repeated 57 times)\n"), 2);
 }
 
+static void changes__are_each_said(void **state)
+{
+	(void)state;
+	redirect();
+	log_open(LOG_TEXT, CW_INFO);
+	for (int i = 0; i < 3; i++) {
+		log_change("calls", CW_WARNING, "down");
+		log_change("calls", CW_INFO, "up");
+	}
+	log_close();
+	const char *text = read_all();
+	restore();
+	assert_int_equal(count(text, "down\n"), 3);
+	assert_string_equal(text + strlen(text) - strlen("[calls] up\n"), "[calls] up\n");
+}
+
 static void fold__after_its_minute__begins_anew(void **state)
 {
 	(void)state;
@@ -301,6 +317,7 @@ int main(void)
 		cmocka_unit_test(logfmt_and_json__quote),
 		cmocka_unit_test(under_the_journal__lines_begin_with_their_priority),
 		cmocka_unit_test(repeats__are_said_once_with_their_number),
+		cmocka_unit_test(changes__are_each_said),
 		cmocka_unit_test(fold__after_its_minute__begins_anew),
 		cmocka_unit_test(fold__when_too_many_take_turns__reports_the_oldest_early),
 		cmocka_unit_test(a_full_stderr__costs_lines_that_are_counted_and_told),
