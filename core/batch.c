@@ -169,6 +169,7 @@ static uint64_t entry_hash(const struct batch_builder *builder, const struct ent
 
 static bool same_series(const struct batch_builder *builder, const struct entry *a, const struct entry *b)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): without entries the set is empty */
 	if (a->metric != b->metric || a->time != b->time)
 		return false;
 	uint32_t labels = cw_label_count(a->metric);

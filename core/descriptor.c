@@ -231,10 +231,12 @@ static void check_bounds(struct look *look, const struct cw_metric *metric)
 			bad(look, "metric `%s`: bounds are for a histogram", metric->name);
 		return;
 	}
-	if (!metric->bounds || metric->bounds_count == 0 || metric->bounds_count > 64)
+	if (!metric->bounds || metric->bounds_count == 0 || metric->bounds_count > 64) {
 		bad(look, "metric `%s`: a histogram has 1 to 64 bounds, this one %u", metric->name,
 		    metric->bounds_count);
-	for (uint32_t i = 1; !look->failed && i < metric->bounds_count; i++)
+		return;
+	}
+	for (uint32_t i = 1; i < metric->bounds_count; i++)
 		if (!(metric->bounds[i] > metric->bounds[i - 1]))
 			bad(look, "metric `%s`: bound %u is not above the one before", metric->name, i);
 }

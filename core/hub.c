@@ -56,14 +56,24 @@ struct order {
 	bool ok;
 };
 
+static struct lost *lost_new(const char *name)
+{
+	struct lost *lost = calloc(1, sizeof(*lost));
+	if (lost && !(lost->name = copy(name))) {
+		free(lost);
+		return NULL;
+	}
+	return lost;
+}
+
 static void count_lost(struct hub *hub, const char *name, uint64_t samples)
 {
 	pthread_mutex_lock(&hub->lost_lock);
 	struct lost *lost = hub->lost;
 	while (lost && strcmp(lost->name, name) != 0)
 		lost = lost->next;
-	if (!lost && (lost = calloc(1, sizeof(*lost)))) {
-		*lost = (struct lost){.next = hub->lost, .name = copy(name)};
+	if (!lost && (lost = lost_new(name))) {
+		lost->next = hub->lost;
 		hub->lost = lost;
 	}
 	if (lost)
@@ -180,14 +190,18 @@ void instance_stats_unref(struct instance_stats *stats)
 		free(stats);
 }
 
-static void drop_order(struct mail *mail)
+static void order_release(const struct order *order)
 {
-	struct order *order = (struct order *)mail;
 	instance_stats_unref(order->stats);
 	outqueue_unref(order->queue);
 	free(order->name);
 	free(order->text);
-	free(order);
+}
+
+static void drop_order(struct mail *mail)
+{
+	order_release((struct order *)mail);
+	free(mail);
 }
 
 static void deliver_order(struct mail *mail, void *owner)
@@ -197,13 +211,20 @@ static void deliver_order(struct mail *mail, void *owner)
 	drop_order(mail);
 }
 
-/* Takes over what the template owns. */
-static void post_order(struct hub *hub, const struct order *template)
+/* Takes over what the template owns; `name`, NULL if the order is about no instance, is copied. Without memory the
+ * order is lost, what it owns is not. */
+static void post_order(struct hub *hub, const char *name, const struct order *template)
 {
 	struct order *order = malloc(sizeof(*order));
-	if (!order)
+	char *own_name = copy(name);
+	if (!order || (name && !own_name)) {
+		free(own_name);
+		free(order);
+		order_release(template);
 		return;
+	}
 	*order = *template;
+	order->name = own_name;
 	order->mail = (struct mail){.deliver = deliver_order, .drop = drop_order};
 	order->wall = clock_wall();
 	if (mailbox_post(hub->orders, &order->mail) < 0)
@@ -348,31 +369,29 @@ void hub_add_instance(struct hub *hub, const char *name, const char *plugin, enu
 {
 	if (stats)
 		atomic_fetch_add_explicit(&stats->references, 1, memory_order_relaxed);
-	post_order(hub, &(struct order){.carry_out = add_instance,
-					.name = copy(name),
-					.text = copy(plugin),
-					.role = role,
-					.stats = stats,
-					.queue = queue ? outqueue_ref(queue) : NULL});
+	post_order(hub, name,
+		   &(struct order){.carry_out = add_instance,
+				   .text = copy(plugin),
+				   .role = role,
+				   .stats = stats,
+				   .queue = queue ? outqueue_ref(queue) : NULL});
 }
 
 void hub_set_state(struct hub *hub, const char *name, enum cw_state state, const char *reason, int64_t next_try_wall)
 {
-	post_order(hub, &(struct order){.carry_out = set_state,
-					.name = copy(name),
-					.text = copy(reason),
-					.state = state,
-					.next_try = next_try_wall});
+	post_order(hub, name,
+		   &(struct order){
+			   .carry_out = set_state, .text = copy(reason), .state = state, .next_try = next_try_wall});
 }
 
 void hub_remove_instance(struct hub *hub, const char *name)
 {
-	post_order(hub, &(struct order){.carry_out = remove_instance, .name = copy(name)});
+	post_order(hub, name, &(struct order){.carry_out = remove_instance});
 }
 
 void hub_reload_outcome(struct hub *hub, bool ok)
 {
-	post_order(hub, &(struct order){.carry_out = set_reload_outcome, .ok = ok});
+	post_order(hub, NULL, &(struct order){.carry_out = set_reload_outcome, .ok = ok});
 }
 
 /* ---- the actor ---- */

@@ -294,7 +294,7 @@ static struct plugin *known_path(const char *path)
 static const struct plugin *load_path(const char *path, char error[LOADER_ERROR_MAX])
 {
 	char real[PATH_MAX];
-	struct stat status;
+	struct stat status = {0};
 	if (resolve_path(path, real, error) < 0)
 		return NULL;
 	struct plugin *plugin = known_path(real);

@@ -48,8 +48,13 @@ static uint32_t tables_count(tables_t tables)
 
 static const struct cw_option *tables_at(tables_t tables, uint32_t i)
 {
-	uint32_t first = tables[0] ? tables[0]->count : 0;
-	return i < first ? cw_at(tables[0], i) : cw_at(tables[1], i - first);
+	for (int t = 0; t < 2; t++) {
+		uint32_t count = tables[t] ? tables[t]->count : 0;
+		if (i < count)
+			return cw_at(tables[t], i);
+		i -= count;
+	}
+	abort(); /* i is less than tables_count() */
 }
 
 /* -1: none. */

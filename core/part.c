@@ -440,6 +440,7 @@ static int replace_row(struct cw_part *part, uint32_t number, size_t size, struc
 {
 	struct row *row = row_at(part, number);
 	size_t old_size = row_size(&part->layout, row->bytes);
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the row was found under this lock */
 	if (size == old_size && memcmp(row->bytes, part->bytes, size) == 0) {
 		row_unpack(&part->layout, &part->dict, part->bytes);
 		return 0;

@@ -43,6 +43,25 @@ static uint32_t count_of(const struct cw_array *array)
 	return array ? array->count : 0;
 }
 
+static int add_extra(struct cw_part *part, struct cw_column column)
+{
+	if (!column.name)
+		return -EINVAL;
+	for (uint32_t k = 0; k < part->columns_count; k++)
+		if (strcmp(part->columns[k].name, column.name) == 0)
+			return -EEXIST;
+	column.name = strdup(column.name);
+	if (!column.name)
+		return -ENOMEM;
+	bool failed = false;
+	column.unit = copy_text(column.unit, &failed);
+	column.help = copy_text(column.help, &failed);
+	column.of = copy_text(column.of, &failed);
+	column.choices = copy_choices(column.choices, &failed);
+	part->columns[part->columns_count++] = column;
+	return failed ? -ENOMEM : 0;
+}
+
 int part_copy_columns(struct cw_part *part, const struct cw_table_decl *decl, const struct cw_array *extra)
 {
 	uint32_t declared = decl->columns.count, more = count_of(extra);
@@ -51,23 +70,13 @@ int part_copy_columns(struct cw_part *part, const struct cw_table_decl *decl, co
 	part->columns = calloc(declared + more + 1, sizeof(*part->columns));
 	if (!part->columns)
 		return -ENOMEM;
-	bool failed = false;
 	for (uint32_t i = 0; i < declared; i++)
 		part->columns[i] = column_at(&decl->columns, i);
 	part->columns_count = part->declared_count = declared;
-	for (uint32_t i = 0; i < more; i++) {
-		struct cw_column column = column_at(extra, i);
-		for (uint32_t k = 0; k < part->columns_count; k++)
-			if (strcmp(part->columns[k].name, column.name) == 0)
-				return -EEXIST;
-		column.name = copy_text(column.name, &failed);
-		column.unit = copy_text(column.unit, &failed);
-		column.help = copy_text(column.help, &failed);
-		column.of = copy_text(column.of, &failed);
-		column.choices = copy_choices(column.choices, &failed);
-		part->columns[part->columns_count++] = column;
-	}
-	return failed ? -ENOMEM : 0;
+	int status = 0;
+	for (uint32_t i = 0; i < more && status == 0; i++)
+		status = add_extra(part, column_at(extra, i));
+	return status;
 }
 
 void part_free_columns(struct cw_part *part)

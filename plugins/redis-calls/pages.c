@@ -73,6 +73,7 @@ static int page_add(struct page *page, const char *sid, size_t length, uint64_t 
 		page->bytes = bytes;
 		page->bytes_room = room;
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): no sid is empty (parse_sid()), so there are bytes */
 	memcpy(page->bytes + page->bytes_length, sid, length);
 	page->keys[page->n++] =
 		(struct page_key){.hash = hash, .offset = (uint32_t)page->bytes_length, .length = (uint32_t)length};

@@ -280,8 +280,10 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 		.channels = {cw_get_string(options, "heartbeat_channel"), cw_get_string(options, "logs_channel"),
 			     cw_get_string(options, "dlq_channel")},
 	};
+	/* NOLINTBEGIN(clang-analyzer-core.NonNullParamChecker): both have defaults, and null is refused as a text */
 	settings->ctx_length = strlen(settings->ctx_prefix);
 	settings->beat_length = strlen(settings->beat_prefix);
+	/* NOLINTEND(clang-analyzer-core.NonNullParamChecker) */
 	take_extras(settings, cw_get(options, "extra_fields"));
 	return redis_address_parse(url ? url : "redis://127.0.0.1:6379/0", &settings->address, error);
 }

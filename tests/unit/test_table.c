@@ -281,8 +281,9 @@ static void open__refuses_columns_that_are_no_good(void **state)
 {
 	struct fixture *f = *state;
 	struct cw_part *part;
-	const struct cw_column twin[] = {{.name = "note", .type = CW_TEXT}};
-	const struct cw_array twins = CW_ARRAY(twin);
+	const struct cw_column twin[] = {{.name = "note", .type = CW_TEXT}}, nameless[] = {{.type = CW_TEXT}};
+	const struct cw_array twins = CW_ARRAY(twin), no_names = CW_ARRAY(nameless);
+	assert_int_equal(table_open(f->tables, "b", &calls, &no_names, &part), -EINVAL);
 	assert_int_equal(table_open(f->tables, "x", &calls, &twins, &part), -EEXIST);
 	const struct cw_column no_key[] = {{.name = "note", .type = CW_TEXT}};
 	const struct cw_table_decl keyless = {.name = "keyless", .columns = CW_ARRAY(no_key)};

@@ -114,6 +114,9 @@ void reloads_leave(struct web *web)
 
 void reloads_release(struct web *web)
 {
-	while (web->reloads)
-		forget(web->reloads);
+	struct reload_wait *wait;
+	while ((wait = web->reloads)) {
+		web->reloads = wait->next;
+		free(wait);
+	}
 }

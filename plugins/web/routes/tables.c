@@ -353,12 +353,6 @@ static void name_all_columns(void *arg, const struct cw_table_info *info)
 static void answer_row(struct exchange *exchange, struct asked *asked)
 {
 	const struct web *web = exchange->web;
-	const char *instance = params_get(&exchange->params, "instance");
-	char expression[URI_MAX + 16];
-	if (instance) {
-		snprintf(expression, sizeof expression, "instance=%s", instance);
-		asked->where[asked->spec.where_count++] = expression;
-	}
 	if (!asked->spec.columns)
 		web->frontend->tables(web->self, name_all_columns,
 				      &(struct all_columns){.table = asked->spec.table, .asked = asked});
@@ -373,8 +367,15 @@ static void answer_row(struct exchange *exchange, struct asked *asked)
 void route_row(struct exchange *exchange)
 {
 	struct asked asked;
-	if (asked_init(&asked, exchange, exchange->arguments[0]))
+	char expression[URI_MAX + 16]; /* lives as long as `asked`, which points to it */
+	if (asked_init(&asked, exchange, exchange->arguments[0])) {
+		const char *instance = params_get(&exchange->params, "instance");
+		if (instance) {
+			snprintf(expression, sizeof expression, "instance=%s", instance);
+			asked.where[asked.spec.where_count++] = expression;
+		}
 		answer_row(exchange, &asked);
+	}
 	asked_release(&asked);
 }
 
