@@ -214,11 +214,25 @@ static int host_resolve(struct cw_instance *instance, const char *host, uint16_t
 
 /* ---- frontends ---- */
 
+/* Where numbers are masked, it is remembered who saw them in full. */
+static void note_reveal(const struct instance *self, const struct cw_query_spec *spec)
+{
+	char subject[1024];
+	if (!spec->reveal || self->info.phones_full)
+		return;
+	snprintf(subject, sizeof subject, "%s%s%s", spec->table, spec->key ? "/" : "", spec->key ? spec->key : "");
+	hub_event(self->context.hub, "reveal", subject, /* from */ NULL, /* to */ NULL, spec->by,
+		  "full numbers were shown");
+}
+
 static int frontend_query_open(struct cw_instance *instance, const struct cw_query_spec *spec,
 			       struct cw_query **ret_query, char error[CW_QUERY_ERROR_MAX])
 {
 	struct instance *self = own(instance);
-	return query_open(hub_tables(self->context.hub), spec, self->info.phones_full, ret_query, error);
+	int rc = query_open(hub_tables(self->context.hub), spec, self->info.phones_full, ret_query, error);
+	if (rc == 0)
+		note_reveal(self, spec);
+	return rc;
 }
 
 static void on_view_ready(struct instance *self, void *arg)
@@ -253,6 +267,7 @@ static int frontend_view_open(struct cw_instance *instance, const struct cw_quer
 		       &entry->view, error);
 	if (rc < 0)
 		goto fail;
+	note_reveal(self, spec);
 	entry->next = self->views;
 	self->views = entry;
 	*ret_view = entry->view;

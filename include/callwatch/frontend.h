@@ -37,8 +37,9 @@ struct cw_query_spec {
 	const char *cursor;         /* of an earlier page; NULL: from the start */
 	const char *const *columns; /* NULL: all that are not wide */
 	uint32_t columns_count;
-	bool reveal; /* full phone numbers */
-	bool viewer; /* a viewer filters a phone column only by a complete number or its last four digits */
+	bool reveal;    /* full phone numbers; an event (`by`) */
+	bool viewer;    /* a viewer filters a phone column only by a complete number or its last four digits */
+	const char *by; /* who asks; named by the event that it is to reveal numbers; NULL: not known */
 };
 
 struct cw_query_info {

@@ -33,8 +33,9 @@ void watch_malformed(struct watch *watch, enum malformed kind)
 
 void watch_log_key(struct watch *watch, const char *key, size_t length, enum malformed kind)
 {
-	char visible[120];
-	text_visible(visible, sizeof(visible), key, length);
+	char masked[120], visible[120];
+	text_mask_phones_in(masked, sizeof(masked), key, length);
+	text_visible(visible, sizeof(visible), masked, strlen(masked));
 	watch->host->log(watch->self, CW_WARNING, "a key that can be no call is left out (%s): %s%s%s",
 			 malformed_names[kind], watch->settings.ctx_prefix, visible, length > 40 ? "…" : "");
 }

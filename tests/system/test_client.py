@@ -107,6 +107,14 @@ def test_reveal_shows_whole_numbers_to_an_operator(platform):
     assert NUMBER.search(platform("calls", "--reveal").stdout)
     assert not NUMBER.search(platform("describe", "calls", "CA00").stdout)
     assert "+14155551000" in platform("describe", "calls", "CA00", "--reveal").stdout
+    def reveals():
+        return [json.loads(line) for line in platform("events", "--where", "kind=reveal", "--format", "ndjson").stdout.splitlines()]
+
+    platform("describe", "calls", "CA01", "--reveal")
+    seen = harness.wait_for(lambda: [e for e in [reveals()] if "calls/CA01" in [event["subject"] for event in e]])[0]
+    assert all(event["by"].startswith(f"user {os.getuid()}, process ") for event in seen)
+    platform("describe", "calls", "CA02")
+    assert not [event for event in reveals() if "CA02" in event["subject"]]
 
 
 def test_describe_tells_the_row_and_its_story(platform, redis):

@@ -318,7 +318,8 @@ def test_fault_14_keys_of_a_wrong_type(redis, make_sim, daemon):
 
 @pytest.mark.sanitize
 def test_fault_15_hostile_key_names(redis, make_sim, daemon, client):
-    names = [b"a\0b", b"\xff\xfe", b"x" * 300, b"\x1b[31m", b"\n", b"", "\u202eevil".encode(), b"ok id", b"x" * 128, b"x" * 129]
+    names = [b"a\0b", b"\xff\xfe", b"x" * 300, b"\x1b[31m", b"\n", b"", "\u202eevil".encode(), b"ok id", b"x" * 128, b"x" * 129,
+             b"+14155550132\n"]
     for name in names:
         redis.client.hset(b"call_ctx:" + name, "business_id", "b")
         redis.client.set(b"call_heartbeat:" + name, str(time.time()))
@@ -330,6 +331,8 @@ def test_fault_15_hostile_key_names(redis, make_sim, daemon, client):
     text = client("calls").stdout
     assert "\x1b[31m" not in text and "\u202e" not in text
     assert client("describe", "calls", "x" * 128).returncode == 0
+    wait_for(lambda: "0132\\n" in daemon.stderr)
+    assert "+14155550132" not in daemon.stderr, "a number in a key of no call is masked"
 
 
 def test_fault_16_huge_values(redis, make_sim, daemon):

@@ -81,11 +81,16 @@ static void no_longer_waited_for(struct exchange *exchange)
 	wait->exchange = NULL;
 }
 
+void peer_text(const struct peer *peer, char text[PEER_TEXT_MAX])
+{
+	snprintf(text, PEER_TEXT_MAX, "user %u, process %d", (unsigned)peer->uid, (int)peer->pid);
+}
+
 void route_reload(struct exchange *exchange)
 {
 	struct web *web = exchange->web;
 	struct reload_wait *wait = calloc(1, sizeof *wait);
-	char by[64];
+	char by[PEER_TEXT_MAX];
 	if (!wait) {
 		exchange_problem(exchange, 500, "no memory");
 		return;
@@ -96,7 +101,7 @@ void route_reload(struct exchange *exchange)
 	exchange->work = wait;
 	exchange->drop = no_longer_waited_for;
 	exchange->pull = wait_for_outcome;
-	snprintf(by, sizeof by, "user %u, process %d", (unsigned)exchange->peer->uid, (int)exchange->peer->pid);
+	peer_text(exchange->peer, by);
 	web->frontend->reload(web->self, by, on_reloaded, wait);
 }
 

@@ -71,7 +71,9 @@ bool asked_init(struct asked *asked, struct exchange *exchange, const char *tabl
 	*asked = (struct asked){.spec = {.table = table,
 					 .sort = params_get(params, "sort"),
 					 .cursor = params_get(params, "cursor"),
-					 .viewer = !exchange->peer->is_operator}};
+					 .viewer = !exchange->peer->is_operator,
+					 .by = asked->by}};
+	peer_text(exchange->peer, asked->by);
 	asked->spec.where_count = params_all(params, "where", asked->where);
 	asked->spec.where = asked->where;
 	return read_reveal(asked, exchange) && (!columns || split_columns(asked, exchange, columns));
