@@ -5,6 +5,7 @@ The plugins are those of tests/plugins; only the web plugin is a real one, to as
 """
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -423,6 +424,47 @@ def test_fault_63_secret_file_rotated_wrong_mode_empty_removed(daemon):
     assert "1 restarted (s)" in reload(daemon)[1]
     daemon.wait_state("up", name="s")
     assert "first-secret" not in daemon.stderr and "second-secret" not in daemon.stderr
+
+
+# ---- the books ----
+
+
+def book_runs(daemon):
+    """The agent's own samples by their time: {(instance, metric, reason): value}; the last may be incomplete."""
+    runs = {}
+    for line in daemon.process.stdout.split("\n")[:-1]:
+        sample = json.loads(line)
+        if sample["metric"].startswith("samples_") or sample["metric"] == "output_queue_length":
+            key = sample["instance"], sample["metric"], sample["labels"].get("reason")
+            runs.setdefault(sample["time"], {})[key] = sample["value"]
+    return list(runs.values())[:-1]
+
+
+def test_books_balance_in_every_run_over_drops_reloads_and_bad_samples(daemon):
+    """What all sources produced is what each output sent, has waiting, or dropped: each time the agent gives account."""
+    def text(rows):
+        return configuration(daemon, steady("a", "interval: 20ms") + steady("b", f"interval: 30ms, rows: {rows}")
+                             + "  - { plugin: rogue, name: bad, how: bad_samples, interval: 50ms }\n"
+                             + "  - { plugin: stdout, name: out, format: json }\n  - { plugin: refuser, name: full, queue: 300 }\n")
+
+    daemon.start(text(1))
+    for rows in range(2, 7):
+        daemon.configure(text(rows))
+        assert "1 restarted (b)" in reload(daemon)[1]
+        runs = len(book_runs(daemon))
+        wait_for(lambda: len(book_runs(daemon)) > runs + 1)
+    dropped = ("full", "samples_dropped_total", "queue_full")
+    wait_for(lambda: book_runs(daemon)[-1][dropped] > 100)
+    for run in book_runs(daemon):
+        produced = sum(v for (_, metric, _), v in run.items() if metric == "samples_produced_total")
+        lost = sum(v for (_, _, reason), v in run.items() if reason == "hub_full")
+        for output in ("out", "full"):
+            settled = sum(v for (name, metric, _), v in run.items() if name == output)
+            assert produced - lost == settled, run
+    last = book_runs(daemon)[-1]
+    assert last["full", "samples_sent_total", None] == 0 < last["out", "samples_sent_total", None]
+    assert last["full", "output_queue_length", None] <= 300
+    assert last["bad", "samples_dropped_total", "invalid"] == 2 * last["bad", "samples_produced_total", None] > 0
 
 
 # ---- the service manager ----
