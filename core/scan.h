@@ -30,7 +30,8 @@ struct scan {
 /* limit: how many sorted rows are wanted, 0: all. 0 or -ENOMEM; release it in every case. */
 int scan_init(struct scan *scan, const struct selection *selection, bool sorted, uint64_t limit);
 void scan_release(struct scan *scan);
-/* One slice, at most until the deadline. 0, -ENOMEM or -ENOBUFS (sorter.h). *ret_end: all rows have been walked over. */
+/* One slice, at most until the deadline. 0, -ENOMEM or -ENOBUFS (sorter.h). *ret_end: all rows have been walked over.
+ */
 int scan_step(struct scan *scan, int64_t deadline, bool *ret_end);
 /* Fills the page with the next rows in order, as they are now. *ret_end: there are no more. 0 or -ENOMEM. */
 int scan_read(struct scan *scan, bool *ret_end);
