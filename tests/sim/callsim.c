@@ -3,6 +3,7 @@
  * callsim: writes to Redis what the voice platform writes, as README.md beside this file says. This file: the options,
  * the commands on stdin, and the loop of 10 ms turns in which calls start, beat and end.
  */
+#include "database.h"
 #include "malformed.h"
 #include "platform.h"
 
@@ -18,7 +19,7 @@
 enum { TURN_MS = 10, CALLS_MAX = 1000000 };
 
 struct settings {
-	const char *url, *record;
+	const char *url, *postgres, *record;
 	struct world world;
 	struct platform_options platform;
 	uint32_t calls, malformed;
@@ -53,6 +54,8 @@ static void usage(FILE *out)
 {
 	fputs("callsim --redis URL [options]: writes what a voice platform writes to Redis\n"
 	      "  --redis URL        redis://[:password@]host[:port][/db] or unix:///path[?db=N]\n"
+	      "  --postgres URL     first write the businesses to that database, postgresql://... (needs libpq at "
+	      "build time)\n"
 	      "  --calls N          calls in progress, up to 1000000 (100)\n"
 	      "  --rate R           calls that start, and calls that end, per second (0)\n"
 	      "  --beat D           between two heartbeats of a call (10s)\n"
@@ -105,6 +108,7 @@ static int parse_duration(const char *text, int64_t *ret_us)
 
 enum {
 	OPT_REDIS = 256,
+	OPT_POSTGRES,
 	OPT_CALLS,
 	OPT_RATE,
 	OPT_BEAT,
@@ -130,6 +134,7 @@ enum {
 
 static const struct option long_options[] = {
 	{"redis", required_argument, NULL, OPT_REDIS},
+	{"postgres", required_argument, NULL, OPT_POSTGRES},
 	{"calls", required_argument, NULL, OPT_CALLS},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"beat", required_argument, NULL, OPT_BEAT},
@@ -184,6 +189,9 @@ static int parse_one(struct settings *settings, int option, const char *value)
 	switch (option) {
 	case OPT_REDIS:
 		settings->url = value;
+		return 0;
+	case OPT_POSTGRES:
+		settings->postgres = value;
 		return 0;
 	case OPT_CALLS:
 		return parse_count(value, 0, CALLS_MAX, &settings->calls);
@@ -412,9 +420,24 @@ static void loop(struct callsim *sim)
 	}
 }
 
+static int write_businesses(const struct settings *settings)
+{
+	char error[512];
+	int64_t count = database_write(settings->postgres, &settings->world, error, sizeof error);
+	if (count < 0) {
+		fprintf(stderr, "callsim: --postgres: %s\n", error);
+		return -1;
+	}
+	printf("wrote %lld of %u businesses\n", (long long)count, settings->world.businesses);
+	return 0;
+}
+
 static int run(struct callsim *sim)
 {
 	struct settings *settings = &sim->settings;
+	if (settings->postgres && write_businesses(settings) < 0) {
+		return 1;
+	}
 	if (link_open(&sim->link, settings->url) < 0) {
 		fprintf(stderr, "callsim: %s: %s\n", settings->url, sim->link.error);
 		return 1;

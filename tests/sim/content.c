@@ -7,7 +7,19 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { FOR_SID = 1, FOR_SID_LOW, FOR_BUSINESS, FOR_BUSINESS_ID, FOR_NUMBER, FOR_FROM, FOR_LOG, FOR_FORM };
+enum {
+	FOR_SID = 1,
+	FOR_SID_LOW,
+	FOR_BUSINESS,
+	FOR_BUSINESS_ID,
+	FOR_NUMBER,
+	FOR_FROM,
+	FOR_LOG,
+	FOR_FORM,
+	FOR_KIND,
+	FOR_PHONE,
+	FOR_NAME
+};
 
 static uint64_t mix(uint64_t x)
 {
@@ -83,4 +95,40 @@ void content_make(const struct world *world, uint64_t number, int64_t start_us, 
 	if (content_random(world, FOR_LOG, number) % 10 != 0) {
 		content_uuid(world, FOR_LOG, number, ret->call_log_id);
 	}
+}
+
+static void ordinary_name(struct business *business, uint32_t number, uint64_t random)
+{
+	static const char *const first[] = {"Harbor", "Summit",  "O'Neill",  "Lakeside", "Müller", "Golden Gate",
+					    "Núñez",  "Pioneer", "Blue Oak", "Северная", "Maple",  "北海"};
+	static const struct {
+		const char *name, *industry;
+	} second[] = {{"Dental", "healthcare"},
+		      {"Plumbing & Heating", "home services"},
+		      {"Law", "legal"},
+		      {"Auto Repair", "automotive"},
+		      {"Realty", "real estate"},
+		      {"Bakery", "food"},
+		      {"Veterinary", "healthcare"},
+		      {"Insurance", NULL}};
+	unsigned trade = (unsigned)(random >> 8) % 8;
+	snprintf(business->name, NAME_SIZE, "%s %s %u", first[random % 12], second[trade].name, number);
+	business->industry = second[trade].industry;
+}
+
+bool content_business_row(const struct world *world, uint32_t number, struct business *ret)
+{
+	enum { NO_ROW, NO_NAME, NO_NAME_TOO, EMPTY_NAME, NOTHING, ODD_NAME, KINDS = 20 };
+	uint64_t kind = (number + content_random(world, FOR_KIND, 0) % KINDS) % KINDS;
+	*ret = (struct business){.has_name = kind != NO_NAME && kind != NO_NAME_TOO && kind != NOTHING,
+				 .has_phone = kind != NOTHING};
+	content_uuid(world, FOR_BUSINESS_ID, number, ret->id);
+	phone(ret->phone, content_random(world, FOR_PHONE, number));
+	phone(ret->twilio_phone, content_random(world, FOR_NUMBER, number));
+	ordinary_name(ret, number, content_random(world, FOR_NAME, number));
+	if (kind == EMPTY_NAME)
+		ret->name[0] = '\0';
+	else if (kind == ODD_NAME)
+		snprintf(ret->name, NAME_SIZE, "\"%u\" <b>Tab\tle</b> & Söhne \\ %%s {{x}}, l.\n2", number);
+	return kind != NO_ROW;
 }
