@@ -54,6 +54,16 @@ def redis(make_redis):
 
 
 @pytest.fixture
+def postgres():
+    """A started private PostgreSQL: url, rows(select), execute(sql), restart()."""
+    server = harness.Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
 def make_daemon(folder):
     """make_daemon(name): a callwatchd that is not started; at the end it must stop cleanly, if it still runs."""
     daemons = []

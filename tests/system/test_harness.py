@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The test aids themselves: a fault that does not happen would make every test of it pass."""
 
+import subprocess
 import time
 
 import pytest
@@ -43,6 +44,50 @@ def test_callsim_comes_back_when_redis_does(redis, make_sim):
     sim = make_sim(redis.url, "--calls", 20, "--beat", "1s")
     redis.restart(empty=True)
     harness.wait_for(lambda: sim.say("rewrite") == 20 and len(oracle.read_sids(redis.client)) == 20)
+
+
+def ids_of(businesses):
+    return {b["id"] for b in businesses}
+
+
+def test_callsim_writes_the_businesses_of_its_calls(redis, postgres, make_sim):
+    make_sim(redis.url, "--postgres", postgres.url, "--calls", 2000, "--businesses", 60, "--seed", 5, "--load-only")
+    called = {c: redis.client.hget(c, "business_id").decode() for c in redis.client.scan_iter("call_ctx:*", count=1000)}
+    rows = postgres.rows("SELECT * FROM businesses")
+    assert set(rows[0]) == {"id", "business_name", "primary_business_phone_number", "twilio_phone_number", "industry"}
+    assert len(rows) == 57 and len(ids_of(rows)) == 57
+    assert len(set(called.values()) - ids_of(rows)) == 3, "three of sixty have no row"
+    unnamed = [b for b in rows if not b["business_name"]]
+    assert len(unnamed) == 12 and sum(b["business_name"] == "" for b in rows) == 3
+    assert sum(b["primary_business_phone_number"] is None for b in unnamed) == 3 == sum(b["primary_business_phone_number"] is None for b in rows)
+    assert sum("\t" in (b["business_name"] or "") and "\\ %s {{x}}, l.\n2" in b["business_name"] for b in rows) == 3
+    numbers = {b["id"]: b["twilio_phone_number"] for b in rows}
+    for key, business in called.items():
+        assert business not in numbers or redis.client.hget(key, "to_phone_number").decode() == numbers[business]
+    assert postgres.rows("SELECT * FROM call_log") == []
+
+
+def test_callsim_writes_businesses_again_and_leaves_others(redis, postgres, make_sim):
+    def write(seed):
+        make_sim(redis.url, "--postgres", postgres.url, "--calls", 0, "--businesses", 40, "--seed", seed, "--load-only")
+        return postgres.rows("SELECT * FROM businesses ORDER BY id")
+
+    first = write(5)
+    postgres.execute("UPDATE businesses SET business_name = 'changed', industry = 'changed'")
+    postgres.execute("INSERT INTO call_log (id, business_id) SELECT gen_random_uuid(), id FROM businesses LIMIT 1")
+    assert write(5) == first
+    other = write(6)
+    assert len(first) == 38 and len(other) == 76 and ids_of(first) < ids_of(other)
+    assert len(postgres.rows("SELECT * FROM call_log")) == 1
+
+
+def test_callsim_says_when_the_database_refuses(redis, postgres, folder):
+    postgres.execute("CREATE TABLE businesses (id uuid PRIMARY KEY)")
+    for url, why in ((postgres.url, 'column "business_name" does not exist'), (f"postgresql:///x?host={folder}", "No such file or directory")):
+        done = subprocess.run([harness.BIN / "callsim", "--redis", redis.url, "--postgres", url, "--load-only"], capture_output=True, text=True)
+        assert done.returncode == 1 and why in done.stderr and done.stderr.count("\n") == 1
+    assert postgres.rows("SELECT tablename FROM pg_tables WHERE tablename = 'call_log'") == [], "all or nothing"
+    assert redis.client.dbsize() == 0
 
 
 def test_proxy_delays_cuts_and_loses(redis, proxy):
