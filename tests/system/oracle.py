@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the table `calls` should show: reads Redis on its own, one command a key, and follows the platform's formats field by field.
+"""What the table `calls` should show: reads Redis on its own and follows the platform's formats field by field.
 
-Deliberately written without a look at the plugin's way of doing it: SCAN, TYPE, HGETALL, GET; times by Python's datetime. Where time passes between
+Deliberately written without a look at the plugin's way of doing it: SCAN, TYPE, then HGET of each field and GET; times by Python's datetime. Where time passes between
 the two readings, a value is a range, and a health a set of possible words.
 """
 
@@ -140,32 +140,44 @@ def text_field(value):
     return None if not value or len(value) > FIELD_MAX else utf8(value)
 
 
-def read_call(redis, key, sid, extra):
-    """None if there is no such call."""
-    if not sid_is_valid(sid) or redis.type(key) != b"hash":
-        return None
+def ask(redis, commands):
+    """Answers of commands that have nothing to do with each other; an error is an answer too."""
+    pipe = redis.pipeline(transaction=False)
+    for words in commands:
+        pipe.execute_command(*words)
+    return iter(pipe.execute(raise_on_error=False))
+
+
+def read_some(redis, sids, extra):
+    """The calls among these sids. Types first, then lengths, then what is not too long to be read."""
     names = [*COLUMNS.values(), b"start_time", *(n.encode() for n in extra.values())]
-    fields = {n: redis.hget(key, n) if (redis.hstrlen(key, n) or 0) < 100000 else b"x" * 1000 for n in names}
-    heartbeat_key = b"call_heartbeat:" + sid
-    value = None
-    if redis.type(heartbeat_key) == b"string" and redis.strlen(heartbeat_key) < 10000:
-        value = redis.get(heartbeat_key)
-    start = fields[b"start_time"]
-    if start is not None and len(start) > FIELD_MAX:
-        start = None
-    return Call(sid=utf8(sid), columns={c: text_field(fields[n]) for c, n in COLUMNS.items()},
-                start=parse_time(utf8(start)) if start and b"\0" not in start else None, heartbeat=parse_unix(value),
-                extra={c: text_field(fields[n.encode()]) for c, n in extra.items()})
+    types = ask(redis, (("TYPE", prefix + sid) for sid in sids for prefix in (b"call_ctx:", b"call_heartbeat:")))
+    types = {sid: (next(types), next(types)) for sid in sids}
+    sids = [sid for sid in sids if types[sid][0] == b"hash"]
+    lengths = ask(redis, (words for sid in sids for words in (
+        *(("HSTRLEN", b"call_ctx:" + sid, n) for n in names), ("STRLEN", b"call_heartbeat:" + sid))))
+    lengths = {sid: ([next(lengths) for _ in names], next(lengths)) for sid in sids}
+
+    def small(sid):
+        yield from (n for n, length in zip(names, lengths[sid][0]) if length < 100000)
+
+    values = ask(redis, (words for sid in sids for words in (
+        *(("HGET", b"call_ctx:" + sid, n) for n in small(sid)),
+        *((("GET", b"call_heartbeat:" + sid),) if types[sid][1] == b"string" and lengths[sid][1] < 10000 else ()))))
+    for sid in sids:
+        fields = {n: b"x" * 1000 for n in names} | {n: next(values) for n in small(sid)}
+        beat = next(values) if types[sid][1] == b"string" and lengths[sid][1] < 10000 else None
+        start = fields[b"start_time"] if len(fields[b"start_time"] or b"") <= FIELD_MAX else None
+        yield Call(sid=utf8(sid), columns={c: text_field(fields[n]) for c, n in COLUMNS.items()},
+                   start=parse_time(utf8(start)) if start and b"\0" not in start else None, heartbeat=parse_unix(beat),
+                   extra={c: text_field(fields[n.encode()]) for c, n in extra.items()})
 
 
 def read_all(redis, extra=None):
     """{sid: Call} of everything that Redis has now."""
-    calls = {}
-    for key in redis.scan_iter(match="call_ctx:*", count=1000):
-        call = read_call(redis, key, key[len(b"call_ctx:"):], extra or {})
-        if call:
-            calls[call.sid] = call
-    return calls
+    sids = {key[len(b"call_ctx:"):] for key in redis.scan_iter(match="call_ctx:*", count=1000)}
+    sids = sorted(sid for sid in sids if sid_is_valid(sid))
+    return {call.sid: call for i in range(0, len(sids), 1000) for call in read_some(redis, sids[i:i + 1000], extra or {})}
 
 
 def read_sids(redis):
