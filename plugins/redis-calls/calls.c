@@ -3,9 +3,9 @@
  * What is known about each call, and its health.
  *
  * A call's row in the table holds what is shown; beside it 40 bytes hold what it is judged by. `alive` is the instant
- * of its last sign of life: of a message, its receipt; of a heartbeat key that was new or had advanced, now − (Redis'
- * time − its value), but not before the key was last read, for it was written after that. An unchanged key says
- * nothing.
+ * of its last sign of life: of a message, its receipt (see receipt() for those that waited while we slept); of a
+ * heartbeat key that was new or had advanced, now − (Redis' time − its value), but not before the key was last read,
+ * for it was written after that. An unchanged key says nothing.
  *
  * Nothing is judged worse on silence alone: when its deadline falls due, the call is asked about (calls_ask_due), and
  * only the answer judges it. It gets better at once, by whatever way the sign of life came.
@@ -156,14 +156,15 @@ struct sign {
 	int64_t claimed;
 };
 
-/* Not before `floor`: the instant at which the key was last seen without this value. */
+/* Any other value than before was written since, even one that went back with its worker's clock. Not before `floor`:
+ * the instant at which the key was last seen without this value. */
 static struct sign take_sign(struct watch *watch, struct call *call, const struct answer *answer, int64_t floor,
 			     uint32_t *malformed)
 {
 	struct sign sign = {0};
 	int64_t time = 0;
 	if (parse_heartbeat(answer->beat, answer->beat_length, watch_redis_wall(watch), &time, malformed) < 0 ||
-	    time <= call->claimed)
+	    time == call->claimed)
 		return sign;
 	int64_t now = watch->host->now(), alive = time - watch->redis_offset;
 	if (alive < floor)
@@ -387,24 +388,41 @@ void calls_read(struct watch *watch, const struct answer *answer)
 
 /* ---- messages ---- */
 
+/* The instant a message came. One that waited while we slept came at some time since then: if it does not say when, it
+ * proves no more than that. */
+static int64_t receipt(const struct watch *watch, const struct beat *beat)
+{
+	int64_t now = watch->host->now(), since = watch->slept_from;
+	if (!watch->backlog)
+		return now;
+	if (!beat->has_time || !watch->has_redis_time)
+		return since;
+	int64_t claimed = beat->time - watch->redis_offset;
+	return claimed < since ? since : claimed > now ? now : claimed;
+}
+
 void calls_beat(struct watch *watch, uint32_t row, struct call *call, const struct beat *beat)
 {
 	struct cw_change changes[4];
-	int64_t now = watch->host->now(), received = watch_redis_wall(watch);
+	int64_t now = watch->host->now(), received = receipt(watch, beat),
+		wall = watch_redis_wall(watch) - (now - received);
 	uint32_t n = 0;
 	bool is_first = !(call->flags & CALL_BEAT);
-	call->alive = now;
+	watch->beats[VIA_CHANNEL]++;
+	if (beat->has_time && !watch->backlog)
+		samples_delay(watch, wall - beat->time);
+	if (!is_first && received < call->alive)
+		return; /* more is known already */
+	call->alive = received;
 	call->flags = (uint8_t)((call->flags | CALL_BEAT) & ~CALL_UNJUDGED);
-	n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, integer_cell(beat->has_time ? beat->time : received));
-	n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, integer_cell(now));
-	if (call->health != HEALTHY || is_first) {
-		n = change_health(call, HEALTHY, changes, n);
+	n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, integer_cell(beat->has_time ? beat->time : wall));
+	n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, integer_cell(received));
+	enum health health = judge(watch, call, now);
+	if (health < call->health || (is_first && health == call->health)) {
+		n = change_health(call, health, changes, n);
 		file_deadline(watch, row, call);
 	}
 	watch->host->row_touch(watch->calls_part, row, changes, n);
-	watch->beats[VIA_CHANNEL]++;
-	if (beat->has_time)
-		samples_delay(watch, received - beat->time);
 }
 
 /* ---- asking ---- */
@@ -446,12 +464,16 @@ void calls_ask_due(struct watch *watch)
 }
 
 /* Its key moved, but by its worker's clock it is well older than what was received: one more heartbeat will tell. A
- * message is received a little after its time was taken; that is no reason to wait. */
-static bool deserves_another_look(const struct watch *watch, const struct call *call, const struct sign *sign,
-				  enum health health)
+ * message is received a little after its time was taken; that is no reason to wait. And of a call without a key only
+ * messages tell: after our own sleep, the next one is to come yet. */
+static bool deserves_another_look(const struct watch *watch, const struct call *call, const struct answer *answer,
+				  const struct sign *sign, enum health health)
 {
-	return sign->advanced && health > call->health && !(call->flags & CALL_UNJUDGED) &&
-	       call->alive > sign->claimed - watch->redis_offset + 2 * CW_SECOND;
+	if (health <= call->health || call->flags & CALL_UNJUDGED)
+		return false;
+	if (sign->advanced)
+		return call->alive > sign->claimed - watch->redis_offset + 2 * CW_SECOND;
+	return answer->beat_length == 0 && watch->woke && watch->host->now() - watch->woke < wait_once_more;
 }
 
 void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct answer *answer)
@@ -469,7 +491,7 @@ void calls_asked(struct watch *watch, uint32_t row, struct call *call, const str
 	report(watch, call, malformed);
 	call->flags &= (uint8_t)~CALL_SUSPECT;
 	enum health health = judge(watch, call, watch->host->now());
-	if (deserves_another_look(watch, call, &sign, health)) {
+	if (deserves_another_look(watch, call, answer, &sign, health)) {
 		call->flags |= CALL_UNJUDGED;
 		wheel_file(&watch->calls.wheel, row, watch->host->now() + wait_once_more);
 		health = call->health;

@@ -6,6 +6,9 @@
  * A subscription can be dead without anybody noticing: the peer is gone and no byte ever says so. So the connection of
  * the channels is probed every 5 s by subscribing again to a private channel, which is answered each time (PING is not,
  * on old servers); without an answer for 5 s it is cut. After any loss everything is read anew.
+ *
+ * While we sleep (SIGSTOP, suspend), messages wait in buffers, and are no sign of life of the moment we read them. A
+ * probe sent after waking up is answered behind them: until then what comes is the *backlog*, see calls_beat().
  */
 #include "watch.h"
 
@@ -76,7 +79,8 @@ static void on_message(struct watch *watch, const redisReply *name, const redisR
 			continue;
 		watch->channel[i].messages++;
 		watch->channel[i].last = watch->host->wall();
-		watch->channels_heard = watch->host->now();
+		if (!watch->backlog)
+			watch->channels_heard = watch->host->now();
 		if (i == CHANNEL_HEARTBEAT)
 			on_beat(watch, message);
 		return;
@@ -85,8 +89,10 @@ static void on_message(struct watch *watch, const redisReply *name, const redisR
 
 static void channels_alive(struct watch *watch)
 {
-	watch->probe_waits = false;
-	watch->channels_heard = watch->host->now();
+	watch->probes -= watch->probes > 0;
+	watch->backlog -= watch->backlog > 0;
+	if (!watch->backlog)
+		watch->channels_heard = watch->host->now();
 	if (watch->channels_live)
 		return;
 	watch->channels_live = true;
@@ -100,6 +106,7 @@ static void on_channels_push(void *arg, const redisReply *reply)
 {
 	struct watch *watch = arg;
 	char reason[REDIS_ERROR_MAX];
+	watch_notice_sleep(watch);
 	if (reply->type == REDIS_REPLY_ERROR) {
 		enum redis_failure failure = redis_explain(watch->channels, reply, "SUBSCRIBE", reason);
 		redis_fail(watch->channels, failure, reason);
@@ -114,10 +121,18 @@ static void on_channels_push(void *arg, const redisReply *reply)
 
 static void probe(struct watch *watch)
 {
-	watch->probe_waits = true;
+	watch->probes++;
 	watch->probe_ticks = 0;
 	watch->probe_sent = watch->host->now();
 	redis_words(watch->channels, NULL, NULL, "SUBSCRIBE", watch->probe_channel, NULL);
+}
+
+void events_slept(struct watch *watch)
+{
+	if (!redis_is_up(watch->channels))
+		return;
+	probe(watch);
+	watch->backlog = watch->probes;
 }
 
 static void on_channels_up(void *arg)
@@ -136,7 +151,8 @@ static void on_channels_down(void *arg, enum redis_failure failure, const char *
 	(void)failure;
 	(void)next_try;
 	snprintf(watch->channels_reason, sizeof(watch->channels_reason), "%s", reason);
-	watch->channels_live = watch->probe_waits = false;
+	watch->channels_live = false;
+	watch->probes = watch->backlog = 0;
 	watch->host->count_error(watch->self, redis_is_up(watch->commands));
 	watch_say(watch);
 }
@@ -146,10 +162,9 @@ static void check_probe(struct watch *watch, int64_t now)
 {
 	if (!redis_is_up(watch->channels))
 		return;
-	if (!watch->probe_waits && now - watch->probe_sent >= probe_every)
+	if (!watch->probes && now - watch->probe_sent >= probe_every)
 		probe(watch);
-	else if (watch->probe_waits && ++watch->probe_ticks > 2 &&
-		 now - watch->probe_sent >= REDIS_DEADLINE_S * CW_SECOND)
+	else if (watch->probes && ++watch->probe_ticks > 2 && now - watch->probe_sent >= REDIS_DEADLINE_S * CW_SECOND)
 		redis_fail(watch->channels, REDIS_UNREACHABLE, "no answer within 5 s on the channels' connection");
 }
 

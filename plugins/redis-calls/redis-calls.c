@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const int64_t time_every = 5 * CW_SECOND, slow = 1 * CW_SECOND, step = 100 * CW_MILLISECOND,
-		     first_wait = 4 * CW_SECOND;
+		     first_wait = 4 * CW_SECOND, slept_after = 5 * CW_SECOND;
 
 uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length)
 {
@@ -190,12 +190,28 @@ static void on_down(void *arg, enum redis_failure failure, const char *reason, i
 
 /* ---- the tick ---- */
 
+/* Asked by the tick, and by what may come in before it. */
+void watch_notice_sleep(struct watch *watch)
+{
+	char how_long[TEXT_DURATION_SIZE];
+	int64_t now = watch->host->now();
+	if (now - watch->last_tick <= slept_after)
+		return;
+	text_duration(how_long, (double)(now - watch->last_tick) / (double)CW_SECOND);
+	watch->host->log(watch->self, CW_WARNING,
+			 "nothing was watched for %s, we or the machine stood still: reading anew", how_long);
+	if (!watch->backlog)
+		watch->slept_from = watch->last_tick;
+	watch->woke = watch->last_tick = now;
+	events_slept(watch);
+	sweep_want(watch);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct watch *watch = timer->data;
 	int64_t now = watch->host->now();
-	if (watch->last_tick && now - watch->last_tick > 5 * CW_SECOND)
-		sweep_want(watch); /* we or the machine slept: look at everything again */
+	watch_notice_sleep(watch);
 	watch->last_tick = now;
 	if (now - watch->time_sent >= time_every)
 		ask_time(watch);
@@ -354,7 +370,7 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	watch->self = self;
 	watch->host = host;
 	watch->info = host->info(self);
-	watch->origin = host->now();
+	watch->origin = watch->last_tick = host->now();
 	watch->blind = true;
 	randombytes_buf(watch->hash_key, sizeof(watch->hash_key));
 	seen_init(&watch->recent, 2048);

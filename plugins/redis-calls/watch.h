@@ -171,12 +171,14 @@ struct watch {
 	int64_t skew; /* Redis' wall time − ours */
 	uv_timer_t tick;
 	int64_t last_tick;
+	int64_t slept_from, woke; /* instants of our last sleep; 0: none */
 
 	/* events */
 	struct seen recent, absent, reported; /* tombstones; not there a moment ago; malformed and counted */
 	uint32_t sequence;                    /* of events */
-	bool channels_live, probe_waits, keyspace_live, keyspace_waits;
-	uint32_t probe_ticks;
+	bool channels_live, keyspace_live, keyspace_waits;
+	uint32_t probes, probe_ticks;   /* on the way; ticks since the last was sent */
+	uint32_t backlog;               /* probes to be answered until what waited while we slept is through; 0: none */
 	int64_t probe_sent, last_probe; /* of the channels, of the keyspace events */
 	int64_t last_shown;             /* table `channels` */
 	char probe_channel[48];
@@ -208,7 +210,8 @@ struct watch {
 void watch_say(struct watch *watch); /* tells the host the state that follows from what is known */
 void watch_malformed(struct watch *watch, enum malformed kind);
 void watch_log_key(struct watch *watch, const char *key, size_t length, enum malformed kind);
-int64_t watch_redis_wall(const struct watch *watch);                              /* Redis' wall time now */
+int64_t watch_redis_wall(const struct watch *watch); /* Redis' wall time now */
+void watch_notice_sleep(struct watch *watch); /* have we, or the machine, stood still? Look at everything again */
 void watch_first_done(struct watch *watch, int status);                           /* the first reading, if it waits */
 uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length); /* keyed */
 
@@ -268,6 +271,7 @@ void sweep_tick(struct watch *watch);
 /* events.c */
 int events_start(struct watch *watch);
 void events_tick(struct watch *watch);
+void events_slept(struct watch *watch);          /* what has been said meanwhile still lies in a buffer */
 void events_keyspace_check(struct watch *watch); /* asks whether the server has them on */
 void events_show(struct watch *watch);           /* table `channels` */
 /* Has an event that contradicts (it was removed, it was written) come in since `sequence`? */

@@ -499,6 +499,39 @@ def test_fault_24_the_agent_was_stopped_for_a_while(redis, make_sim, daemon):
     daemon.wait_state("up", deadline=RECOVERY)
 
 
+@pytest.mark.sanitize
+def test_fault_24_what_waited_while_the_agent_slept_is_no_sign_of_life(redis, daemon):
+    """Messages lie in a buffer meanwhile. A call that beat and then died is not young when they are read; one that only sends messages is not old."""
+
+    def beat(*sids):
+        for sid in sids:
+            redis.client.publish("call_heartbeat", json.dumps({"call_sid": sid, "timestamp": time.time()}) if sid == "dead-json" else sid)
+            if sid != "messages-only":
+                redis.client.set(f"call_heartbeat:{sid}", str(time.time()))
+
+    calls = ["dead-bare", "dead-json", "beats", "messages-only"]
+    for sid in calls:
+        redis.client.hset(f"call_ctx:{sid}", mapping={"start_time": "2026-01-01T00:00:00Z"})
+    daemon.start(config(daemon, redis.url, calls=QUICK))
+    wait_for(lambda: beat(*calls) or complete(daemon, 4) and unhealthy(daemon) == 0)
+    daemon.process.freeze()
+    beat("dead-bare", "dead-json")
+    end = time.monotonic() + 10  # the fault itself: the agent sleeps longer than stale_after
+    while time.monotonic() < end:
+        beat("beats", "messages-only")
+        time.sleep(0.5)
+    daemon.process.thaw()
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        beat("beats", "messages-only")
+        rows = {r["call_sid"]: r for r in daemon.rows()}
+        assert rows["beats"]["health_status"] == rows["messages-only"]["health_status"] == "healthy"
+        ages = {sid: row["heartbeat_age_seconds"] for sid, row in rows.items() if "dead" in sid}
+        assert min(ages.values()) > 7, ages
+    assert rows["dead-bare"]["health_status"] == rows["dead-json"]["health_status"] == "stale"
+    assert "nothing was watched for" in daemon.stderr
+
+
 def test_fault_25_time_zones(redis, make_sim, daemon):
     make_sim(redis.url, "--calls", 3, "--load-only")
     daemon.start(config(daemon, redis.url), env={"TZ": "Asia/Kolkata"})
