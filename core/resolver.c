@@ -24,7 +24,8 @@
 
 enum { LOOKERS = 2, ADDRESSES_MAX = 16, HOST_MAX = 253, CACHE_MAX = 256 };
 
-static const int64_t keep_found = 60 * CW_SECOND, keep_failed = 5 * CW_SECOND;
+/* Short, for a name is how a failover is followed, and that must be seen within 10 s. */
+static const int64_t keep_found = 5 * CW_SECOND, keep_failed = 5 * CW_SECOND;
 static const int64_t retry_full_box = 100 * CW_MILLISECOND;
 
 struct answer {

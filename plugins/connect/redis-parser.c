@@ -3,6 +3,9 @@
  * hiredis' RESP reader with limits it does not have: replies live in an arena that is emptied before the next one, with
  * a ceiling for a whole reply, and the bytes waiting to be parsed have a ceiling too. So `*2147483647` and a bulk of
  * 512 MB cost us nothing but the connection.
+ *
+ * Where even that is too much, for what is too large comes again each time, it can be skipped: a bulk string that is
+ * too large is thrown away as it comes in, and an error reply stands in its place.
  */
 #include "connect/redis.h"
 
@@ -21,7 +24,9 @@ struct redis_parser {
 	redisReader *reader;
 	struct block *first, *last;
 	size_t memory; /* of the reply under way */
-	bool too_large;
+	bool too_large, skips;
+	bool is_replaced;  /* the next string stands for one that is skipped */
+	uint64_t skipping; /* bytes of it that are still to come */
 };
 
 static const size_t first_block = 32 * 1024, other_block = 256 * 1024;
@@ -81,7 +86,16 @@ static redisReply *make_reply(const redisReadTask *task, int type, size_t extra)
 
 static void *create_string(const redisReadTask *task, char *text, size_t length)
 {
-	redisReply *reply = make_reply(task, task->type, length + 1);
+	static char too_large[] = "TOOLARGE";
+	struct redis_parser *parser = task->privdata;
+	int type = task->type;
+	if (parser->is_replaced || (parser->skips && length > REDIS_SKIP_OVER)) {
+		parser->is_replaced = false;
+		type = REDIS_REPLY_ERROR;
+		text = too_large;
+		length = strlen(too_large);
+	}
+	redisReply *reply = make_reply(task, type, length + 1);
 	if (!reply)
 		return NULL;
 	reply->str = (char *)(reply + 1);
@@ -157,10 +171,42 @@ void redis_parser_free(struct redis_parser *parser)
 	free(parser);
 }
 
+void redis_parser_skip_large(struct redis_parser *parser, bool on)
+{
+	parser->skips = on;
+}
+
+/* The reader waits for the rest of a bulk string, at `pos` is its length. It gets an empty one instead. */
+static bool replace_large(struct redis_parser *parser)
+{
+	static const char empty[] = "0\r\n\r\n";
+	redisReader *reader = parser->reader;
+	const size_t n = sizeof(empty) - 1, waiting = reader->len - reader->pos;
+	if (reader->ridx < 0 || reader->rstack[reader->ridx].type != REDIS_REPLY_STRING || waiting < 32)
+		return false;
+	char *length = reader->buf + reader->pos, *end;
+	uint64_t whole = strtoull(length, &end, 10);
+	if (end == length || *end != '\r' || whole > INT32_MAX)
+		return false;
+	whole += (size_t)(end - length) + 4; /* with both line ends */
+	if (whole <= waiting)
+		return false;
+	parser->skipping = whole - waiting;
+	parser->is_replaced = true;
+	reader->pos = reader->len - n;
+	memcpy(reader->buf + reader->pos, empty, n);
+	return true;
+}
+
 int redis_parser_feed(struct redis_parser *parser, const char *bytes, size_t length)
 {
-	if (parser->reader->len - parser->reader->pos + length > REDIS_REPLY_BYTES_MAX)
+	if (parser->reader->len - parser->reader->pos + length > REDIS_REPLY_BYTES_MAX &&
+	    !(parser->skips && !parser->skipping && replace_large(parser)))
 		return -EMSGSIZE;
+	size_t skipped = parser->skipping < length ? (size_t)parser->skipping : length;
+	parser->skipping -= skipped;
+	bytes += skipped;
+	length -= skipped;
 	return redisReaderFeed(parser->reader, bytes, length) == REDIS_OK ? 0 : -ENOMEM;
 }
 

@@ -26,6 +26,8 @@
 
 enum { ADDRESSES_MAX = 8, CONNECT_DEADLINE_S = 3, READ_BYTES = 64 * 1024, REST_MS = 50, BUSY_BYTES = 32 * 1024 };
 
+enum { PLACE_MAX = REDIS_HOST_MAX + 10 };
+
 enum stage { WAITING, RESOLVING, CONNECTING, SIGNING_IN, UP };
 
 struct link {
@@ -75,7 +77,7 @@ struct redis {
 	size_t window_bytes;
 	bool was_busy;    /* in the 50 ms before */
 	uint32_t handles; /* of the three above, not yet closed */
-	bool closed;
+	bool closed, skips_large;
 
 	char *out; /* commands queued in this turn of the loop */
 	size_t out_length, out_room;
@@ -192,12 +194,13 @@ failf(struct redis *redis, enum redis_failure failure, const char *format, ...)
 }
 
 /* Where we connect to, as people name it. */
-static const char *place(const struct redis *redis, char buffer[REDIS_HOST_MAX + 8])
+static const char *place(const struct redis *redis, char buffer[PLACE_MAX])
 {
 	if (redis->address.is_unix)
-		snprintf(buffer, REDIS_HOST_MAX + 8, "%s", redis->address.host);
+		snprintf(buffer, PLACE_MAX, "%s", redis->address.host);
 	else
-		snprintf(buffer, REDIS_HOST_MAX + 8, "%s:%u", redis->address.host, redis->address.port);
+		snprintf(buffer, PLACE_MAX, strchr(redis->address.host, ':') ? "[%s]:%u" : "%s:%u", redis->address.host,
+			 redis->address.port);
 	return buffer;
 }
 
@@ -224,7 +227,7 @@ static const char *why(int status)
 
 static void fail_link(struct redis *redis, int status)
 {
-	char where[REDIS_HOST_MAX + 8];
+	char where[PLACE_MAX];
 	failf(redis, REDIS_UNREACHABLE, "%s (%s)", why(status), place(redis, where));
 }
 
@@ -598,6 +601,16 @@ static void watch_the_line(struct redis *redis)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+/* A name may have more addresses, and one of a kind that this machine cannot reach. */
+static void try_next_address(struct redis *redis, int status)
+{
+	cut_link(redis);
+	if (redis->addresses_tried < redis->addresses_count)
+		connect_next(redis);
+	else
+		fail_link(redis, status);
+}
+
 static void on_connected(uv_connect_t *request, int status)
 {
 	struct link *link = request->handle->data;
@@ -605,17 +618,15 @@ static void on_connected(uv_connect_t *request, int status)
 	if (!redis)
 		return;
 	if (status < 0) {
-		cut_link(redis);
-		if (redis->addresses_tried < redis->addresses_count)
-			connect_next(redis);
-		else
-			fail_link(redis, status);
+		try_next_address(redis, status);
 		return;
 	}
 	redis->stage = SIGNING_IN;
 	uv_timer_stop(&redis->timer);
 	watch_the_line(redis);
 	redis->parser = redis_parser_new();
+	if (redis->parser)
+		redis_parser_skip_large(redis->parser, redis->skips_large);
 	if (!redis->parser || uv_read_start(&link->stream, on_allocate, on_read) < 0 || sign_in(redis) < 0)
 		fail(redis, REDIS_UNREACHABLE, "out of memory");
 }
@@ -653,7 +664,7 @@ static void connect_next(struct redis *redis)
 	const struct sockaddr *to = (const struct sockaddr *)&redis->addresses[redis->addresses_tried++];
 	int status = uv_tcp_connect(&redis->link->connect, &redis->link->tcp, to, on_connected);
 	if (status < 0)
-		fail_link(redis, status);
+		try_next_address(redis, status);
 }
 
 static void on_resolved(void *arg, int status, const struct sockaddr_storage *addresses, uint32_t n)
@@ -733,11 +744,8 @@ static void on_timer(uv_timer_t *timer)
 		begin(redis);
 	else if (redis->stage != CONNECTING)
 		check_deadline(redis);
-	else if (redis->addresses_tried < redis->addresses_count) {
-		cut_link(redis);
-		connect_next(redis);
-	} else
-		fail_link(redis, UV_ETIMEDOUT);
+	else
+		try_next_address(redis, UV_ETIMEDOUT);
 }
 
 /* ---- the face ---- */
@@ -763,7 +771,6 @@ int redis_open(struct cw_instance *self, const struct cw_host *host, const struc
 		.arg = arg,
 		.read_buffer = read_buffer,
 		.backoff = {.longest = 8 * CW_SECOND, .random = (uint64_t)host->now() ^ (uintptr_t)redis},
-
 		.handles = 3};
 	uv_timer_init(host->loop(self), &redis->timer);
 	uv_prepare_init(host->loop(self), &redis->flush);
@@ -793,6 +800,13 @@ void redis_close(struct redis *redis)
 bool redis_is_up(const struct redis *redis)
 {
 	return redis && redis->stage == UP;
+}
+
+void redis_skip_large(struct redis *redis, bool on)
+{
+	redis->skips_large = on;
+	if (redis->parser)
+		redis_parser_skip_large(redis->parser, on);
 }
 
 void redis_fail(struct redis *redis, enum redis_failure failure, const char *reason)

@@ -139,6 +139,7 @@ static void on_channels_up(void *arg)
 {
 	struct watch *watch = arg;
 	const char *const *names = watch->settings.channels;
+	watch->channels_since = watch->host->now();
 	redis_words(watch->channels, NULL, NULL, "SUBSCRIBE", names[CHANNEL_HEARTBEAT], names[CHANNEL_LOGS],
 		    names[CHANNEL_DLQ], NULL);
 	probe(watch);
@@ -285,6 +286,15 @@ static void probe_keyspace(struct watch *watch, int64_t now)
 		redis_fail(watch->keyspace, REDIS_UNREACHABLE, "no answer within 5 s");
 	else
 		on_keyspace_up(watch);
+}
+
+/* A subscription from before may still be with the old server, which nobody writes to any more. */
+void events_server_changed(struct watch *watch)
+{
+	if (redis_is_up(watch->channels) && watch->channels_since < watch->commands_until)
+		redis_fail(watch->channels, REDIS_UNREACHABLE, "subscribing anew, to the server that answers now");
+	if (watch->keyspace)
+		set_keyspace(watch, false); /* the check that goes with each sweep opens it again */
 }
 
 /* ---- table `channels` ---- */

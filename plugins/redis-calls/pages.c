@@ -10,7 +10,8 @@
  *
  * If a reply is over the connection's limits, the connection is gone and nobody knows whose it was. Then the page it
  * happened in is *lost*, and is read key by key after HSTRLEN of each field; what is too large stays unknown, and the
- * call is marked so that the next sweep does not fall into the same hole.
+ * call is marked so that the next sweep does not fall into the same hole. If it was SCAN itself, the names of keys are
+ * too large: then COUNT is lowered, and what is too large is skipped, see on_down().
  */
 #include "watch.h"
 
@@ -292,10 +293,19 @@ static void heartbeat_reply(struct page *page, const redisReply *reply)
 	}
 }
 
+static bool has_skipped_field(const redisReply *reply)
+{
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+		if (reply->element[i]->type == REDIS_REPLY_ERROR)
+			return true;
+	return false;
+}
+
 static void hash_reply(struct page *page, const struct page_key *key, const redisReply *reply)
 {
 	struct watch *watch = page->watch;
 	struct answer answer = answer_of(page, key, reply);
+	answer.careful = has_skipped_field(reply);
 	if (events_contradict(watch, key->hash, page->sequence, /* exists */ true))
 		return; /* it was removed since; the event has asked for the truth */
 	if (redis_is_error(reply, "WRONGTYPE"))
@@ -575,12 +585,25 @@ static bool took_carefully(struct watch *watch, const char *sid, size_t length)
 	return true;
 }
 
+/* Its name was skipped, so all that is known of it is that it is there. */
+static void report_skipped_key(struct watch *watch)
+{
+	if (++watch->sweep.skipped <= watch->sweep.skipped_before)
+		return;
+	watch->sweep.skipped_before = watch->sweep.skipped;
+	watch_malformed(watch, KEY_TOO_LONG);
+	watch->host->log(watch->self, CW_WARNING, "a key that can be no call is left out (key_too_long): over %d bytes",
+			 REDIS_SKIP_OVER);
+}
+
 void pages_sweep(struct watch *watch, const redisReply *keys)
 {
 	const struct settings *settings = &watch->settings;
 	struct page *page = page_new(watch, PAGE_SWEEP, (uint32_t)keys->elements + 1);
 	for (size_t i = 0; page && i < keys->elements; i++) {
 		const redisReply *key = keys->element[i];
+		if (key->type == REDIS_REPLY_ERROR)
+			report_skipped_key(watch);
 		if (key->type != REDIS_REPLY_STRING || key->len < settings->ctx_length ||
 		    memcmp(key->str, settings->ctx_prefix, settings->ctx_length) != 0)
 			continue;

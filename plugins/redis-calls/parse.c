@@ -50,6 +50,8 @@ int parse_sid(const char *sid, size_t length)
 struct text parse_field(const redisReply *reply, uint32_t *malformed)
 {
 	struct text none = {0};
+	if (reply->type == REDIS_REPLY_ERROR)
+		*malformed |= 1u << TOO_LARGE; /* it was skipped */
 	if (reply->type != REDIS_REPLY_STRING || reply->len == 0)
 		return none;
 	if (reply->len > FIELD_MAX) {

@@ -112,6 +112,8 @@ static void note_time(struct watch *watch, int64_t wall)
 	}
 }
 
+static void ask_time(struct watch *watch);
+
 static void on_time(void *arg, const redisReply *reply)
 {
 	struct watch *watch = arg;
@@ -119,6 +121,11 @@ static void on_time(void *arg, const redisReply *reply)
 	watch->time_waits = false;
 	if (!reply)
 		return;
+	watch_notice_sleep(watch);
+	if (watch->time_sent < watch->woke) {
+		ask_time(watch); /* the answer waited while we slept: it is of an unknown moment */
+		return;
+	}
 	if (was_alone)
 		note_round_trip(watch, watch->host->now() - watch->time_sent);
 	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
@@ -155,6 +162,59 @@ static void ask_time(struct watch *watch)
 	redis_words(watch->commands, on_size, watch, "DBSIZE", NULL);
 }
 
+/* ---- rights ---- */
+
+enum { RIGHTS = 4 };
+
+/* Who may read only `call_ctx:CA*` is refused our key, but perhaps no real one: only sweeps know. */
+static void on_right(struct watch *watch, const redisReply *reply, const char *command)
+{
+	if (!reply)
+		return;
+	if (reply->type == REDIS_REPLY_ERROR && !redis_is_error(reply, "WRONGTYPE") && !strstr(reply->str, " key"))
+		sweep_refused(watch, reply, command);
+	else if (++watch->rights == RIGHTS && watch->refused[0])
+		watch->sweep.next = watch->host->now(); /* all is allowed again */
+}
+
+static void on_scan_right(void *arg, const redisReply *reply)
+{
+	on_right(arg, reply, "SCAN");
+}
+
+static void on_hash_right(void *arg, const redisReply *reply)
+{
+	on_right(arg, reply, "HMGET");
+}
+
+static void on_heartbeat_right(void *arg, const redisReply *reply)
+{
+	on_right(arg, reply, "GETRANGE");
+}
+
+static void on_exists_right(void *arg, const redisReply *reply)
+{
+	on_right(arg, reply, "EXISTS");
+}
+
+/* A right that is taken away, or given back, is noticed before the next sweep needs it: with each TIME goes one of each
+ * of the commands that reading is made of. */
+static void probe_rights(struct watch *watch)
+{
+	const struct settings *settings = &watch->settings;
+	char pattern[300], call[300], beat[300];
+	if (watch->sweep.running || watch->info->once || !watch->has_redis_time)
+		return;
+	snprintf(pattern, sizeof(pattern), "%s*", settings->ctx_prefix);
+	snprintf(call, sizeof(call), "%scallwatch-probe", settings->ctx_prefix);
+	snprintf(beat, sizeof(beat), "%scallwatch-probe", settings->beat_prefix);
+	watch->rights = 0;
+	redis_words(watch->commands, on_scan_right, watch, "SCAN", "0", "MATCH", pattern, "COUNT", "1", NULL);
+	redis_words(watch->commands, on_heartbeat_right, watch, "GETRANGE", beat, "0", "1", NULL);
+	redis_words(watch->commands, on_hash_right, watch, "HMGET", call, field_names[0], NULL);
+	redis_words(watch->commands, on_exists_right, watch, "EXISTS", call, NULL);
+}
+
 /* ---- the connection that asks ---- */
 
 static void on_up(void *arg)
@@ -172,9 +232,12 @@ static void on_down(void *arg, enum redis_failure failure, const char *reason, i
 	sweep_abort(watch);
 	if (failure != REDIS_TOO_LARGE) {
 		pages_forget_lost(watch);
-	} else if (!watch->pages.lost && watch->sweep.count > 10) {
-		watch->sweep.count /= 10; /* it was the SCAN itself */
+	} else if (!watch->pages.lost) {
+		watch->sweep.count =
+			watch->sweep.count > 10 ? watch->sweep.count / 10 : 10; /* it was the SCAN itself */
+		redis_skip_large(watch->commands, true);
 	}
+	watch->commands_until = watch->host->now();
 	watch->blind = true;
 	watch->has_redis_time = false;
 	watch->next_try = next_try;
@@ -213,8 +276,10 @@ static void on_tick(uv_timer_t *timer)
 	int64_t now = watch->host->now();
 	watch_notice_sleep(watch);
 	watch->last_tick = now;
-	if (now - watch->time_sent >= time_every)
+	if (now - watch->time_sent >= time_every) {
 		ask_time(watch);
+		probe_rights(watch);
+	}
 	wheel_advance(&watch->calls.wheel, now);
 	if (watch->calls.wheel.heads[WHEEL_BUCKETS] != UINT32_MAX)
 		pages_soon(watch);

@@ -42,9 +42,11 @@ static void on_info(void *arg, const redisReply *reply)
 	char run_id[sizeof(watch->sweep.run_id)];
 	if (!redis_info_field(reply, "run_id", run_id, sizeof(run_id)))
 		return; /* may not be asked: then the connection alone vouches for the server */
-	if (watch->sweep.run_id[0] && strcmp(watch->sweep.run_id, run_id) != 0)
+	if (watch->sweep.run_id[0] && strcmp(watch->sweep.run_id, run_id) != 0) {
 		watch->host->log(watch->self, CW_INFO,
 				 "another Redis process answers than before: restarted or failed over");
+		events_server_changed(watch);
+	}
 	snprintf(watch->sweep.run_id, sizeof(watch->sweep.run_id), "%s", run_id);
 }
 
@@ -71,7 +73,7 @@ static void begin(struct watch *watch)
 	sweep->running = true;
 	sweep->wanted = false;
 	sweep->full_speed = watch->blind;
-	sweep->found = 0;
+	sweep->found = sweep->skipped = 0;
 	sweep->began = watch->host->now();
 	sweep->began_wall = watch->host->wall();
 	memcpy(sweep->cursor, "0", 2);
@@ -125,8 +127,9 @@ void sweep_refused(struct watch *watch, const redisReply *error, const char *com
 	snprintf(watch->refused, sizeof(watch->refused), "%.120s: see `callwatch plugins redis-calls` for the ACL line",
 		 reason);
 	sweep_abort(watch);
+	if (!watch->blind || watch->host->now() >= watch->sweep.next)
+		watch->sweep.next = watch->host->now() + refused_pause;
 	watch->blind = true;
-	watch->sweep.next = watch->host->now() + refused_pause;
 	watch_first_done(watch, /* status */ -1);
 	watch_say(watch);
 }
@@ -214,6 +217,8 @@ static void complete(struct watch *watch)
 	sweep->next = sweep->began + watch->settings.max_age / 2;
 	sweep->confirmed_wall = watch->host->wall();
 	sweep->count = SCAN_COUNT;
+	sweep->skipped_before = sweep->skipped;
+	redis_skip_large(watch->commands, sweep->skipped > 0); /* the next sweep would meet them again */
 	watch->refused[0] = '\0';
 	watch->blind = false;
 	watch_say(watch);

@@ -133,7 +133,8 @@ struct sweep {
 	bool ever;      /* one has been completed */
 	bool was_reset; /* the last one found nothing where there had been calls */
 	char cursor[24];
-	uint32_t count, pages; /* COUNT of SCAN; pages on their way */
+	uint32_t count, pages;            /* COUNT of SCAN; pages on their way */
+	uint32_t skipped, skipped_before; /* keys with names too large to be read; in the sweep before, and counted */
 	uint64_t found;
 	int64_t began, began_wall, page_began, next;
 	int64_t last_began, last_began_wall, last_duration; /* of the last complete one */
@@ -182,6 +183,8 @@ struct watch {
 	int64_t probe_sent, last_probe; /* of the channels, of the keyspace events */
 	int64_t last_shown;             /* table `channels` */
 	char probe_channel[48];
+	int64_t channels_since,
+		commands_until;    /* instants: when the channels' connection came up; when that of commands went */
 	uint64_t silent_key_beats; /* heartbeats found in keys since the channel last spoke */
 	int64_t channels_heard;    /* instant of the last message or answered probe on the channels' connection */
 	int64_t last_beat;         /* instant of the last message on the heartbeat channel */
@@ -191,6 +194,7 @@ struct watch {
 	char commands_reason[REDIS_ERROR_MAX], channels_reason[REDIS_ERROR_MAX], refused[REDIS_ERROR_MAX];
 	int64_t next_try;
 	bool first_waits, first_failed, was_replica, time_waits, time_alone;
+	uint32_t rights; /* of the round under way, those that were there */
 	int64_t round_trips[ROUND_TRIPS];
 	uint32_t round_trips_count;
 	int64_t least_round_trip, time_sent;
@@ -271,6 +275,7 @@ void sweep_tick(struct watch *watch);
 /* events.c */
 int events_start(struct watch *watch);
 void events_tick(struct watch *watch);
+void events_server_changed(struct watch *watch); /* commands go to another server now */
 void events_slept(struct watch *watch);          /* what has been said meanwhile still lies in a buffer */
 void events_keyspace_check(struct watch *watch); /* asks whether the server has them on */
 void events_show(struct watch *watch);           /* table `channels` */

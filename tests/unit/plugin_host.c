@@ -227,7 +227,8 @@ struct cw_resolve {
 	uv_timer_t timer;
 	cw_resolved done;
 	void *arg;
-	struct sockaddr_storage address;
+	struct sockaddr_storage addresses[2];
+	uint32_t n;
 	int status;
 };
 
@@ -239,7 +240,7 @@ static void free_handle(uv_handle_t *handle)
 static void on_resolve(uv_timer_t *timer)
 {
 	struct cw_resolve *resolve = timer->data;
-	resolve->done(resolve->arg, resolve->status, &resolve->address, resolve->status == 0);
+	resolve->done(resolve->arg, resolve->status, resolve->addresses, resolve->n);
 	uv_close((uv_handle_t *)timer, free_handle);
 }
 
@@ -247,12 +248,18 @@ static int host_resolve(struct cw_instance *self, const char *host, uint16_t por
 			struct cw_resolve **ret_resolve)
 {
 	struct cw_resolve *resolve = calloc(1, sizeof(*resolve));
-	struct sockaddr_in *address = (struct sockaddr_in *)&resolve->address;
-	address->sin_family = AF_INET;
-	address->sin_port = htons(port);
+	bool has_two = strcmp(host, "unreachable-then-local") == 0;
+	const char *const texts[] = {has_two ? "255.255.255.255" : host, "127.0.0.1"};
+	for (; resolve->n < (has_two ? 2 : 1); resolve->n++) {
+		struct sockaddr_in *address = (struct sockaddr_in *)&resolve->addresses[resolve->n];
+		address->sin_family = AF_INET;
+		address->sin_port = htons(port);
+		if (inet_pton(AF_INET, texts[resolve->n], &address->sin_addr) != 1)
+			break;
+	}
 	resolve->done = done;
 	resolve->arg = arg;
-	resolve->status = inet_pton(AF_INET, host, &address->sin_addr) == 1 ? 0 : -ENOENT;
+	resolve->status = resolve->n ? 0 : -ENOENT;
 	uv_timer_init(&self->loop, &resolve->timer);
 	resolve->timer.data = resolve;
 	uv_timer_start(&resolve->timer, on_resolve, 0, 0);

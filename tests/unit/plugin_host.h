@@ -2,6 +2,8 @@
  *
  * A core that is none: enough of struct cw_host to run one plugin in a unit test, on a loop that the test turns. Tables
  * and the clock are the real ones; samples, states and log lines are kept for the test to look at.
+ *
+ * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects.
  */
 #ifndef TESTS_PLUGIN_HOST_H
 #define TESTS_PLUGIN_HOST_H

@@ -365,6 +365,29 @@ static void fault_01_redis_down__is_a_state_and_comes_back(void **state)
 	plugin_host_stop(&self);
 }
 
+/* connect() refuses the first address at once, as it does an IPv6 one without a route. */
+static void a_name_with_an_address_out_of_reach__connects_to_the_next(void **state)
+{
+	(void)state;
+	char url[64];
+	redisReply *reply = redisCommand(server.client, "CONFIG SET port 0");
+	freeReplyObject(reply);
+	for (int port = 20000 + getpid() % 20000;; port++) {
+		reply = redisCommand(server.client, "CONFIG SET port %d", port);
+		bool taken = reply->type == REDIS_REPLY_ERROR;
+		freeReplyObject(reply);
+		snprintf(url, sizeof(url), "url=redis://unreachable-then-local:%d", port);
+		if (!taken)
+			break;
+	}
+	make_call("CA1", 10, 0);
+	assert_int_equal(plugin_host_start(&self, &cw_plugin, /* once */ false, (const char *const[]){url, NULL}), 0);
+	bool up = plugin_host_wait(&self, is_up, NULL, 5000);
+	plugin_host_stop(&self);
+	redis("CONFIG SET port 0");
+	assert_true(up);
+}
+
 static void fault_04_frozen__is_down_by_timeout(void **state)
 {
 	(void)state;
@@ -485,6 +508,7 @@ int main(void)
 		cmocka_unit_test_setup(a_call_that_is_gone_when_its_deadline_falls__has_ended, flush),
 		cmocka_unit_test_setup(sweeps__find_what_no_event_told, flush),
 		cmocka_unit_test_setup(fault_01_redis_down__is_a_state_and_comes_back, flush),
+		cmocka_unit_test_setup(a_name_with_an_address_out_of_reach__connects_to_the_next, flush),
 		cmocka_unit_test_setup(fault_04_frozen__is_down_by_timeout, flush),
 		cmocka_unit_test_setup(fault_08_no_password__is_denied_with_what_to_do, flush),
 		cmocka_unit_test_setup(the_acl_line_of_needs__suffices, flush),

@@ -116,6 +116,41 @@ static void resp__announced_sizes_allocate_nothing(void **state)
 	}
 }
 
+/* "*3 small, huge, small" and a reply behind it, in pieces of any size. */
+static void resp__what_is_too_large_can_be_skipped(void **state)
+{
+	(void)state;
+	static const size_t huge[] = {REDIS_SKIP_OVER + 1, 900000, (1 << 20) - 70000, 1 << 20, (1 << 20) + 1, 5 << 20};
+	static const size_t pieces[] = {65536, 4096, 1460, 65535};
+	for (size_t i = 0; i < sizeof(huge) / sizeof(huge[0]) * 4; i++) {
+		size_t n = huge[i / 4], piece = pieces[i % 4], length;
+		char *bytes = malloc(n + 100), *end = bytes;
+		end += sprintf(end, "*3\r\n$1\r\na\r\n");
+		memset(end + 20, 'x', n);
+		end = redis_bulk(end, end + 20, n);
+		end += sprintf(end, "$1\r\nb\r\n+OK\r\n");
+		length = (size_t)(end - bytes);
+		struct redis_parser *parser = redis_parser_new();
+		const redisReply *reply = NULL;
+		uint32_t replies = 0;
+		redis_parser_skip_large(parser, true);
+		for (size_t at = 0; at < length; at += piece) {
+			assert_int_equal(
+				redis_parser_feed(parser, bytes + at, length - at < piece ? length - at : piece), 0);
+			while (redis_parser_next(parser, &reply) == 0 && reply)
+				if (replies++ == 0) {
+					assert_int_equal(reply->elements, 3);
+					assert_string_equal(reply->element[0]->str, "a");
+					assert_true(redis_is_error(reply->element[1], "TOOLARGE"));
+					assert_string_equal(reply->element[2]->str, "b");
+				}
+		}
+		assert_int_equal(replies, 2);
+		redis_parser_free(parser);
+		free(bytes);
+	}
+}
+
 static void resp__too_many_bytes_are_refused(void **state)
 {
 	(void)state;
@@ -329,6 +364,7 @@ int main(void)
 		cmocka_unit_test(address__good_ones_are_read),
 		cmocka_unit_test(address__bad_ones_are_refused_without_repeating_them),
 		cmocka_unit_test(resp__announced_sizes_allocate_nothing),
+		cmocka_unit_test(resp__what_is_too_large_can_be_skipped),
 		cmocka_unit_test(resp__too_many_bytes_are_refused),
 		cmocka_unit_test(bulk__is_what_redis_reads),
 		cmocka_unit_test(beat__is_read_from_bare_texts_and_json),

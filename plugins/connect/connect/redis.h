@@ -39,6 +39,7 @@ enum {
 	REDIS_ERROR_MAX = 256,
 	REDIS_REPLY_BYTES_MAX = 1 << 20,  /* unparsed bytes of one reply: a bulk string is at most this */
 	REDIS_REPLY_MEMORY_MAX = 4 << 20, /* one reply with all its elements */
+	REDIS_SKIP_OVER = 8 << 10,        /* see redis_skip_large() */
 	REDIS_DEADLINE_S = 5,             /* for the answer to a command */
 };
 
@@ -99,6 +100,11 @@ int redis_raw(struct redis *redis, redis_reply_fn done, void *arg, uint32_t coun
 /* Appends the bulk string `text` as RESP to a buffer that has room for length + 16 bytes; the new end. */
 char *redis_bulk(char *end, const char *text, size_t length);
 
+/* From now on a bulk string over REDIS_SKIP_OVER bytes comes as the error `TOOLARGE`, and no longer cuts the
+ * connection: it costs Redis the sending, and us no memory. For names of keys, which cannot be asked for their length
+ * before. */
+void redis_skip_large(struct redis *redis, bool on);
+
 /* The caller's own judgement that this connection is of no use: cut it, say so, try again later. */
 void redis_fail(struct redis *redis, enum redis_failure failure, const char *reason);
 
@@ -126,5 +132,6 @@ void redis_parser_free(struct redis_parser *parser);
  * next call. */
 int redis_parser_feed(struct redis_parser *parser, const char *bytes, size_t length);
 int redis_parser_next(struct redis_parser *parser, const redisReply **ret_reply);
+void redis_parser_skip_large(struct redis_parser *parser, bool on);
 
 #endif
