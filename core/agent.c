@@ -47,7 +47,10 @@ int agent_start_instance(struct agent *agent, struct plan *plan, const struct pl
 
 void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline)
 {
-	instance_join(agent->slots[index].instance, deadline);
+	struct slot slot = agent->slots[index];
+	if (agent->once && !(instance_wait(slot.instance, deadline) && instance_is_up(slot.instance)))
+		agent->status = 1; /* a source that did not read, or an output that could not say it */
+	instance_join(slot.instance, deadline);
 	agent->slots[index] = agent->slots[--agent->count];
 }
 
@@ -258,8 +261,6 @@ static void once_step(struct agent *agent)
 	bool given_up = clock_now() >= agent->once_give_up;
 	if (!all_sources(agent, instance_first_done) && !given_up)
 		return;
-	if (!all_sources(agent, instance_is_up))
-		agent->status = 1;
 	agent_stop(agent);
 	uv_timer_stop(&agent->soon);
 }

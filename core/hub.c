@@ -292,7 +292,7 @@ static void leave(struct hub *hub, struct hub_instance *instance)
 	instance->stats = NULL;
 	instance->queue = NULL;
 	instance->present = false;
-	batch_builder_free(instance->builder); /* it may come back with another host */
+	batch_builder_free(instance->builder); /* it may never come back */
 	instance->builder = NULL;
 }
 

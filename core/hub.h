@@ -30,6 +30,8 @@ struct instance_stats {
 struct instance_stats *instance_stats_new(void);            /* with one reference; NULL: no memory */
 void instance_stats_unref(struct instance_stats *instance); /* NULL is fine */
 
+void instance_stats_unref(struct instance_stats *stats); /* NULL is fine */
+
 struct hub_options {
 	const char *hostname, *version;
 	int64_t interval; /* of the agent's own samples, ns */

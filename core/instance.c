@@ -675,7 +675,7 @@ struct instance *instance_start(const struct instance_context *context, struct p
 	hub_add_instance(context->hub, self->name, self->decl->name, self->decl->role, self->stats, self->queue);
 	int rc = start_thread(self);
 	if (rc < 0) {
-		log_line(self->name, CW_ERROR, "cannot make its thread: %s", strerror(-rc));
+		log_line(self->name, CW_ERROR, "cannot make its thread: %s; a reload tries again", strerror(-rc));
 		hub_remove_instance(context->hub, self->name);
 		instance_free(self);
 		return NULL;
@@ -691,7 +691,7 @@ bool instance_ended(struct instance *self)
 	return ended;
 }
 
-static bool wait_ended(struct instance *self, int64_t deadline)
+bool instance_wait(struct instance *self, int64_t deadline)
 {
 	struct timespec until = clock_deadline(deadline - clock_now());
 	pthread_mutex_lock(&self->lock);
@@ -725,7 +725,7 @@ unsigned instance_abandoned_count(void)
 
 bool instance_join(struct instance *self, int64_t deadline)
 {
-	bool ended = wait_ended(self, deadline);
+	bool ended = instance_wait(self, deadline);
 	if (!ended)
 		abandon(self);
 	if (self->queue)

@@ -40,7 +40,9 @@ void instance_log_state(struct instance *instance);
 void instance_stop(struct instance *instance);
 /* True when its thread is done and instance_join() will not wait. */
 bool instance_ended(struct instance *instance);
-/* Waits until it ended, at most until the instant; true: ended and freed. Else it is abandoned: name and queue are free
+/* Waits until it ended, at most until the instant; true: it has. */
+bool instance_wait(struct instance *instance, int64_t deadline);
+/* The same, and lets go of it: true: ended and freed. Else it is abandoned: name and queue are free
  * again, memory is not. */
 bool instance_join(struct instance *instance, int64_t deadline);
 /* How many were abandoned since the process began: with any, memory they use must not be freed at its end. */

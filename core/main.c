@@ -345,8 +345,10 @@ static int run(struct process *process, const sigset_t *signals)
 	pthread_t thread;
 	process->signals = signalfd(-1, signals, SFD_CLOEXEC);
 	process->ended = eventfd(0, EFD_CLOEXEC);
-	if (process->signals < 0 || process->ended < 0 || pthread_create(&thread, NULL, run_agent, process) != 0) {
-		log_line(NULL, CW_ERROR, "callwatchd cannot start: %s", strerror(errno));
+	int error =
+		process->signals < 0 || process->ended < 0 ? errno : pthread_create(&thread, NULL, run_agent, process);
+	if (error) {
+		log_line(NULL, CW_ERROR, "callwatchd cannot start: %s", strerror(error));
 		return EXIT_FAILED;
 	}
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)

@@ -43,8 +43,12 @@ int state_dir_lock(const char *path)
 			 strerror(-code));
 		return code;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	int locked = flock(fd, LOCK_EX | LOCK_NB);
+	if (locked < 0 && errno == EWOULDBLOCK)
 		return say_who(fd, path);
+	if (locked < 0)
+		log_line(NULL, CW_WARNING, "state_dir %s cannot be locked: %s; give no other callwatchd the same", path,
+			 strerror(errno));
 	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
 		log_line(NULL, CW_WARNING, "state_dir %s: %s", path, strerror(errno)); /* the lock holds all the same */

@@ -548,6 +548,18 @@ def test_once_prints_the_samples_without_counters_and_says_who_was_down(daemon):
     assert "steady_rows" in done.stdout
 
 
+def test_once_that_is_broken_off_or_cannot_print_has_failed(daemon):
+    daemon.configure(configuration(daemon, "  - { plugin: rogue, name: x, how: never_done }\n"))
+    process = Process(daemon.folder, "once", [BIN / "callwatchd", "-c", daemon.config_path, "--once"])
+    wait_for(lambda: "longer than its timeout" in process.stderr)
+    process.send(signal.SIGTERM)
+    assert process.popen.wait(20) == 1
+    daemon.configure(configuration(daemon, steady()))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BIN / "callwatchd", "-c", daemon.config_path, "--once"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "No space left" in done.stderr
+
+
 def test_once_takes_no_reload(daemon):
     daemon.configure(configuration(daemon, "  - { plugin: rogue, name: x, how: read_blocks, for: 3s }\n" + steady()))
     process = Process(daemon.folder, "once", [BIN / "callwatchd", "-c", daemon.config_path, "--once", "-v"])
