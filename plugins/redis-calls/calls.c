@@ -259,8 +259,21 @@ static void set_start(const struct watch *watch, struct call *call, const struct
 	call->flags |= CALL_STARTED;
 }
 
+/* Somebody's number, which as a label would leave unmasked. */
+static bool holds_number(const struct watch *watch, struct text id)
+{
+	char masked[3 * FIELD_MAX + 1];
+	if (watch->info->phones_full || !memchr(id.text, '+', id.length))
+		return false;
+	size_t length = text_mask_phones_in(masked, sizeof(masked), id.text, id.length);
+	return length != id.length || memcmp(masked, id.text, length) != 0;
+}
+
+/* One that may not be named is counted among the others. */
 static void set_business(struct watch *watch, uint32_t row, struct text id)
 {
+	if (watch->calls.businesses && id.text && holds_number(watch, id))
+		id.text = NULL;
 	if (watch->calls.businesses)
 		businesses_set(watch->calls.businesses, row, id.text, id.length,
 			       id.text ? watch_hash(watch, id.text, id.length) : 0);

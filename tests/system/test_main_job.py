@@ -261,3 +261,16 @@ def test_reloads_leave_nothing_behind(redis, make_sim, daemon, client):
     if not harness.SANITIZED:
         assert daemon.process.rss_kib() < memory + 2048
 
+
+def test_a_business_that_is_a_number_is_no_label(redis, daemon):
+    for i, business in enumerate(("+14155550132", "desk +1 (415) 555-0132", "plain+")):
+        redis.client.hset(f"call_ctx:CA{i}", mapping={"business_id": business, "from_phone_number": "+14155550132", "to_phone_number": "+14155550100",
+                                                      "start_time": "2026-01-01T00:00:00Z"})
+        redis.client.set(f"call_heartbeat:CA{i}", f"{time.time():.3f}")
+    daemon.start(config(daemon, redis.url, calls="breakdown: { by: business_id, top: 5 }"))
+
+    def counted():
+        return {m["labels"]["business"]: m["value"] for m in daemon.get("/api/v1/status")["metrics"] if m["metric"] == "business_calls_active"}
+
+    wait_for(lambda: counted() and sum(counted().values()) == 3)
+    assert counted() == {"plain+": 1, "_other": 2}
