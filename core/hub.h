@@ -27,9 +27,7 @@ struct instance_stats {
 	_Atomic int64_t loop_lag;          /* ns, highest since last published */
 	_Atomic int64_t heartbeat;         /* clock_awake() when the loop last came round */
 };
-struct instance_stats *instance_stats_new(void);            /* with one reference; NULL: no memory */
-void instance_stats_unref(struct instance_stats *instance); /* NULL is fine */
-
+struct instance_stats *instance_stats_new(void);         /* with one reference; NULL: no memory */
 void instance_stats_unref(struct instance_stats *stats); /* NULL is fine */
 
 struct hub_options {

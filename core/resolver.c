@@ -62,7 +62,8 @@ struct resolver {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t work, time;
 	int references; /* the owner's, the threads', the questions' */
-	bool closing, started;
+	bool closing;
+	int threads; /* started so far: first the keeper, then the lookers */
 	resolver_lookup lookup;
 	int64_t deadline;
 	struct job *jobs;
@@ -368,16 +369,12 @@ static int start_thread(struct resolver *resolver, void *(*run)(void *arg))
 	return 0;
 }
 
-/* Must hold the lock. */
+/* Must hold the lock. Those that run already stay, if not all could be started the last time. */
 static int start_threads(struct resolver *resolver)
 {
 	int status = 0;
-	if (resolver->started)
-		return 0;
-	status = start_thread(resolver, keep_time);
-	for (int i = 0; i < LOOKERS && status == 0; i++)
-		status = start_thread(resolver, look);
-	resolver->started = status == 0;
+	for (; resolver->threads < 1 + LOOKERS && status == 0; resolver->threads += status == 0)
+		status = start_thread(resolver, resolver->threads ? look : keep_time);
 	return status;
 }
 
