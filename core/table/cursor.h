@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cursors: where a page of a query ended, as text that a client keeps and sends back. Private to core/query.c.
+ * Cursors: where a page of a query ended, as text that a client keeps and sends back. Private to core/table/query.c.
  *
  * Sealed with a key of this process: what it holds (a sort value may be a person's number, a key a call) is nobody's to
  * read, and only what callwatch wrote is taken back. A cursor belongs to one question (table, conditions, order) and

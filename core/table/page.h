@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A page: rows copied out of their parts under the lock, to be looked at without it. Private to core/query.c, view.c.
+ * A page: rows copied out of their parts under the lock, to be looked at without it. Private to query.c and view.c.
  */
 #ifndef CALLWATCH_CORE_PAGE_H
 #define CALLWATCH_CORE_PAGE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Puts rows in order without ever working long at a time. Private to core/query.c and view.c.
+ * Puts rows in order without ever working long at a time. Private to core/table/query.c and view.c.
  *
  * With a small limit it keeps only the best so far, in a heap. Otherwise it sorts runs of a few thousand rows as they
  * come in and merges them as they are taken out, so that a million rows are sorted in a million small steps. It keeps

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a query or a view asks for, checked and bound to a table: which columns are shown, which rows are meant, in
- * which order. Private to core/query.c and view.c.
+ * which order. Private to core/table/query.c and view.c.
  *
  * Its *fields* are the columns shown (`instance` first, then the key, then the rest) and after them those that only a
  * condition or the order looks at. Each part has its own column for a field, or none: then the cell is not known.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The rows that a view holds: the first ones in its order, and as many again in reserve for when some of those leave.
- * Private to core/view.c.
+ * Private to core/table/view.c.
  *
  * What is outside comes after `bound` in the order, as long as the window is not `complete`. So each change is decided
  * without looking at the rest of the table: a row before the bound comes in, one behind it stays out, and only when

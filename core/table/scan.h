@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A walk over all rows that a selection means, in slices: what queries and the first filling of a view have in common.
- * Private to core/query.c and view.c.
+ * Private to core/table/query.c and view.c.
  *
  * Not sorted: matching rows are left on the page, in the order of their numbers. Sorted: they go into the sorter, and
  * are read again in order once the walk is over.
