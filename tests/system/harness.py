@@ -26,6 +26,7 @@ TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CALLWATCH_BUILD", TOP / "build/debug")).resolve()
 BIN = BUILD / "bin"
 TOOLS = TOP / "tests/tools"
+LARGE = "CALLWATCH_LARGE" in os.environ  # as `tests/run all` asks for: 100,000 calls, ten minutes of churn, a cut at every 1,000th byte
 SANITIZED = BUILD.name in ("asan", "tsan")
 SLOWER = 4 if SANITIZED else 1  # deadlines are generous, they never decide whether something is right
 SANITIZER_REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")

@@ -17,7 +17,6 @@ import oracle
 from harness import config, run_once, wait_for
 
 EXTRA = "extra_fields: { worker: worker_id }"
-LARGE = "CALLWATCH_LARGE" in os.environ  # as `tests/run all` asks for: 100,000 calls, ten minutes of churn
 
 
 def wait_complete(daemon, n=None, deadline=30):
@@ -40,7 +39,7 @@ def assert_equal(wrong):
 def test_the_table_equals_the_oracle(redis, make_sim, daemon, way):
     if way == "events":
         redis.client.config_set("notify-keyspace-events", "KA")
-    calls, odd = (100000, 1000) if LARGE else (2000, 146)
+    calls, odd = (100000, 1000) if harness.LARGE else (2000, 146)
     make_sim(redis.url, "--calls", calls, "--malformed", odd, "--warning", 10, "--stale", 10, "--no-heartbeat", 3, "--load-only")
     since = time.time()
     daemon.start(config(daemon, redis.tcp_url if way == "tcp" else redis.url, calls=EXTRA, agent="phones: full" if way == "tcp" else ""))
@@ -85,7 +84,7 @@ def test_the_table_stays_equal_in_churn(redis, make_sim, daemon, proxy, events):
     """500 calls start and 500 end each second, 1 % of the messages are lost: nobody is judged by that, nothing ended stays."""
     redis.client.config_set("notify-keyspace-events", events)
     proxy.say("drop-pubsub 1")
-    calls, rate, seconds = (500, 50, 10) if harness.SANITIZED else (5000, 500, 600 if LARGE else 15)
+    calls, rate, seconds = (500, 50, 10) if harness.SANITIZED else (5000, 500, 600 if harness.LARGE else 15)
     sim = make_sim(redis.url, "--calls", calls, "--rate", rate, "--beat", "2s")
     max_age = 4
     daemon.start(config(daemon, proxy.url, calls=f"warning_after: 5s\nstale_after: 10s\nsweep: {{ budget: 50%, max_age: {max_age}s }}"))

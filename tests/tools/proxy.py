@@ -18,7 +18,7 @@ Prints its address as a redis:// or unix:// URL on the first line of stdout, the
     blackhole-subscribers   the same for connections that have subscribed, and for those alone
     to ADDRESS              new connections go there (failover)
     drop-pubsub PERCENT     drop that share of `message` pushes to subscribers, at RESP borders; 0: none
-    stats                   {"connections", "open", "up", "down", "dropped"} as JSON
+    stats                   {"connections", "open", "up", "down", "dropped", "cuts"} as JSON
     ok                      answers ok
 
 Each connection has two asyncio tasks. Dropping pub/sub messages needs whole RESP pushes: see MessageDropper.
@@ -82,7 +82,7 @@ class Faults:
         self.delay, self.throttle, self.drop_percent = 0.0, 0, 0.0
         self.cut_down = self.cut_up = self.cut_every_down = None
         self.refuse = self.blackhole = False
-        self.connections = self.up = self.down = self.dropped = 0
+        self.connections = self.up = self.down = self.dropped = self.cuts = 0
         self.open = set()
 
 
@@ -124,6 +124,7 @@ class Connection:
         limit = self.limit(way)
         if limit is not None and self.carried[way] + len(data) >= limit:
             left = data[:max(0, limit - self.carried[way])]
+            faults.cuts += 1
             if way == "down":
                 faults.cut_down = None
                 self.client.write(left)
@@ -201,7 +202,7 @@ def command(faults, word, argument):
         faults.drop_percent = number
     elif word == "stats":
         return json.dumps({"connections": faults.connections, "open": len(faults.open), "up": faults.up, "down": faults.down,
-                           "dropped": faults.dropped})
+                           "dropped": faults.dropped, "cuts": faults.cuts})
     elif word != "ok":
         return f"error: unknown command {word}"
     return "ok"
