@@ -75,7 +75,8 @@ static const char help_plugins[] =
 static const char help_config[] =
 	"`config show` prints the configuration as callwatchd merges it from all files, each key with the place it "
 	"comes\n"
-	"from, secrets as ***. No daemon is asked. What is wrong with it goes to stderr; exit code 78 then.\n"
+	"from, secrets as ***. No daemon is asked. What is wrong with its form goes to stderr; exit code 78\n"
+	"then. What its keys and values mean is checked by `callwatchd -t`.\n"
 	"\n"
 	"Examples\n"
 	"  callwatch config show\n"

@@ -115,13 +115,14 @@ static size_t count_digits(const char *text)
 	return text[n] ? 0 : n;
 }
 
-static int check_viewers_phone(struct filter *filter, const char *column, char error[CW_QUERY_ERROR_MAX])
+/* Four digits are the end that a masked number shows, also for those who could ask otherwise. */
+static int bind_phone(struct filter *filter, const char *column, bool viewer, char error[CW_QUERY_ERROR_MAX])
 {
 	const char *value = expr_value(filter->expr);
 	size_t digits = value ? count_digits(value) : 0;
 	if (expr_op(filter->expr) == EXPR_EQ && digits == 4 && *value != '+')
 		memcpy(filter->last_four, value, sizeof(filter->last_four));
-	else if (expr_op(filter->expr) != EXPR_EQ || digits < PHONE_DIGITS_MIN)
+	else if (viewer && (expr_op(filter->expr) != EXPR_EQ || digits < PHONE_DIGITS_MIN))
 		return refuse(error, -EINVAL,
 			      "'%.60s' holds people's numbers: a viewer may only ask for a complete number "
 			      "(%.60s=+14155550132) or its last four digits",
@@ -138,7 +139,7 @@ static int bind_filter(struct selection *selection, struct filter *filter, const
 		return refuse_column(selection, name, error);
 	const struct cw_column *column = &selection->fields[field];
 	filter->field = (uint32_t)field;
-	if (spec->viewer && column->flags & CW_COLUMN_PHONE && check_viewers_phone(filter, name, error) < 0)
+	if (column->flags & CW_COLUMN_PHONE && bind_phone(filter, name, spec->viewer, error) < 0)
 		return -EINVAL;
 	char why[EXPR_ERROR_MAX] = "";
 	if (expr_bind(filter->expr, column, why) < 0)

@@ -22,7 +22,7 @@ enum mask { MASK_NONE, MASK_PHONE, MASK_FREE_TEXT };
 struct filter {
 	uint32_t field;
 	struct expr *expr;
-	char last_four[5]; /* a viewer's: the number's last four digits; "" : the expression decides */
+	char last_four[5]; /* of a number: its last four digits; "": the expression decides */
 	bool slow;         /* decided on a copy, without the lock: a regular expression may take its time */
 	bool masked;       /* decided on the text as it is shown, else a viewer could find numbers by guessing */
 };

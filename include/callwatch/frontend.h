@@ -38,7 +38,7 @@ struct cw_query_spec {
 	const char *const *columns; /* NULL: all that are not wide */
 	uint32_t columns_count;
 	bool reveal;    /* full phone numbers; an event (`by`) */
-	bool viewer;    /* a viewer filters a phone column only by a complete number or its last four digits */
+	bool viewer;    /* phone columns: only a complete number or its last four digits may be asked for */
 	const char *by; /* who asks; named by the event that it is to reveal numbers; NULL: not known */
 };
 

@@ -461,6 +461,20 @@ static void phones__are_masked_unless_revealed(void **state)
 	assert_string_equal(got.lines, "a/c1=+14155550132");
 }
 
+static void operator__finds_a_number_by_what_its_mask_shows(void **state)
+{
+	struct fixture *f = *state;
+	some_rows(f);
+	const char *where[] = {"phone=0132"};
+	struct cw_query_spec spec = {.table = "calls", .where = where, .where_count = 1, .sort = "id"};
+	struct got got = {0};
+	run(f, &spec, &got);
+	assert_string_equal(got.lines, "a/c1");
+	where[0] = "phone~1555";
+	run(f, &spec, &got);
+	assert_string_equal(got.lines, "a/c1 a/c2");
+}
+
 static void viewer__finds_a_number_only_whole_or_by_its_last_four(void **state)
 {
 	struct fixture *f = *state;
@@ -759,6 +773,7 @@ int main(void)
 		TEST(refused__with_a_sentence),
 		TEST(cursor__malformed_or_of_another_query_is_refused),
 		TEST(phones__are_masked_unless_revealed),
+		TEST(operator__finds_a_number_by_what_its_mask_shows),
 		TEST(viewer__finds_a_number_only_whole_or_by_its_last_four),
 		TEST(hostile__keys_and_texts_come_out_as_they_went_in),
 		TEST(property__pages_equal_a_naive_sort),
