@@ -247,6 +247,12 @@ def test_hostile_requests_get_the_right_answer_and_leave_no_trace(platform):
     wait_for(lambda: platform.process.fds() <= before + 1, what="the descriptors to be given back")
 
 
+def test_a_head_that_does_not_arrive_is_answered(platform):
+    with dial(platform, 40) as s:
+        s.sendall(b"GET /-/healthy HTTP/1.1\r\nHost:")
+        assert read_to_end(s).startswith(b"HTTP/1.1 408 ")
+
+
 def load_many(redis, n):
     pipe = redis.client.pipeline(transaction=False)
     for i in range(n):
