@@ -360,6 +360,36 @@ def test_fault_13_duplicates_and_vanishing_keys(make_tool, daemon):
     assert daemon.state()[0] == "up" and len(daemon.rows()) == there
 
 
+def test_fault_13_an_answer_older_than_an_event(make_tool, daemon):
+    """Events and answers come by two connections: a call read just before it ended must not come back to life when the answer is late."""
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 0)
+    fake.say("notify KA")
+    daemon.start(config(daemon, fake.url))
+    wait_complete(daemon, 0)
+    wait_for(lambda: "PSUBSCRIBE" in fake.stats()["commands"])
+    fake.say("matching 1")
+    fake.say("late HMGET 1")
+    asked = fake.stats()["commands"].get("GETRANGE", 0)
+    fake.say("event hset call_ctx:FAKE00000000")
+    wait_for(lambda: fake.stats()["commands"].get("GETRANGE", 0) > asked, every=0.01)
+    fake.say("matching 0")
+    fake.say("event del call_ctx:FAKE00000000")
+    always(lambda: daemon.total() == 0, 3, what="no row comes back")
+
+
+def test_fault_09_another_server_in_the_middle_of_a_sweep(make_tool, daemon):
+    """What was not met with the one may well be with the other: such a sweep proves no end."""
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 100)
+    daemon.start(config(daemon, fake.url, calls=OFTEN))
+    wait_complete(daemon, 100)
+    fake.say("run-id changing")
+    daemon.wait_state("down", "another server took over", deadline=RECOVERY)
+    swept = daemon.table("calls", limit=1)["as_of"][0]
+    always(lambda: daemon.table("calls", limit=1)["as_of"][0] == swept and daemon.total() == 100, 4, what="no sweep counts")
+    fake.say("run-id one")
+    daemon.wait_state("up", deadline=RECOVERY)
+
+
 @pytest.mark.sanitize
 def test_fault_14_keys_of_a_wrong_type(redis, make_sim, daemon):
     make_sim(redis.url, "--calls", 20, "--beat", "1s")
@@ -550,6 +580,18 @@ def test_fault_23_the_clock_jumps(redis, make_sim, daemon, folder, step):
     assert not judged(daemon)
     hours = {"-1h": "-3600", "+1d": "+86400"}[step]
     assert [n["text"] for n in notes(daemon, "stepped")] == [f"the clock was stepped by {hours} s"]
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_fault_23_the_clock_of_redis_differs(make_tool, daemon, skew):
+    """Ages are by Redis' clock, what is claimed is shown as it is: skew is no matter of health."""
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 20)
+    fake.say(f"clock {skew}")
+    daemon.start(config(daemon, fake.url))
+    wait_complete(daemon, 20)
+    for row in daemon.rows():
+        assert row["health_status"] == "healthy" and row["heartbeat_age_seconds"] < 5
+        assert abs(oracle.parse_time(row["last_heartbeat"]) - time.time() - skew) < 10
 
 
 @pytest.mark.sanitize

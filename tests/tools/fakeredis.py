@@ -13,12 +13,15 @@ of stdout, then takes commands on stdin, one a line, each answered by one line:
     error-for COMMAND TEXT  that command is
     lie COMMAND KIND        that command is answered by bytes that are wrong: see LIES
     hang COMMAND            that command is never answered
+    late COMMAND SECONDS    it is answered that much later, by what was true when it was asked
     keys N | matching M     other numbers from the next SCAN on
     duplicates P            percent of the keys of a page that are given twice
     vanish P                percent of the keys that SCAN gives and HMGET, GET, EXISTS do not know
-    run-id TEXT             as INFO says it
+    run-id TEXT             as INFO says it; `changing`: another each time
+    clock SECONDS           its clock, and that of who writes heartbeats, is that far from ours
     notify FLAGS            what CONFIG GET notify-keyspace-events says
     publish CHANNEL TEXT    to those who subscribed
+    event NAME KEY          a keyspace event, to those who subscribed by pattern
     stats                   {"connections", "open", "commands": {NAME: count}} as JSON
 """
 
@@ -63,8 +66,9 @@ class Fake:
     def __init__(self, keys, matching):
         self.keys, self.matching = keys, matching
         self.everything = None  # the error for every command
-        self.errors, self.lies, self.hangs = {}, {}, set()
+        self.errors, self.lies, self.hangs, self.delays = {}, {}, set(), {}
         self.duplicates = self.vanish = 0
+        self.clock = 0.0
         self.run_id, self.notify = "f" * 40, ""
         self.connections, self.open = 0, set()
         self.counts = {}
@@ -110,9 +114,9 @@ class Fake:
         if name == b"HMGET":
             return array([self.field(n, w) if n is not None else b"$-1\r\n" for w in words[2:]])
         if name in (b"GET", b"GETRANGE"):
-            return bulk("%.3f" % time.time()) if n is not None else (b"$-1\r\n" if name == b"GET" else bulk(""))
+            return bulk("%.3f" % (time.time() + self.clock)) if n is not None else (b"$-1\r\n" if name == b"GET" else bulk(""))
         if name == b"MGET":
-            return array([bulk("%.3f" % time.time()) if self.number(w) is not None else b"$-1\r\n" for w in words[1:]])
+            return array([bulk("%.3f" % (time.time() + self.clock)) if self.number(w) is not None else b"$-1\r\n" for w in words[1:]])
         if name == b"EXISTS":
             return b":%d\r\n" % sum(self.number(w) is not None for w in words[1:])
         if name == b"STRLEN":
@@ -122,10 +126,11 @@ class Fake:
         if name == b"TYPE":
             return b"+none\r\n" if n is None else b"+hash\r\n"
         if name == b"TIME":
-            now = time.time()
+            now = time.time() + self.clock
             return array([bulk(int(now)), bulk(int(now % 1 * 1e6))])
         if name == b"INFO":
-            return bulk(f"# Server\r\nredis_version:7.0.15\r\nrun_id:{self.run_id}\r\n# Persistence\r\nloading:0\r\n# Replication\r\nrole:master\r\n")
+            run_id = time.monotonic_ns() if self.run_id == "changing" else self.run_id
+            return bulk(f"# Server\r\nredis_version:7.0.15\r\nrun_id:{run_id}\r\n# Persistence\r\nloading:0\r\n# Replication\r\nrole:master\r\n")
         if name == b"ROLE":
             return array([bulk("master"), b":0\r\n", b"*0\r\n"])
         if name == b"CONFIG":
@@ -176,14 +181,16 @@ class Fake:
                 writer.write(b"a" * 1_000_000)
                 await writer.drain()
         else:
-            writer.write(self.answer(words))
+            answer = self.answer(words)
+            await asyncio.sleep(self.delays.get(name, 0))
+            writer.write(answer)
         await writer.drain()
 
     def command(self, line):
         word, _, rest = line.partition(" ")
         first, _, last = rest.partition(" ")
         if word == "normal":
-            self.everything, self.errors, self.lies, self.hangs = None, {}, {}, set()
+            self.everything, self.errors, self.lies, self.hangs, self.delays = None, {}, {}, set(), {}
             self.duplicates = self.vanish = 0
         elif word == "loading":
             self.everything = b"LOADING Redis is loading the dataset in memory"
@@ -197,6 +204,10 @@ class Fake:
             self.lies[first] = last
         elif word == "hang":
             self.hangs.add(first)
+        elif word == "clock":
+            self.clock = float(first)
+        elif word == "late":
+            self.delays[first] = float(last)
         elif word in ("keys", "matching", "duplicates", "vanish"):
             setattr(self, word, int(first))
         elif word == "run-id":
@@ -206,6 +217,10 @@ class Fake:
         elif word == "publish":
             for writer in self.subscribers.get(first.encode(), ()):
                 writer.write(array([bulk("message"), bulk(first), bulk(last)]))
+        elif word == "event":
+            for pattern, writers in self.subscribers.items():
+                for writer in writers if pattern.startswith(b"__keyspace@") else ():
+                    writer.write(array([bulk("pmessage"), bulk(pattern), bulk(f"__keyspace@0__:{last}"), bulk(first)]))
         elif word == "stats":
             return json.dumps({"connections": self.connections, "open": len(self.open), "commands": self.counts})
         else:
