@@ -444,7 +444,6 @@ int http_start(struct web *web)
 		.max_http_header_data = HEADER_BYTES_MAX,
 		.max_http_header_pool = (unsigned short)web->connections_max,
 		.timeout_secs = 20,
-		.timeout_secs_ah_idle = 20, /* our own deadline for a head is shorter, and says so */
 		.gid = -1,
 		.uid = -1,
 	};
@@ -460,6 +459,7 @@ int http_start(struct web *web)
 		.protocols = protocols,
 		.headers = answer_headers,
 		.keepalive_timeout = 20,
+		.timeout_secs_ah_idle = 20, /* our own deadline for a head is shorter, and says so */
 	};
 	web->vhost = lws_create_vhost(web->lws, &vhost);
 	return web->vhost ? 0 : -ENOMEM;
