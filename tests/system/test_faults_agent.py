@@ -79,6 +79,7 @@ def test_fault_53_a_stuck_plugin_comes_back(daemon):
     daemon.wait_state("up", deadline=25, name="slow")
 
 
+@pytest.mark.sanitize
 def test_fault_53_a_stuck_plugin_is_left_behind_by_a_reload_and_its_name_is_free(daemon):
     text = configuration(daemon, steady() + "  - { plugin: rogue, name: x, how: read_blocks, for: 60s }\n")
     daemon.start(text, wait=False)
@@ -246,6 +247,7 @@ def test_reload_says_what_needs_a_restart(daemon):
     assert "needs a restart" not in outcome()
 
 
+@pytest.mark.sanitize
 def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
     def text(i):
         return configuration(daemon, steady("a") + steady("b", f"rows: {i % 7}") + ("  - { plugin: nobody }\n" if i % 2 else ""))
@@ -262,6 +264,7 @@ def test_reload_a_hundred_times_leaves_nothing_behind(daemon):
     assert SANITIZED or daemon.process.rss_kib() < rss + 4096  # a sanitizer keeps what was freed
 
 
+@pytest.mark.sanitize
 def test_reload_of_the_frontend_that_asks_for_it(daemon):
     """The answer may be lost with the connection; the agent is not."""
     text = configuration(daemon, steady())
@@ -279,6 +282,7 @@ def test_reload_of_the_frontend_that_asks_for_it(daemon):
 # ---- 57: storms, an end in the middle, two daemons ----
 
 
+@pytest.mark.sanitize
 def test_fault_57_reload_storm_and_an_end_in_the_middle(daemon):
     text = configuration(daemon, steady("a") + "  - { plugin: rogue, name: x, how: stop_blocks, for: 60s }\n")
     daemon.start(text)
@@ -440,6 +444,7 @@ def book_runs(daemon):
     return list(runs.values())[:-1]
 
 
+@pytest.mark.sanitize
 def test_books_balance_in_every_run_over_drops_reloads_and_bad_samples(daemon):
     """What all sources produced is what each output sent, has waiting, or dropped: each time the agent gives account."""
     def text(rows):
@@ -501,6 +506,7 @@ def manager(folder):
     made.socket.close()
 
 
+@pytest.mark.sanitize
 def test_service_manager_hears_ready_reloading_watchdog_and_stopping(daemon, manager):
     text = configuration(daemon, steady())
     daemon.start(text, env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"})
