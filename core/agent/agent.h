@@ -19,8 +19,8 @@ struct agent_options {
 /* 0; -EINVAL: the configuration is wrong, all reasons in problems; another negative code: it cannot run (another one
  * does, no memory), the reason has been logged. */
 int agent_new(const struct agent_options *options, struct problems *problems, struct agent **ret_agent);
-/* Runs until agent_stop(), or with once until every source has read. 0, or 1 if with once a source or the output was not up. Returns
- * within 5 s of agent_stop(). */
+/* Runs until agent_stop(), or with once until every source has read. 0, or 1 if with once a source or the output was
+ * not up. Returns within 5 s of agent_stop(). */
 int agent_run(struct agent *agent);
 /* All below, but for agent_free(): any thread, return at once. */
 void agent_stop(struct agent *agent);

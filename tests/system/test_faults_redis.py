@@ -568,7 +568,7 @@ def test_fault_23_the_clock_jumps(redis, make_sim, daemon, folder, step):
         "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(rc), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_NO_CACHE": "1"})
     wait_complete(daemon, 100)
-    reads, began = daemon.instance()["reads"], time.monotonic()
+    reads, began = wait_for(daemon.instance)["reads"], time.monotonic()
     rc.write_text(step + "\n")
     wait_for(lambda: notes(daemon, "the clock was stepped"), what="a word about the step (else the clock was not turned at all)")
     bad = []
