@@ -13,7 +13,7 @@ import harness  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "sanitize: also run against the asan build")
-    config.addinivalue_line("markers", "large: run once more by `tests/run all`, with CALLWATCH_LARGE")
+    config.addinivalue_line("markers", "large: run once more by `tests/run all`, with CALLWATCH_LARGE, the seconds of churn")
 
 
 @pytest.hookimpl(hookwrapper=True)

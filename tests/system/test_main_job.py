@@ -90,7 +90,7 @@ def test_the_table_stays_equal_in_churn(redis, make_sim, daemon, proxy, events):
     """500 calls start and 500 end each second, 1 % of the messages are lost: nobody is judged by that, nothing ended stays."""
     redis.client.config_set("notify-keyspace-events", events)
     proxy.say("drop-pubsub 1")
-    calls, rate, seconds = (500, 50, 10) if harness.SANITIZED else (5000, 500, 600 if harness.LARGE else 15)
+    calls, rate, seconds = (500, 50, 10) if harness.SANITIZED else (5000, 500, harness.LARGE or 15)
     sim = make_sim(redis.url, "--calls", calls, "--rate", rate, "--beat", "2s")
     daemon.start(config(daemon, proxy.url, calls="warning_after: 5s\nstale_after: 10s\nsweep: { budget: 50%, max_age: 4s }"))
     wait_complete(daemon)

@@ -325,6 +325,23 @@ static void silence__is_judged_only_after_asking(void **state)
 	plugin_host_stop(&self);
 }
 
+/* It was written after it was last read, so it is no older than that. */
+static void a_key_that_moved__is_life_whatever_its_workers_clock_says(void **state)
+{
+	(void)state;
+	make_call("slow", 10, 500);
+	make_call("back", 10, 0);
+	redis("SET call_heartbeat:back %.3f", wall_s() + 500);
+	start_up((const char *const[]){"warning_after=2s", "stale_after=4s", "sweep.max_age=1s", NULL});
+	assert_string_equal(plugin_host_cell(&self, "calls", "slow", "health_status"), "stale");
+	wait_for_cell("back", "health_status", "stale");
+	redis("SET call_heartbeat:slow %.3f", wall_s() - 400);
+	redis("SET call_heartbeat:back %.3f", wall_s());
+	wait_for_cell("slow", "health_status", "healthy");
+	wait_for_cell("back", "health_status", "healthy");
+	plugin_host_stop(&self);
+}
+
 static void a_call_that_is_gone_when_its_deadline_falls__has_ended(void **state)
 {
 	(void)state;
@@ -505,6 +522,7 @@ int main(void)
 		cmocka_unit_test_setup(a_heartbeat_of_an_unknown_call__fetches_it, flush),
 		cmocka_unit_test_setup(keyspace_events__show_births_and_deaths_at_once, flush),
 		cmocka_unit_test_setup(silence__is_judged_only_after_asking, flush),
+		cmocka_unit_test_setup(a_key_that_moved__is_life_whatever_its_workers_clock_says, flush),
 		cmocka_unit_test_setup(a_call_that_is_gone_when_its_deadline_falls__has_ended, flush),
 		cmocka_unit_test_setup(sweeps__find_what_no_event_told, flush),
 		cmocka_unit_test_setup(fault_01_redis_down__is_a_state_and_comes_back, flush),
