@@ -9,11 +9,10 @@
  * One timer serves them all: the pause, the deadline of connecting, and the deadline of the oldest command in flight.
  * When that fires, the socket is looked at once more before the peer is called silent: after our own process slept, the
  * answer may long be there.
+ *
+ * This file is that life, from open to close, and reading; redis-private.h says where the rest is.
  */
-#include "connect/redis.h"
-
-#include "backoff.h"
-#include "text.h"
+#include "redis-private.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,71 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-enum { ADDRESSES_MAX = 8, CONNECT_DEADLINE_S = 3, READ_BYTES = 64 * 1024, REST_MS = 50, BUSY_BYTES = 32 * 1024 };
-
-enum { PLACE_MAX = REDIS_HOST_MAX + 10 };
-
-enum stage { WAITING, RESOLVING, CONNECTING, SIGNING_IN, UP };
-
-struct link {
-	union {
-		uv_handle_t handle;
-		uv_stream_t stream;
-		uv_tcp_t tcp;
-		uv_pipe_t pipe;
-	};
-	uv_connect_t connect;
-	struct redis *owner; /* NULL: cut off, only closing */
-};
-
-/* A write in flight: libuv borrows the bytes until it is done. */
-struct output {
-	uv_write_t request;
-	char *bytes;
-};
-
-struct pending {
-	redis_reply_fn done;
-	void *arg;
-	int64_t sent;
-};
-
-struct redis {
-	struct cw_instance *self;
-	const struct cw_host *host;
-	struct redis_address address;
-	const char *username, *password;
-	struct redis_callbacks callbacks;
-	void *arg;
-
-	enum stage stage;
-	struct link *link;
-	struct cw_resolve *resolve;
-	struct sockaddr_storage addresses[ADDRESSES_MAX];
-	uint32_t addresses_count, addresses_tried;
-	struct redis_parser *parser;
-	struct backoff backoff;
-	uint32_t cuts; /* for a reply too large, in a row */
-	int64_t last_cut;
-	uv_timer_t timer;   /* pause, deadline */
-	uv_prepare_t flush; /* writes what was queued, before the loop waits again */
-	uv_timer_t rest;    /* see may_rest() */
-	int64_t window;     /* for it: when the present 50 ms began, and what came in them */
-	size_t window_bytes;
-	bool was_busy;    /* in the 50 ms before */
-	uint32_t handles; /* of the three above, not yet closed */
-	bool closed, skips_large;
-
-	char *out; /* commands queued in this turn of the loop */
-	size_t out_length, out_room;
-	struct pending *ring; /* commands in flight, oldest at `first`; room is a power of two */
-	uint32_t ring_first, ring_count, ring_room;
-	uint64_t commands;
-	int64_t last_write;
-	char *read_buffer;
-};
+enum { CONNECT_DEADLINE_S = 3, REST_MS = 50, BUSY_BYTES = 32 * 1024, PLACE_MAX = REDIS_HOST_MAX + 10 };
 
 static void connect_next(struct redis *redis);
 static void begin(struct redis *redis);
@@ -122,22 +58,9 @@ static void cut_link(struct redis *redis)
 	uv_close(&link->handle, link_closed);
 }
 
-/* Gives every command in flight its NULL. Commands queued by these callbacks are refused: the stage is not UP. */
-static void drop_commands(struct redis *redis)
-{
-	while (redis->ring_count) {
-		struct pending pending = redis->ring[redis->ring_first];
-		redis->ring_first = (redis->ring_first + 1) & (redis->ring_room - 1);
-		redis->ring_count--;
-		if (pending.done)
-			pending.done(pending.arg, /* reply */ NULL);
-	}
-	redis->out_length = 0;
-}
-
 static void on_timer(uv_timer_t *timer);
 
-static void set_timer(struct redis *redis, int64_t after)
+void redis_set_timer(struct redis *redis, int64_t after)
 {
 	uint64_t ms = after <= 0 ? 0 : (uint64_t)((after + CW_MILLISECOND - 1) / CW_MILLISECOND);
 	uv_update_time(redis->timer.loop);
@@ -172,12 +95,12 @@ static void fail(struct redis *redis, enum redis_failure failure, const char *re
 	if (redis->resolve)
 		redis->host->resolve_cancel(redis->resolve);
 	redis->resolve = NULL;
-	drop_commands(redis);
+	redis_drop_commands(redis);
 	redis_parser_free(redis->parser);
 	redis->parser = NULL;
 	if (!redis->closed) {
 		int64_t pause = pause_after(redis, failure);
-		set_timer(redis, pause);
+		redis_set_timer(redis, pause);
 		redis->callbacks.down(redis->arg, failure, reason, redis->host->now() + pause);
 	}
 }
@@ -225,7 +148,7 @@ static const char *why(int status)
 	}
 }
 
-static void fail_link(struct redis *redis, int status)
+void redis_fail_link(struct redis *redis, int status)
 {
 	char where[PLACE_MAX];
 	failf(redis, REDIS_UNREACHABLE, "%s (%s)", why(status), place(redis, where));
@@ -235,19 +158,10 @@ static void fail_link(struct redis *redis, int status)
 
 static void answer(struct redis *redis, const redisReply *reply)
 {
-	if (redis->stage == UP && redis->callbacks.push) {
+	if (redis->stage == UP && redis->callbacks.push)
 		redis->callbacks.push(redis->arg, reply);
-		return;
-	}
-	if (redis->ring_count == 0) {
+	else if (!redis_answered(redis, reply))
 		fail(redis, REDIS_PROTOCOL, "an answer that nobody asked for: is this a Redis?");
-		return;
-	}
-	struct pending pending = redis->ring[redis->ring_first];
-	redis->ring_first = (redis->ring_first + 1) & (redis->ring_room - 1);
-	redis->ring_count--;
-	if (pending.done)
-		pending.done(pending.arg, reply);
 }
 
 static void fail_parse(struct redis *redis, int status)
@@ -326,184 +240,12 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 	if (!redis || length == 0)
 		return;
 	if (length < 0) {
-		fail_link(redis, (int)length);
+		redis_fail_link(redis, (int)length);
 		return;
 	}
 	take(redis, buffer->base, (size_t)length);
 	if (redis->link == link && redis->stage == UP && redis->callbacks.push && may_rest(redis, (size_t)length))
 		rest(redis);
-}
-
-/* ---- writing ---- */
-
-static void on_written(uv_write_t *request, int status)
-{
-	struct output *output = request->data;
-	struct link *link = request->handle->data;
-	free(output->bytes);
-	free(output);
-	if (status < 0 && status != UV_ECANCELED && link->owner)
-		fail_link(link->owner, status);
-}
-
-static int write_later(struct redis *redis, size_t written)
-{
-	struct output *output = malloc(sizeof(*output));
-	if (!output)
-		return -ENOMEM;
-	output->bytes = redis->out;
-	output->request.data = output;
-	uv_buf_t rest = uv_buf_init(redis->out + written, (unsigned)(redis->out_length - written));
-	int status = uv_write(&output->request, &redis->link->stream, &rest, 1, on_written);
-	if (status < 0) {
-		free(output);
-		return status;
-	}
-	redis->out = NULL; /* handed over */
-	redis->out_room = 0;
-	return 0;
-}
-
-static void flush(struct redis *redis)
-{
-	if (!redis->link || redis->out_length == 0)
-		return;
-	uv_buf_t buffer = uv_buf_init(redis->out, (unsigned)redis->out_length);
-	int status = uv_try_write(&redis->link->stream, &buffer, 1);
-	if (status == UV_EAGAIN)
-		status = 0;
-	if (status >= 0 && (size_t)status < redis->out_length)
-		status = write_later(redis, (size_t)status);
-	redis->out_length = 0;
-	if (status < 0)
-		fail_link(redis, status);
-}
-
-static void on_flush(uv_prepare_t *prepare)
-{
-	struct redis *redis = prepare->data;
-	uv_prepare_stop(prepare);
-	flush(redis);
-}
-
-static char *out_reserve(struct redis *redis, size_t length)
-{
-	if (redis->out_length + length > redis->out_room) {
-		size_t room = redis->out_room ? redis->out_room : 1024;
-		while (room < redis->out_length + length)
-			room *= 2;
-		char *out = realloc(redis->out, room);
-		if (!out)
-			return NULL;
-		redis->out = out;
-		redis->out_room = room;
-	}
-	return redis->out + redis->out_length;
-}
-
-static int ring_reserve(struct redis *redis, uint32_t count)
-{
-	if (redis->ring_count + count <= redis->ring_room)
-		return 0;
-	uint32_t room = redis->ring_room ? redis->ring_room : 16;
-	while (room < redis->ring_count + count)
-		room *= 2;
-	struct pending *ring = malloc(room * sizeof(*ring));
-	if (!ring)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < redis->ring_count; i++)
-		ring[i] = redis->ring[(redis->ring_first + i) & (redis->ring_room - 1)];
-	free(redis->ring);
-	redis->ring = ring;
-	redis->ring_first = 0;
-	redis->ring_room = room;
-	return 0;
-}
-
-char *redis_bulk(char *end, const char *text, size_t length)
-{
-	char digits[24], *digit = digits + sizeof(digits);
-	size_t rest = length;
-	do {
-		*--digit = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest);
-	size_t n = (size_t)(digits + sizeof(digits) - digit);
-	*end++ = '$';
-	memcpy(end, digit, n);
-	end += n;
-	*end++ = '\r';
-	*end++ = '\n';
-	memcpy(end, text, length);
-	end += length;
-	*end++ = '\r';
-	*end++ = '\n';
-	return end;
-}
-
-/* Notes `count` commands whose bytes have just been added, and has them written when this turn of the loop is over. */
-static void queued(struct redis *redis, redis_reply_fn done, void *arg, uint32_t count, size_t length)
-{
-	int64_t now = redis->host->now();
-	redis->out_length += length;
-	redis->commands += count;
-	if (!(redis->stage == UP && redis->callbacks.push)) {
-		for (uint32_t i = 0; i < count; i++)
-			redis->ring[(redis->ring_first + redis->ring_count++) & (redis->ring_room - 1)] =
-				(struct pending){.done = done, .arg = arg, .sent = now};
-		if (!uv_is_active((uv_handle_t *)&redis->timer))
-			set_timer(redis, REDIS_DEADLINE_S * CW_SECOND);
-	}
-	if (redis->out_length >= READ_BYTES)
-		flush(redis);
-	else if (!uv_is_active((uv_handle_t *)&redis->flush))
-		uv_prepare_start(&redis->flush, on_flush);
-}
-
-static int queue(struct redis *redis, redis_reply_fn done, void *arg, uint32_t argc, const char *const *argv,
-		 const size_t *lengths)
-{
-	size_t room = 16;
-	for (uint32_t i = 0; i < argc; i++)
-		room += (lengths ? lengths[i] : strlen(argv[i])) + 16;
-	char *start = out_reserve(redis, room);
-	if (!start || ring_reserve(redis, 1) < 0)
-		return -ENOMEM;
-	char *end = start + snprintf(start, 16, "*%u\r\n", argc);
-	for (uint32_t i = 0; i < argc; i++)
-		end = redis_bulk(end, argv[i], lengths ? lengths[i] : strlen(argv[i]));
-	queued(redis, done, arg, 1, (size_t)(end - start));
-	return 0;
-}
-
-int redis_command(struct redis *redis, redis_reply_fn done, void *arg, uint32_t argc, const char *const *argv,
-		  const size_t *lengths)
-{
-	return redis->stage == UP ? queue(redis, done, arg, argc, argv, lengths) : -ENOTCONN;
-}
-
-int redis_words(struct redis *redis, redis_reply_fn done, void *arg, ...)
-{
-	const char *argv[16];
-	uint32_t argc = 0;
-	va_list list;
-	va_start(list, arg);
-	for (const char *word; argc < 16 && (word = va_arg(list, const char *));)
-		argv[argc++] = word;
-	va_end(list);
-	return redis_command(redis, done, arg, argc, argv, /* lengths */ NULL);
-}
-
-int redis_raw(struct redis *redis, redis_reply_fn done, void *arg, uint32_t count, const char *resp, size_t length)
-{
-	if (redis->stage != UP)
-		return -ENOTCONN;
-	char *start = out_reserve(redis, length);
-	if (!start || ring_reserve(redis, count) < 0)
-		return -ENOMEM;
-	memcpy(start, resp, length);
-	queued(redis, done, arg, count, length);
-	return 0;
 }
 
 /* ---- signing in ---- */
@@ -543,7 +285,7 @@ static void on_ping(void *arg, const redisReply *reply)
 		return;
 	if (redis_is_error(reply, "LOADING")) {
 		static const char *const info[] = {"INFO", "persistence"};
-		if (queue(redis, on_loading_info, redis, 2, info, /* lengths */ NULL) < 0)
+		if (redis_queue(redis, on_loading_info, redis, 2, info, /* lengths */ NULL) < 0)
 			fail(redis, REDIS_LOADING, "loading its data");
 	} else if (reply->type == REDIS_REPLY_ERROR && !redis_is_error(reply, "NOPERM")) {
 		on_sign_in_error(redis, reply, "PING");
@@ -569,18 +311,20 @@ static int sign_in(struct redis *redis)
 	const char *user = redis->username ? redis->username : redis->address.user[0] ? redis->address.user : NULL;
 	int status = 0;
 	if (redis->password && user)
-		status = queue(redis, on_auth, redis, 3, (const char *const[]){"AUTH", user, redis->password}, NULL);
+		status = redis_queue(redis, on_auth, redis, 3, (const char *const[]){"AUTH", user, redis->password},
+				     NULL);
 	else if (redis->password)
-		status = queue(redis, on_auth, redis, 2, (const char *const[]){"AUTH", redis->password}, NULL);
+		status = redis_queue(redis, on_auth, redis, 2, (const char *const[]){"AUTH", redis->password}, NULL);
 	if (status == 0 && redis->address.database) {
 		char number[16];
 		snprintf(number, sizeof(number), "%u", redis->address.database);
-		status = queue(redis, on_select, redis, 2, (const char *const[]){"SELECT", number}, NULL);
+		status = redis_queue(redis, on_select, redis, 2, (const char *const[]){"SELECT", number}, NULL);
 	}
 	if (status == 0) /* only a name for CLIENT LIST: it may fail */
-		status = queue(redis, NULL, NULL, 3, (const char *const[]){"CLIENT", "SETNAME", "callwatch"}, NULL);
+		status = redis_queue(redis, NULL, NULL, 3, (const char *const[]){"CLIENT", "SETNAME", "callwatch"},
+				     NULL);
 	if (status == 0)
-		status = queue(redis, on_ping, redis, 1, (const char *const[]){"PING"}, NULL);
+		status = redis_queue(redis, on_ping, redis, 1, (const char *const[]){"PING"}, NULL);
 	return status;
 }
 
@@ -608,7 +352,7 @@ static void try_next_address(struct redis *redis, int status)
 	if (redis->addresses_tried < redis->addresses_count)
 		connect_next(redis);
 	else
-		fail_link(redis, status);
+		redis_fail_link(redis, status);
 }
 
 static void on_connected(uv_connect_t *request, int status)
@@ -656,7 +400,7 @@ static void connect_next(struct redis *redis)
 		fail(redis, REDIS_UNREACHABLE, "out of memory");
 		return;
 	}
-	set_timer(redis, CONNECT_DEADLINE_S * CW_SECOND);
+	redis_set_timer(redis, CONNECT_DEADLINE_S * CW_SECOND);
 	if (redis->address.is_unix) {
 		uv_pipe_connect(&redis->link->connect, &redis->link->pipe, redis->address.host, on_connected);
 		return;
@@ -734,7 +478,7 @@ static void check_deadline(struct redis *redis)
 	if (is_overdue(redis, &left))
 		failf(redis, REDIS_UNREACHABLE, "no answer within %d s", REDIS_DEADLINE_S);
 	else if (redis->ring_count)
-		set_timer(redis, left);
+		redis_set_timer(redis, left);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -776,7 +520,7 @@ int redis_open(struct cw_instance *self, const struct cw_host *host, const struc
 	uv_prepare_init(host->loop(self), &redis->flush);
 	uv_timer_init(host->loop(self), &redis->rest);
 	redis->timer.data = redis->flush.data = redis->rest.data = redis;
-	set_timer(redis, 0); /* from the loop, so that no callback comes before open returns */
+	redis_set_timer(redis, 0); /* from the loop, so that no callback comes before open returns */
 	*ret_redis = redis;
 	return 0;
 }
@@ -791,7 +535,7 @@ void redis_close(struct redis *redis)
 	if (redis->resolve)
 		redis->host->resolve_cancel(redis->resolve);
 	redis->resolve = NULL;
-	drop_commands(redis);
+	redis_drop_commands(redis);
 	uv_close((uv_handle_t *)&redis->timer, own_handle_closed);
 	uv_close((uv_handle_t *)&redis->flush, own_handle_closed);
 	uv_close((uv_handle_t *)&redis->rest, own_handle_closed);
@@ -822,49 +566,4 @@ uint64_t redis_commands_sent(const struct redis *redis)
 size_t redis_in_flight(const struct redis *redis)
 {
 	return redis->ring_count;
-}
-
-/* ---- what replies say ---- */
-
-enum redis_failure redis_explain(const struct redis *redis, const redisReply *error, const char *command,
-				 char reason[REDIS_ERROR_MAX])
-{
-	const char *user = redis->username ? redis->username : redis->address.user[0] ? redis->address.user : "default";
-	if (redis_is_error(error, "NOAUTH")) {
-		snprintf(reason, REDIS_ERROR_MAX, "password required (NOAUTH): set password_file");
-		return REDIS_DENIED;
-	}
-	if (redis_is_error(error, "WRONGPASS") || strcmp(command, "AUTH") == 0) {
-		snprintf(reason, REDIS_ERROR_MAX, "user %.64s or its password is refused (WRONGPASS)", user);
-		return REDIS_DENIED;
-	}
-	if (redis_is_error(error, "NOPERM")) {
-		snprintf(reason, REDIS_ERROR_MAX, "user %.64s may not run %s (NOPERM)", user, command);
-		return REDIS_DENIED;
-	}
-	if (redis_is_error(error, "LOADING")) {
-		snprintf(reason, REDIS_ERROR_MAX, "loading its data");
-		return REDIS_LOADING;
-	}
-	char text[120], masked[160];
-	text_visible(text, sizeof(text), error->str, error->len);
-	text_mask_phones_in(masked, sizeof(masked), text, strlen(text));
-	snprintf(reason, REDIS_ERROR_MAX, "%s was refused: %s", command, masked);
-	return REDIS_UNREACHABLE;
-}
-
-bool redis_info_field(const redisReply *info, const char *name, char *buffer, size_t size)
-{
-	if (!info || info->type != REDIS_REPLY_STRING)
-		return false;
-	size_t n = strlen(name);
-	for (const char *line = info->str; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, n) == 0 && line[n] == ':') {
-			size_t length = strcspn(line + n + 1, "\r\n");
-			snprintf(buffer, size, "%.*s", (int)(length < size ? length : size - 1), line + n + 1);
-			return true;
-		}
-	}
-	return false;
 }
