@@ -14,6 +14,7 @@ static const struct cw_metric metrics[] = {
 struct ticker {
 	struct cw_instance *self;
 	const struct cw_host *host;
+	bool ticks;
 };
 
 static int ticker_start(struct cw_instance *self, const struct cw_host *host, const struct cw_value *values,
@@ -31,8 +32,11 @@ static int ticker_start(struct cw_instance *self, const struct cw_host *host, co
 static int ticker_read(void *state)
 {
 	struct ticker *ticker = state;
-	int64_t late = ticker->host->wall() % ticker->host->info(ticker->self)->interval;
-	ticker->host->gauge(ticker->self, 0, NULL, (double)late / (double)CW_SECOND);
+	int64_t interval = ticker->host->info(ticker->self)->interval, late = ticker->host->wall() % interval;
+	if (ticker->ticks)
+		ticker->host->gauge(ticker->self, 0, NULL,
+				    interval - late < 2 * CW_MILLISECOND ? 0 : (double)late / (double)CW_SECOND);
+	ticker->ticks = true;
 	ticker->host->state(ticker->self, CW_UP, 0, "%s", "");
 	return 0;
 }
