@@ -245,13 +245,15 @@ static void page_end(struct page *page)
 		refile(page);
 	if (!pages->oldest)
 		seen_clear(&watch->recent); /* nothing is on its way that could be older than an event */
-	bool was_sweep = page->kind == PAGE_SWEEP && !page->lost;
+	bool was_sweep = page->kind == PAGE_SWEEP && !page->lost, was_ask = page->kind == PAGE_ASK;
 	if (page->lost && page->kind != PAGE_ASK && !pages->lost)
 		pages->lost = page;
 	else
 		page_free(page);
 	if (was_sweep)
 		sweep_page_done(watch);
+	if (was_ask)
+		sweep_settle(watch);
 	if (pages->fetch || pages->ask || watch->calls.wheel.heads[WHEEL_BUCKETS] != UINT32_MAX)
 		pages_soon(watch);
 }
@@ -429,6 +431,12 @@ void pages_ask(struct watch *watch, const char *sid, size_t length)
 {
 	if (can_send(watch) && collect(watch, &watch->pages.ask, PAGE_ASK, sid, length, watch_hash(watch, sid, length)))
 		pages_soon(watch);
+}
+
+bool pages_ask_nothing(const struct watch *watch)
+{
+	const struct pages *pages = &watch->pages;
+	return !pages->ask && !pages->asking && watch->calls.wheel.heads[WHEEL_BUCKETS] == UINT32_MAX;
 }
 
 bool pages_asking_full(const struct watch *watch)

@@ -108,6 +108,7 @@ void sweep_want(struct watch *watch)
 
 void sweep_abort(struct watch *watch)
 {
+	watch->sweep.settling = false;
 	if (!watch->sweep.running)
 		return;
 	watch->sweep.running = false;
@@ -201,6 +202,17 @@ static void on_missing(void *arg, uint32_t row)
 	calls_suspect(arg, row);
 }
 
+/* Only now the table is true since the sweep began: whom it missed has been asked for. */
+void sweep_settle(struct watch *watch)
+{
+	struct sweep *sweep = &watch->sweep;
+	if (!sweep->settling || !pages_ask_nothing(watch))
+		return;
+	sweep->settling = false;
+	sweep->last_began = sweep->settling_began;
+	sweep->last_began_wall = sweep->settling_began_wall;
+}
+
 static void complete(struct watch *watch)
 {
 	struct sweep *sweep = &watch->sweep;
@@ -210,9 +222,15 @@ static void complete(struct watch *watch)
 	if (sweep->was_reset && sweep->ever)
 		watch->host->log(watch->self, CW_WARNING, "no call is left in Redis: flushed or restarted empty");
 	watch->host->full_end(watch->calls_part, on_missing, watch);
+	sweep->settling = true;
+	sweep->settling_began = sweep->began;
+	sweep->settling_began_wall = sweep->began_wall;
+	if (!sweep->ever) {
+		sweep->last_began = sweep->began;
+		sweep->last_began_wall = sweep->began_wall;
+	}
 	sweep->ever = true;
-	sweep->last_began = sweep->began;
-	sweep->last_began_wall = sweep->began_wall;
+	sweep_settle(watch);
 	sweep->last_duration = now - sweep->began;
 	sweep->next = sweep->began + watch->settings.max_age / 2;
 	sweep->confirmed_wall = watch->host->wall();

@@ -137,6 +137,8 @@ struct sweep {
 	uint32_t skipped, skipped_before; /* keys with names too large to be read; in the sweep before, and counted */
 	uint64_t found;
 	int64_t began, began_wall, page_began, next;
+	bool settling; /* complete, but who was missing in it is still being asked for; began: */
+	int64_t settling_began, settling_began_wall;
 	int64_t last_began, last_began_wall, last_duration; /* of the last complete one */
 	int64_t confirmed_wall;                             /* when a row was last confirmed */
 	char run_id[48];
@@ -259,7 +261,8 @@ void pages_release(struct watch *watch);
 void pages_fetch(struct watch *watch, const char *sid, size_t length, bool again);
 void pages_ask(struct watch *watch, const char *sid, size_t length); /* is it still there, has it beaten? */
 bool pages_asking_full(const struct watch *watch);
-void pages_soon(struct watch *watch); /* sends what waits, in 20 ms */
+bool pages_ask_nothing(const struct watch *watch); /* no question is open or waits */
+void pages_soon(struct watch *watch);              /* sends what waits, in 20 ms */
 void pages_sweep(struct watch *watch, const redisReply *keys);
 void pages_careful(struct watch *watch); /* reads the lost page, if there is one, key by key */
 void pages_forget_lost(struct watch *watch);
@@ -271,6 +274,7 @@ void sweep_page_done(struct watch *watch);
 void sweep_abort(struct watch *watch);
 void sweep_refused(struct watch *watch, const redisReply *error, const char *command);
 void sweep_tick(struct watch *watch);
+void sweep_settle(struct watch *watch); /* if nothing is asked any more, the last sweep counts */
 
 /* events.c */
 int events_start(struct watch *watch);

@@ -53,7 +53,7 @@ class Watcher:
 
     The table says since when all of its rows are confirmed (as_of): what began or ended before that must be right, however slow this machine is."""
 
-    SLACK, AT_MOST = 2, 30  # seconds: for the answer to EXISTS, and of as_of itself
+    SLACK, AT_MOST = 0.5, 30  # seconds: for the two clocks and a reading, and of as_of itself
 
     def __init__(self, daemon, client):
         self.daemon, self.client = daemon, client
