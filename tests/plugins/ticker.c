@@ -33,6 +33,7 @@ static int ticker_read(void *state)
 {
 	struct ticker *ticker = state;
 	int64_t interval = ticker->host->info(ticker->self)->interval, late = ticker->host->wall() % interval;
+	/* The first reading comes at once and is no tick; a timer may be a fraction of a millisecond early. */
 	if (ticker->ticks)
 		ticker->host->gauge(ticker->self, 0, NULL,
 				    interval - late < 2 * CW_MILLISECOND ? 0 : (double)late / (double)CW_SECOND);
