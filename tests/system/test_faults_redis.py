@@ -350,6 +350,29 @@ def test_fault_12_a_large_keyspace(make_tool, daemon):
         assert daemon.process.rss_kib() < 40 * 1024
 
 
+def test_fault_12_sweeps_keep_to_their_budget(make_tool, daemon):
+    """A page that takes 0.1 s is followed by a pause of 1.9 s, at 5 %. More commands than that can have no other cause."""
+    fake = make_tool("fakeredis.py", "--keys", 10000, "--matching", 100)
+    daemon.start(config(daemon, fake.url, calls="sweep: { max_age: 2s }"))
+    wait_complete(daemon, 100)
+    fake.say("late SCAN 0.1")
+    before = fake.stats()["commands"]["SCAN"]
+    always(lambda: fake.stats()["commands"]["SCAN"] - before <= 12, 6, what="at most a page in 2 s")
+
+
+def test_fault_13_heartbeats_of_a_call_that_is_gone(make_tool, daemon):
+    """Whoever goes on beating for an ended call does not make us ask each time."""
+    fake = make_tool("fakeredis.py", "--keys", 500, "--matching", 10)
+    daemon.start(config(daemon, fake.url))
+    wait_complete(daemon, 10)
+    before = fake.stats()["commands"].get("EXISTS", 0)
+    for _ in range(20):
+        fake.say("publish call_heartbeat GONE")
+        time.sleep(0.1)
+    assert 1 <= fake.stats()["commands"]["EXISTS"] - before <= 3
+    assert daemon.total() == 10
+
+
 def test_fault_13_duplicates_and_vanishing_keys(make_tool, daemon):
     fake = make_tool("fakeredis.py", "--keys", 5000, "--matching", 1000)
     fake.say("duplicates 30")
