@@ -124,10 +124,10 @@ static void resp__what_is_too_large_can_be_skipped(void **state)
 	static const size_t pieces[] = {65536, 4096, 1460, 65535};
 	for (size_t i = 0; i < sizeof(huge) / sizeof(huge[0]) * 4; i++) {
 		size_t n = huge[i / 4], piece = pieces[i % 4], length;
-		char *bytes = malloc(n + 100), *end = bytes;
+		char *name = malloc(n), *bytes = malloc(n + 100), *end = bytes;
 		end += sprintf(end, "*3\r\n$1\r\na\r\n");
-		memset(end + 20, 'x', n);
-		end = redis_bulk(end, end + 20, n);
+		memset(name, 'x', n);
+		end = redis_bulk(end, name, n);
 		end += sprintf(end, "$1\r\nb\r\n+OK\r\n");
 		length = (size_t)(end - bytes);
 		struct redis_parser *parser = redis_parser_new();
@@ -148,6 +148,7 @@ static void resp__what_is_too_large_can_be_skipped(void **state)
 		assert_int_equal(replies, 2);
 		redis_parser_free(parser);
 		free(bytes);
+		free(name);
 	}
 }
 
