@@ -339,18 +339,23 @@ static bool wait_for_end(struct process *process)
 	}
 }
 
+static int cannot_start(int error)
+{
+	log_line(NULL, CW_ERROR, "callwatchd cannot start: %s", strerror(error));
+	return EXIT_FAILED;
+}
+
 static int run(struct process *process, const sigset_t *signals)
 {
 	uint64_t watchdog_us = 0;
 	pthread_t thread;
 	process->signals = signalfd(-1, signals, SFD_CLOEXEC);
 	process->ended = eventfd(0, EFD_CLOEXEC);
-	int error =
-		process->signals < 0 || process->ended < 0 ? errno : pthread_create(&thread, NULL, run_agent, process);
-	if (error) {
-		log_line(NULL, CW_ERROR, "callwatchd cannot start: %s", strerror(error));
-		return EXIT_FAILED;
-	}
+	if (process->signals < 0 || process->ended < 0)
+		return cannot_start(errno);
+	int error = pthread_create(&thread, NULL, run_agent, process);
+	if (error)
+		return cannot_start(error);
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
 		process->watchdog_ns = (int64_t)watchdog_us * 1000;
 	if (!wait_for_end(process)) {
