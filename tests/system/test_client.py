@@ -176,8 +176,8 @@ def test_reload_tells_the_outcome(platform, redis, daemon):
     assert done.returncode == 1
     assert f"{daemon.config_path}:" in done.stderr and "nonsense" in done.stderr
     assert platform("status").returncode == 0, "a refused reload changes nothing"
-    event = daemon.rows("events", where="kind=reload", sort="-id")[0]
-    assert event["to"] == "failed" and not event["text"].endswith("\n")
+    event = wait_for(lambda: daemon.rows("events", where=["kind=reload", "to=failed"]))[0]
+    assert not event["text"].endswith("\n")
     daemon.config_path.unlink()
     assert "cannot be read" in platform("reload").stderr
     assert re.search(r" error \S+: cannot be read", daemon.stderr), "there is no line to name"

@@ -196,8 +196,12 @@ def test_fault_56_reload_with_a_broken_configuration_changes_nothing(daemon):
         assert f"{daemon.config_path}:" in text and words in text, (entry, text)
         assert {r["instance"] for r in daemon.rows("instances")} >= {"one", "web"}
         assert daemon.instance("three") is None
-    told = [row["text"] for row in daemon.rows("events", where=["kind=reload", "to=failed"])]
-    assert len(told) == len(BROKEN) and not any(text.endswith("\n") for text in told)
+
+    def told():  # an event is on its way to the table when the outcome has been answered
+        return [row["text"] for row in daemon.rows("events", where=["kind=reload", "to=failed"])]
+
+    wait_for(lambda: len(told()) == len(BROKEN))
+    assert not any(text.endswith("\n") for text in told())
     before = reads(daemon, "one")
     wait_for(lambda: reads(daemon, "one") > before)
     assert since(daemon, "one") == born
@@ -276,7 +280,7 @@ def test_reload_of_the_frontend_that_asks_for_it(daemon):
         assert code in (0, 1)
         wait_for(lambda: os.path.exists(other))
         wait_for(lambda: daemon.request("GET", "/-/ready")[0] == 200)
-        assert [r["to"] for r in daemon.rows("events", where="kind=reload", sort="-id", limit=1)] == ["ok"]
+        wait_for(lambda: [r["to"] for r in daemon.rows("events", where="kind=reload", sort="-id", limit=1)] == ["ok"])
 
 
 # ---- 57: storms, an end in the middle, two daemons ----
