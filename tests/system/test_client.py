@@ -176,7 +176,7 @@ def test_reload_tells_the_outcome(platform, redis, daemon):
     assert done.returncode == 1
     assert f"{daemon.config_path}:" in done.stderr and "nonsense" in done.stderr
     assert platform("status").returncode == 0, "a refused reload changes nothing"
-    event = wait_for(lambda: daemon.rows("events", where=["kind=reload", "to=failed"]))[0]
+    event = harness.wait_for(lambda: daemon.rows("events", where=["kind=reload", "to=failed"]))[0]
     assert not event["text"].endswith("\n")
     daemon.config_path.unlink()
     assert "cannot be read" in platform("reload").stderr
