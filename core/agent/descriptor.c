@@ -9,6 +9,7 @@
  */
 #include "descriptor.h"
 
+#include "metric.h"
 #include "options.h"
 
 #include <stdarg.h>
@@ -16,7 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 256, TABLES_MAX = 64, COLUMNS_MAX = 256, METRICS_MAX = 1024, NEEDS_MAX = 64, DEPTH_MAX = 4 };
+enum {
+	OPTIONS_MAX = 256,
+	TABLES_MAX = 64,
+	COLUMNS_MAX = 256,
+	METRICS_MAX = 1024,
+	NEEDS_MAX = 64,
+	CHECKS_MAX = 32,
+	DEPTH_MAX = 4
+};
 
 /* Sizes of the structs in ABI 1.0: no element can be shorter. */
 enum {
@@ -25,6 +34,7 @@ enum {
 	COLUMN_LEAST = sizeof(struct cw_column),
 	METRIC_LEAST = sizeof(struct cw_metric),
 	NEED_LEAST = sizeof(struct cw_need),
+	CHECK_LEAST = sizeof(struct cw_check), /* 1.1 */
 };
 
 /* The client's commands: `callwatch NAME` must stay theirs. `calls`, `dlq`, `runs` are not in it: these are the tables
@@ -206,59 +216,17 @@ static void check_table(struct look *look, const struct cw_array *tables, uint32
 
 /* ---- metrics ---- */
 
-static void check_labels(struct look *look, const struct cw_metric *metric)
-{
-	uint32_t count = cw_label_count(metric);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct cw_label *label = &metric->labels[i];
-		if (!is_name(label->name, "_"))
-			bad(look, "metric `%s`: the label `%s` is not [a-z][a-z0-9_]*", metric->name, label->name);
-		if (!label->values && i + 1 < count)
-			bad(look, "metric `%s`: the label `%s` takes free values and must be the last", metric->name,
-			    label->name);
-		if (strcmp(label->name, "plugin_instance") == 0 || strcmp(label->name, "instance") == 0)
-			bad(look, "metric `%s`: the label `%s` is the core's", metric->name, label->name);
-		for (uint32_t j = 0; j < i; j++)
-			if (strcmp(metric->labels[j].name, label->name) == 0)
-				bad(look, "metric `%s`: two labels called `%s`", metric->name, label->name);
-	}
-}
-
-static void check_bounds(struct look *look, const struct cw_metric *metric)
-{
-	if (metric->kind != CW_HISTOGRAM) {
-		if (metric->bounds || metric->bounds_count)
-			bad(look, "metric `%s`: bounds are for a histogram", metric->name);
-		return;
-	}
-	if (!metric->bounds || metric->bounds_count == 0 || metric->bounds_count > 64) {
-		bad(look, "metric `%s`: a histogram has 1 to 64 bounds, this one %u", metric->name,
-		    metric->bounds_count);
-		return;
-	}
-	for (uint32_t i = 1; i < metric->bounds_count; i++)
-		if (!(metric->bounds[i] > metric->bounds[i - 1]))
-			bad(look, "metric `%s`: bound %u is not above the one before", metric->name, i);
-}
-
 static void check_metric(struct look *look, const struct cw_array *metrics, uint32_t index)
 {
 	const struct cw_metric *metric = cw_at(metrics, index);
-	if (!is_name(metric->name, "_")) {
-		bad(look, "metric %u: the name `%s` is not [a-z][a-z0-9_]*", index,
-		    metric->name ? metric->name : "(null)");
+	char error[METRIC_ERROR_MAX];
+	if (metric_check(metric, /* free_labels */ false, error) < 0) {
+		bad(look, "metric %u: %s", index, error);
 		return;
 	}
-	if ((unsigned)metric->kind > CW_HISTOGRAM)
-		bad(look, "metric `%s`: unknown kind %u", metric->name, (unsigned)metric->kind);
-	if (metric->kind == CW_COUNTER &&
-	    (strlen(metric->name) < 7 || strcmp(metric->name + strlen(metric->name) - 6, "_total") != 0))
-		bad(look, "metric `%s`: the name of a counter ends in _total", metric->name);
 	for (uint32_t i = 0; i < index; i++)
 		if (strcmp(((const struct cw_metric *)cw_at(metrics, i))->name, metric->name) == 0)
 			bad(look, "two metrics called `%s`", metric->name);
-	check_labels(look, metric);
-	check_bounds(look, metric);
 }
 
 /* ---- the whole ---- */
@@ -277,6 +245,20 @@ static void check_head(struct look *look, const struct cw_plugin *decl)
 		bad(look, "no start()");
 	if (role_is_output(decl->role) && !decl->write)
 		bad(look, "an output without write()");
+	if (decl->role == CW_LOOKUP && !decl->look_up)
+		bad(look, "a lookup without look_up()");
+	if (decl->checks.count > 0 && !decl->examine)
+		bad(look, "checks without examine()");
+}
+
+static void check_check(struct look *look, const struct cw_array *checks, uint32_t index)
+{
+	const struct cw_check *check = cw_at(checks, index);
+	if (!is_name(check->name, "_-"))
+		bad(look, "check %u: the name `%s` is not [a-z][a-z0-9_-]*", index,
+		    check->name ? check->name : "(null)");
+	else if (!check->help || !*check->help)
+		bad(look, "check `%s`: no help", check->name);
 }
 
 static void free_arrays(struct cw_plugin *decl)
@@ -287,6 +269,7 @@ static void free_arrays(struct cw_plugin *decl)
 	free((void *)decl->tables.items);
 	free((void *)decl->metrics.items);
 	free((void *)decl->needs.items);
+	free((void *)decl->checks.items);
 }
 
 /* After a failure the arrays that follow are empty: whatever is there is ours to free. */
@@ -301,6 +284,7 @@ static void copy_arrays(struct look *look, struct cw_plugin *decl)
 	decl->metrics =
 		copy_array(look, "metrics", &decl->metrics, METRIC_LEAST, sizeof(struct cw_metric), METRICS_MAX);
 	decl->needs = copy_array(look, "needs", &decl->needs, NEED_LEAST, sizeof(struct cw_need), NEEDS_MAX);
+	decl->checks = copy_array(look, "checks", &decl->checks, CHECK_LEAST, sizeof(struct cw_check), CHECKS_MAX);
 }
 
 static void check_all(struct look *look, struct cw_plugin *decl)
@@ -313,6 +297,8 @@ static void check_all(struct look *look, struct cw_plugin *decl)
 		check_table(look, &decl->tables, i);
 	for (uint32_t i = 0; i < decl->metrics.count && !look->failed; i++)
 		check_metric(look, &decl->metrics, i);
+	for (uint32_t i = 0; i < decl->checks.count && !look->failed; i++)
+		check_check(look, &decl->checks, i);
 }
 
 struct plugin *descriptor_copy(const char *path, const struct cw_plugin *found, char error[LOADER_ERROR_MAX])

@@ -78,6 +78,13 @@ struct cw_table_info {
 	const char *const *instances; /* whose rows are in it; NULL-terminated */
 };
 
+/* One rung of one instance, for `callwatch doctor`. Borrowed for the call. */
+struct cw_examined {
+	const char *instance, *check, *help;
+	enum cw_verdict verdict;
+	const char *text; /* what was seen; for a rung after a failed one: that it was not tried */
+};
+
 struct cw_frontend {
 	uint32_t size;
 
@@ -109,6 +116,19 @@ struct cw_frontend {
 	 * It is not called if the reload ends this very instance. */
 	void (*reload)(struct cw_instance *self, const char *by, void (*done)(void *arg, bool ok, const char *text),
 		       void *arg);
+
+	/* ---- since 1.1 ---- */
+
+	/* What a reload would do, without doing it: one line for each instance that would be started, restarted (with
+	 * the options that changed) or stopped; or the errors as with reload(). */
+	void (*reload_preview)(struct cw_instance *self, void (*done)(void *arg, bool ok, const char *text), void *arg);
+
+	/* Examines an instance, or all with NULL: result() for each rung, in order, then done() once. The core's own
+	 * rungs (state, lag, queue) come first, then the plugin's; those after a failed one are not tried. -ENOENT: no
+	 * such instance; then nothing is called. Not called any more after the asking instance has stopped. */
+	int (*doctor)(struct cw_instance *self, const char *instance,
+		      void (*result)(void *arg, const struct cw_examined *examined), void (*done)(void *arg),
+		      void *arg);
 };
 
 #ifdef __cplusplus

@@ -21,6 +21,7 @@
  * ABI. `abi_major` must equal the core's; a higher `abi_minor` than the core's is refused too. Within a major version
  * fields are only added, at the end of a struct, and `size` or the array's stride tells what the other side knows.
  * History:  1.0 first.
+ *           1.1 lookups (look_up, lookup_*, answer), metrics and samples of run time (declare, sample), checks.
  */
 #ifndef CALLWATCH_PLUGIN_H
 #define CALLWATCH_PLUGIN_H
@@ -35,7 +36,7 @@ extern "C" {
 #endif
 
 #define CW_ABI_MAJOR  1
-#define CW_ABI_MINOR  0
+#define CW_ABI_MINOR  1
 #define CW_PLUGIN_ABI .abi_major = CW_ABI_MAJOR, .abi_minor = CW_ABI_MINOR, .size = sizeof(struct cw_plugin)
 
 struct uv_loop_s;
@@ -43,6 +44,7 @@ struct sockaddr_storage;
 struct cw_instance; /* opaque: which instance is speaking */
 struct cw_host;
 struct cw_frontend; /* frontend.h */
+struct cw_lookup;   /* opaque: a source's way to a lookup */
 
 enum cw_role { CW_SOURCE = 0, CW_LOOKUP = 1, CW_OUTPUT = 2, CW_NOTIFIER = 3, CW_FRONTEND = 4 };
 
@@ -60,6 +62,23 @@ enum cw_level { CW_DEBUG = 0, CW_INFO = 1, CW_WARNING = 2, CW_ERROR = 3 };
 struct cw_need {
 	const char *what; /* `Redis user` */
 	const char *line; /* `ACL SETUSER callwatch …` */
+};
+
+/* A rung of `callwatch doctor`: what has to hold for the instance to work. In order, each rests on those before. */
+struct cw_check {
+	const char *name; /* `name`, `tcp`, `auth` …: [a-z][a-z0-9_-]* */
+	const char *help; /* one sentence: what holds if it holds */
+};
+
+enum cw_verdict { CW_CHECK_OK = 0, CW_CHECK_WARNING = 1, CW_CHECK_FAILED = 2, CW_CHECK_SKIPPED = 3 };
+
+enum { CW_LOOKUP_KEYS_MAX = 1000, CW_LOOKUP_KEY_MAX = 255 };
+
+/* What a lookup says about a key. Texts are borrowed for the call. */
+struct cw_answer {
+	const char *key;
+	const char *value; /* NULL: there is no such key */
+	int64_t as_of;     /* wall time at which the server said so */
 };
 
 struct cw_plugin {
@@ -105,6 +124,20 @@ struct cw_plugin {
 
 	/* Frees the state, when the loop has nothing of the plugin left. May be NULL. */
 	void (*release)(void *state);
+
+	/* ---- since 1.1 ---- */
+
+	struct cw_array checks; /* of struct cw_check */
+
+	/* Climbs one rung for `callwatch doctor`: tries it afresh if that costs little, else says what is known. The
+	 * verdict is told by host->examined(), from within or later from the loop; none within 5 s is a failed rung.
+	 * One at a time. Must not disturb the instance's work. NULL if there are no checks. */
+	void (*examine)(void *state, uint32_t check);
+
+	/* Lookups: somebody wants to know the values of these keys; at most CW_LOOKUP_KEYS_MAX, borrowed. What is
+	 * known is told by host->answer(), from within or later, in any order. What cannot be known now is not
+	 * answered: it will be asked for again. Must not block. */
+	void (*look_up)(void *state, const char *const *keys, uint32_t n);
 };
 
 /* What start() may want to know about itself. Lives until release(). */
@@ -202,6 +235,35 @@ struct cw_host {
 	void (*resolve_cancel)(struct cw_resolve *resolve);
 
 	const struct cw_frontend *frontend; /* NULL unless the plugin's role is CW_FRONTEND */
+
+	/* ---- since 1.1 ---- */
+
+	/* A metric that is known only now, copied; its index, to be used like those of plugin->metrics. The same again
+	 * gives the same index. All its labels may take free values: the source bounds them. Its name need not end in
+	 * `_total`. -EINVAL what a descriptor may not have either; -EEXIST this name has another kind, labels or
+	 * bounds; -ENOSPC more than 4096 of an instance; -ENOMEM. */
+	int64_t (*declare)(struct cw_instance *self, const struct cw_metric *metric);
+	/* One sample with a time of its own (wall time), at any time, not only during a reading. `metric` is an index;
+	 * sample->metric is not looked at. What cannot be taken is dropped and counted, as with gauge(). Sources. */
+	void (*sample)(struct cw_instance *self, uint32_t metric, const struct cw_sample *sample);
+
+	/* A source's way to a lookup, by its instance's name (option type CW_OPTION_INSTANCE). answered() is called
+	 * from the loop with what the lookup comes to know, also what nobody here asked for: look at the keys. The
+	 * lookup may be absent, come, go and be restarted meanwhile; what was asked and not answered is to be asked
+	 * again, some seconds later. -ENOMEM, -EPIPE. */
+	int (*lookup_open)(struct cw_instance *self, const char *instance,
+			   void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n), void *arg,
+			   struct cw_lookup **ret_lookup);
+	/* Asks and does not wait. At most CW_LOOKUP_KEYS_MAX keys, copied; one longer than CW_LOOKUP_KEY_MAX is left
+	 * out. -EAGAIN: the lookup is not there or has too much to do: again later. */
+	int (*lookup_ask)(struct cw_lookup *lookup, const char *const *keys, uint32_t n);
+	void (*lookup_close)(struct cw_lookup *lookup); /* no answered() after it; NULL is fine */
+	/* Lookups: what is known, to all instances that look here. Copied. */
+	void (*answer)(struct cw_instance *self, const struct cw_answer *answers, uint32_t n);
+
+	/* The verdict on the check that examine() was called for, with a sentence: what was seen; if it failed, what to
+	 * do. No secret. A verdict that nobody waits for is dropped. */
+	void (*examined)(struct cw_instance *self, enum cw_verdict verdict, const char *text, ...) CW_PRINTF(3, 4);
 };
 
 #if defined(__GNUC__)
