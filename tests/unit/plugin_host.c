@@ -365,18 +365,6 @@ bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance 
 	return is_done;
 }
 
-static bool never(struct cw_instance *self, const void *arg)
-{
-	(void)self;
-	(void)arg;
-	return false;
-}
-
-void plugin_host_run_ms(struct cw_instance *self, uint32_t ms)
-{
-	plugin_host_wait(self, never, NULL, ms);
-}
-
 static bool read_is_done(struct cw_instance *self, const void *arg)
 {
 	(void)arg;

@@ -46,7 +46,6 @@ void plugin_host_stop(struct cw_instance *self);
 /* Turns the loop until `done` says so; false: not within the deadline. */
 bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance *self, const void *arg),
 		      const void *arg, uint32_t deadline_ms);
-void plugin_host_run_ms(struct cw_instance *self, uint32_t ms);
 /* One reading; waits for read_done(). The samples of the one before are gone. */
 int plugin_host_read(struct cw_instance *self);
 /* NaN: no such sample. `label` may be NULL. */
