@@ -114,6 +114,12 @@ static void host_write_done(struct cw_instance *instance, int status)
 		writing_done(own(instance), status);
 }
 
+static void host_dropped(struct cw_instance *instance, enum cw_drop reason, uint64_t n)
+{
+	if (!gone(own(instance)))
+		writing_dropped(own(instance), reason, n);
+}
+
 /* ---- tables ----
  * These calls name no instance, for they may come a million times a second; whose thread this is tells it. */
 
@@ -405,7 +411,7 @@ static const struct cw_frontend frontend = {
 		.row_mark = host_row_mark, .row_remove = host_row_remove, .full_begin = host_full_begin,               \
 		.full_end = host_full_end, .full_abort = host_full_abort, .coverage = host_coverage,                   \
 		.row_count = host_row_count, .choice_counts = host_choice_counts, .resolve = host_resolve,             \
-		.resolve_cancel = resolver_cancel, .frontend = (of_frontend),                                          \
+		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .dropped = host_dropped,                 \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

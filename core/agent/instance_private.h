@@ -115,6 +115,7 @@ void reading_add(struct instance *self, uint32_t metric, const char *const *labe
 void writing_pump(struct instance *self);
 void writing_woken(struct instance *self, void *arg);
 void writing_done(struct instance *self, int status);
+void writing_dropped(struct instance *self, enum cw_drop reason, uint64_t n);
 bool writing_busy(const struct instance *self); /* while stopping: something is left that may still go */
 void writing_stop(struct instance *self);
 void writing_flush(struct instance *self);

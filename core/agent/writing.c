@@ -100,6 +100,12 @@ void writing_done(struct instance *self, int status)
 	}
 }
 
+void writing_dropped(struct instance *self, enum cw_drop reason, uint64_t n)
+{
+	if (self->writing.in_flight && !atomic_load(&self->abandoned))
+		outqueue_drop(self->queue, reason, n);
+}
+
 bool writing_busy(const struct instance *self)
 {
 	struct outqueue_counts counts;

@@ -10,9 +10,11 @@
  *     produced(s)   = routed(s) + dropped(s, hub_full)
  *     Σs routed(s)  = accepted(o) + filtered_out(o)
  *     accepted(o)   = sent(o) + queued(o) + dropped(o, queue_full) + dropped(o, stopped)
+ *                     + dropped(o, what the output itself cannot send: collision, invalid, refused)
  *
  * The agent's own samples are a source (instance `agent`) in this. What a source could not make a sample of (invalid:
- * not finite; collision: a series twice at one time) was never produced, and is counted by the source.
+ * not finite; collision: a series twice at one time) was never produced, and is counted by the source under the same
+ * words.
  */
 #include "hub_private.h"
 
@@ -279,6 +281,8 @@ struct counters hub_counters(struct hub *hub, const struct hub_instance *instanc
 		sum.queue.sent += now.sent;
 		sum.queue.dropped_full += now.dropped_full;
 		sum.queue.dropped_stop += now.dropped_stop;
+		for (int i = 0; i < OUTQUEUE_DROPS; i++)
+			sum.queue.dropped_by_output[i] += now.dropped_by_output[i];
 		sum.queue.filtered_out += now.filtered_out;
 	}
 	return sum;

@@ -131,8 +131,7 @@ int hub_tables_open(struct hub *hub)
 
 static uint64_t dropped(const struct counters *counters)
 {
-	return counters->hub_full + counters->invalid + counters->collided + counters->queue.dropped_full +
-	       counters->queue.dropped_stop;
+	return counters->hub_full + counters->invalid + counters->collided + outqueue_dropped(&counters->queue);
 }
 
 /* The counters' cells; the others are left alone. */

@@ -33,6 +33,7 @@ struct outqueue {
 	pthread_mutex_t lock; /* guards all below */
 	struct waiting *first, **last;
 	bool in_flight, closed;
+	uint64_t in_flight_drops[OUTQUEUE_DROPS]; /* of the batch in flight, by the output's own word */
 	struct outqueue_counts counts;
 };
 
@@ -226,6 +227,33 @@ const struct cw_batch *outqueue_peek(struct outqueue *queue)
 	return batch;
 }
 
+/* Must hold the lock. */
+static uint64_t in_flight_drops(const struct outqueue *queue)
+{
+	uint64_t samples = 0;
+	for (int i = 0; i < OUTQUEUE_DROPS; i++)
+		samples += queue->in_flight_drops[i];
+	return samples;
+}
+
+void outqueue_drop(struct outqueue *queue, enum cw_drop reason, uint64_t n)
+{
+	pthread_mutex_lock(&queue->lock);
+	if (queue->in_flight && (unsigned)reason < OUTQUEUE_DROPS) {
+		uint64_t left = queue->first->batch->samples.count - in_flight_drops(queue);
+		queue->in_flight_drops[reason] += n < left ? n : left;
+	}
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* Must hold the lock. */
+static void count_sent(struct outqueue *queue, uint64_t samples)
+{
+	queue->counts.sent += samples - in_flight_drops(queue);
+	for (int i = 0; i < OUTQUEUE_DROPS; i++)
+		queue->counts.dropped_by_output[i] += queue->in_flight_drops[i];
+}
+
 void outqueue_settle(struct outqueue *queue, bool sent)
 {
 	pthread_mutex_lock(&queue->lock);
@@ -233,10 +261,19 @@ void outqueue_settle(struct outqueue *queue, bool sent)
 		queue->counts.queued += queue->first->batch->samples.count; /* counted as dropped by close() */
 		take_out(queue, &queue->first);
 	} else if (queue->in_flight && sent) {
-		queue->counts.sent += take_out(queue, &queue->first);
+		count_sent(queue, take_out(queue, &queue->first));
 	}
 	queue->in_flight = false;
+	memset(queue->in_flight_drops, 0, sizeof(queue->in_flight_drops));
 	pthread_mutex_unlock(&queue->lock);
+}
+
+uint64_t outqueue_dropped(const struct outqueue_counts *counts)
+{
+	uint64_t samples = counts->dropped_full + counts->dropped_stop;
+	for (int i = 0; i < OUTQUEUE_DROPS; i++)
+		samples += counts->dropped_by_output[i];
+	return samples;
 }
 
 void outqueue_close(struct outqueue *queue)

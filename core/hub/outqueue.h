@@ -4,7 +4,8 @@
  * samples; when full the oldest go, counted by reason. A disk spool will stand behind it (issue of the pipelines).
  * Private to the core.
  *
- * The books of a queue are exact at every moment: accepted = sent + queued + dropped_full + dropped_stop.
+ * The books of a queue are exact at every moment: accepted = sent + queued + dropped_full + dropped_stop + Σ
+ * dropped_by_output.
  */
 #ifndef CALLWATCH_CORE_OUTQUEUE_H
 #define CALLWATCH_CORE_OUTQUEUE_H
@@ -14,12 +15,15 @@
 
 struct outqueue;
 
+enum { OUTQUEUE_DROPS = CW_DROP_REFUSED + 1 };
+
 struct outqueue_counts {
 	uint64_t accepted; /* samples that passed the filter: what was produced for this output */
 	uint64_t queued;   /* samples now waiting, the ones in flight included */
 	uint64_t sent;
 	uint64_t dropped_full, dropped_stop;
-	uint64_t filtered_out; /* not produced for this output, so not dropped */
+	uint64_t dropped_by_output[OUTQUEUE_DROPS]; /* by enum cw_drop: of settled batches */
+	uint64_t filtered_out;                      /* not produced for this output, so not dropped */
 };
 
 /* `filter`: the instance's `metrics:` expressions over metric, host, instance and the metric's labels (one it lacks is
@@ -36,7 +40,12 @@ void outqueue_unref(struct outqueue *queue); /* NULL is fine */
 void outqueue_push(struct outqueue *queue, const struct cw_batch *batch);
 /* The oldest batch, now in flight (borrowed until settled); NULL: nothing. The output's thread. */
 const struct cw_batch *outqueue_peek(struct outqueue *queue);
+/* n samples of the batch in flight will not have been sent when it is settled as sent; no more than it has left. The
+ * output's thread. */
+void outqueue_drop(struct outqueue *queue, enum cw_drop reason, uint64_t n);
 void outqueue_settle(struct outqueue *queue, bool sent); /* sent: it leaves; else it stays the oldest */
+/* All that was dropped, for whatever reason. */
+uint64_t outqueue_dropped(const struct outqueue_counts *counts);
 /* What is left is counted as dropped_stop, and so is what comes later. Any thread. The batch in flight stays valid
  * until it is settled or the last reference goes. */
 void outqueue_close(struct outqueue *queue);

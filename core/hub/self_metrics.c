@@ -40,7 +40,8 @@ enum {
 	METRICS
 };
 
-static const char *const drop_reasons[] = {"queue_full", "stopped", "hub_full", "invalid", "collision", NULL};
+static const char *const drop_reasons[] = {"queue_full", "stopped", "hub_full", "invalid",
+					   "collision",  "refused", NULL};
 
 static const struct cw_metric metrics[METRICS] = {
 	[UP] = {.name = "instance_up",
@@ -184,14 +185,21 @@ static void sample_queue(const struct run *run, const struct outqueue_counts *qu
 	whole(run, QUEUE_LENGTH, /* label */ NULL, queue->queued);
 	whole(run, DROPPED, "queue_full", queue->dropped_full);
 	whole(run, DROPPED, "stopped", queue->dropped_stop);
+	whole(run, DROPPED, "refused", queue->dropped_by_output[CW_DROP_REFUSED]);
 }
 
 static void sample_source(const struct run *run, const struct counters *counters)
 {
 	whole(run, PRODUCED, /* label */ NULL, counters->routed + counters->hub_full);
 	whole(run, DROPPED, "hub_full", counters->hub_full);
-	whole(run, DROPPED, "invalid", counters->invalid);
-	whole(run, DROPPED, "collision", counters->collided);
+}
+
+/* What a source could not make a sample of, or an output not send. */
+static void sample_unsayable(const struct run *run, const struct counters *counters)
+{
+	const uint64_t *by_output = counters->queue.dropped_by_output;
+	whole(run, DROPPED, "invalid", counters->invalid + by_output[CW_DROP_INVALID]);
+	whole(run, DROPPED, "collision", counters->collided + by_output[CW_DROP_COLLISION]);
 }
 
 static void sample_instance(struct hub *hub, struct hub_instance *instance, const struct run *run)
@@ -200,10 +208,13 @@ static void sample_instance(struct hub *hub, struct hub_instance *instance, cons
 	bool up = instance->state == CW_UP || instance->state == CW_DEGRADED;
 	whole(run, UP, role_names[instance->role], up);
 	whole(run, ERRORS, /* label */ NULL, counters.errors);
+	bool is_source = instance->role == CW_SOURCE || counters.routed;
 	if (instance->queue)
 		sample_queue(run, &counters.queue);
-	if (instance->role == CW_SOURCE || counters.routed)
+	if (is_source)
 		sample_source(run, &counters);
+	if (instance->queue || is_source)
+		sample_unsayable(run, &counters);
 	struct instance_stats *stats = instance->stats;
 	if (!stats)
 		return;

@@ -60,6 +60,13 @@ struct cw_sample {
 	};
 };
 
+/* Why an output does not send a sample that it was given. */
+enum cw_drop {
+	CW_DROP_COLLISION = 0, /* another sample of this time has the same name at the receiver */
+	CW_DROP_INVALID = 1,   /* it cannot be said in the output's format */
+	CW_DROP_REFUSED = 2    /* the receiver does not want it */
+};
+
 /* A name with its value, of `labels:` in the configuration: tags and Prometheus labels, never part of a path. */
 struct cw_tag {
 	const char *name, *value;

@@ -21,7 +21,8 @@
  * ABI. `abi_major` must equal the core's; a higher `abi_minor` than the core's is refused too. Within a major version
  * fields are only added, at the end of a struct, and `size` or the array's stride tells what the other side knows.
  * History:  1.0 first.
- *           1.1 lookups (look_up, lookup_*, answer), metrics and samples of run time (declare, sample), checks.
+ *           1.1 lookups (look_up, lookup_*, answer), metrics and samples of run time (declare, sample), checks, what an
+ *               output drops (dropped).
  */
 #ifndef CALLWATCH_PLUGIN_H
 #define CALLWATCH_PLUGIN_H
@@ -264,6 +265,11 @@ struct cw_host {
 	/* The verdict on the check that examine() was called for, with a sentence: what was seen; if it failed, what to
 	 * do. No secret. A verdict that nobody waits for is dropped. */
 	void (*examined)(struct cw_instance *self, enum cw_verdict verdict, const char *text, ...) CW_PRINTF(3, 4);
+
+	/* Outputs: n samples of the batch that write() was given last, and that is not settled yet, are not sent and
+	 * will not be. When it is settled as sent they count as dropped instead, for this reason; if it is offered
+	 * again, all is forgotten: say it again. */
+	void (*dropped)(struct cw_instance *self, enum cw_drop reason, uint64_t n);
 };
 
 #if defined(__GNUC__)

@@ -454,7 +454,8 @@ def test_books_balance_in_every_run_over_drops_reloads_and_bad_samples(daemon):
     def text(rows):
         return configuration(daemon, steady("a", "interval: 20ms") + steady("b", f"interval: 30ms, rows: {rows}")
                              + "  - { plugin: rogue, name: bad, how: bad_samples, interval: 50ms }\n"
-                             + "  - { plugin: stdout, name: out, format: json }\n  - { plugin: refuser, name: full, queue: 300 }\n")
+                             + "  - { plugin: stdout, name: out, format: json }\n  - { plugin: refuser, name: full, queue: 300 }\n"
+                             + "  - { plugin: refuser, name: picky, picky: true }\n")
 
     daemon.start(text(1))
     for rows in range(2, 7):
@@ -467,12 +468,14 @@ def test_books_balance_in_every_run_over_drops_reloads_and_bad_samples(daemon):
     for run in book_runs(daemon):
         produced = sum(v for (_, metric, _), v in run.items() if metric == "samples_produced_total")
         lost = sum(v for (_, _, reason), v in run.items() if reason == "hub_full")
-        for output in ("out", "full"):
+        for output in ("out", "full", "picky"):
             settled = sum(v for (name, metric, _), v in run.items() if name == output)
             assert produced - lost == settled, run
     last = book_runs(daemon)[-1]
     assert last["full", "samples_sent_total", None] == 0 < last["out", "samples_sent_total", None]
     assert last["full", "output_queue_length", None] <= 300
+    assert last["picky", "samples_sent_total", None] > last["picky", "samples_dropped_total", "refused"] > 0
+    assert last["full", "samples_dropped_total", "refused"] == 0
     assert last["bad", "samples_dropped_total", "invalid"] == 2 * last["bad", "samples_produced_total", None] > 0
 
 

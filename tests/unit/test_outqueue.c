@@ -53,7 +53,7 @@ static struct outqueue_counts balanced(struct outqueue *queue)
 {
 	struct outqueue_counts counts;
 	outqueue_counts(queue, &counts);
-	assert_int_equal(counts.accepted, counts.sent + counts.queued + counts.dropped_full + counts.dropped_stop);
+	assert_int_equal(counts.accepted, counts.sent + counts.queued + outqueue_dropped(&counts));
 	return counts;
 }
 
@@ -134,6 +134,42 @@ static void close__with_one_in_flight__counts_all_and_wakes_nobody(void **state)
 	outqueue_unref(queue);
 }
 
+static void what_the_output_drops__counts_when_the_batch_is_settled(void **state)
+{
+	(void)state;
+	struct outqueue *queue = outqueue_new(100, NULL, wake, NULL);
+	outqueue_drop(queue, CW_DROP_COLLISION, 1); /* nothing is in flight */
+	push(queue, 10, 5);
+	outqueue_peek(queue);
+	outqueue_drop(queue, CW_DROP_COLLISION, 2);
+	outqueue_settle(queue, /* sent */ false); /* it is offered again, and what was said is forgotten */
+	outqueue_peek(queue);
+	outqueue_drop(queue, CW_DROP_INVALID, 1);
+	outqueue_drop(queue, CW_DROP_REFUSED, 1);
+	outqueue_settle(queue, /* sent */ true);
+	struct outqueue_counts counts = balanced(queue);
+	assert_int_equal(counts.sent, 3);
+	assert_int_equal(counts.dropped_by_output[CW_DROP_COLLISION], 0);
+	assert_int_equal(counts.dropped_by_output[CW_DROP_INVALID], 1);
+	assert_int_equal(counts.dropped_by_output[CW_DROP_REFUSED], 1);
+	push(queue, 20, 5);
+	outqueue_peek(queue);
+	outqueue_drop(queue, CW_DROP_COLLISION, 4);
+	outqueue_drop(queue, CW_DROP_COLLISION, 4); /* not more than there are */
+	outqueue_drop(queue, (enum cw_drop)99, 1);  /* of a plugin that has another idea of the contract */
+	outqueue_settle(queue, /* sent */ true);
+	counts = balanced(queue);
+	assert_int_equal(counts.sent, 3);
+	assert_int_equal(counts.dropped_by_output[CW_DROP_COLLISION], 5);
+	push(queue, 30, 5);
+	outqueue_peek(queue);
+	outqueue_drop(queue, CW_DROP_COLLISION, 1);
+	outqueue_close(queue); /* its outcome will not be known: all of it is dropped once, as `stopped` */
+	outqueue_settle(queue, /* sent */ true);
+	assert_int_equal(balanced(queue).dropped_stop, 5);
+	outqueue_unref(queue);
+}
+
 static struct cw_value filter_of(struct cw_value *children, const char *const *texts, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -193,6 +229,7 @@ int main(void)
 		cmocka_unit_test(a_full_queue__drops_the_oldest_but_not_what_is_in_flight),
 		cmocka_unit_test(a_batch_larger_than_the_queue__is_still_taken),
 		cmocka_unit_test(close__with_one_in_flight__counts_all_and_wakes_nobody),
+		cmocka_unit_test(what_the_output_drops__counts_when_the_batch_is_settled),
 		cmocka_unit_test(filter__over_metric_and_labels__selects),
 		cmocka_unit_test(filter__that_fits_no_text__is_refused_with_its_place),
 	};
