@@ -15,7 +15,7 @@ function(callwatch_plugin name)
   if(NOT CMAKE_C_FLAGS MATCHES "sanitize")
     target_link_options(${name} PRIVATE -Wl,-z,defs)
   endif()
-  install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/callwatch)
+  install(TARGETS ${name} LIBRARY DESTINATION lib/callwatch)
 endfunction()
 
 # callwatch_unit_test(NAME SOURCES… LIBRARIES…): a cmocka program, run by ctest.

@@ -275,12 +275,14 @@ static int clear_path(struct listener *listener)
 	return unlink(listener->path) < 0 ? fail_errno(listener) : 0;
 }
 
-/* Group `callwatch` if there is one and we may give it away; else the group stays our own. */
+/* Group `callwatch` if there is one and we may give it away; else the group stays our own, which as a service it is
+ * already: chown() is then not even called, for the service's filter of system calls refuses it. */
 static void give_to_group(struct listener *listener)
 {
 	char strings[4096];
 	struct group entry, *found = NULL;
-	if (getgrnam_r(socket_group, &entry, strings, sizeof strings, &found) != 0 || !found)
+	if (getgrnam_r(socket_group, &entry, strings, sizeof strings, &found) != 0 || !found ||
+	    found->gr_gid == getegid())
 		return;
 	if (chown(listener->path, (uid_t)-1, found->gr_gid) < 0)
 		listener->web->host->log(listener->web->self, CW_INFO,

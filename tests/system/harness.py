@@ -290,9 +290,11 @@ class Daemon:
         self.config_path.write_text(text)
         os.chmod(self.config_path, 0o600)
 
-    def start(self, text, wait=True, arguments=(), env=None, preexec=None):
+    def start(self, text, wait=True, arguments=(), env=None, preexec=None, wrapper=()):
+        """`wrapper`: a command that becomes callwatchd, the rest of its command line."""
         self.configure(text)
-        self.process = Process(self.folder, self.name, [BIN / "callwatchd", "-c", self.config_path, *arguments], env=env, preexec=preexec)
+        argv = [*wrapper, BIN / "callwatchd", "-c", self.config_path, *arguments]
+        self.process = Process(self.folder, self.name, argv, env=env, preexec=preexec)
         if wait:
             self.wait_ready()
         return self
