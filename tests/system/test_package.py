@@ -209,6 +209,7 @@ def set_up_peers(root, folder):
     return [redis]
 
 
+@pytest.mark.timeout(600)  # most of it is debootstrap and apt
 def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     for deb in packages.values():
         shutil.copy(deb, root / "/")
