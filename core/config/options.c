@@ -381,7 +381,8 @@ static bool from_file(struct checker *checker, const struct cw_option *option, c
 	}
 	if (!checker->read_files)
 		return true;
-	if (secret_file_read(node->text, &node->place, checker->arena, &content.text, error) != 0) {
+	if (secret_file_read(node->text, &node->place, (option->flags & CW_OPTION_SECRET) != 0, checker->arena,
+			     &content.text, error) != 0) {
 		problem_add(checker->problems, PROBLEM_ERROR, &node->place, "%s: %s", node->key, error);
 		return false;
 	}

@@ -51,17 +51,18 @@ static bool find(char full[PATH_MAX], const char *path, const struct place *plac
 	return beside(full, place->file, path);
 }
 
-static int check_status(const struct stat *status, const char *path, bool credential, char *error)
+static int check_status(const struct stat *status, const char *path, bool secret, bool credential, char *error)
 {
-	mode_t forbidden = credential ? 037 : 077;
+	mode_t forbidden = !secret ? 022 : credential ? 037 : 077;
 	if (!S_ISREG(status->st_mode))
 		return refuse(error, path, "not a regular file");
 	if (status->st_uid != 0 && status->st_uid != geteuid())
 		return refuse(error, path, "belongs to user %u, refused: it must be root's or ours (user %u)",
 			      status->st_uid, geteuid());
 	if (status->st_mode & forbidden)
-		return refuse(error, path, "mode %04o, refused: group and others must have no access (chmod 600)",
-			      status->st_mode & 07777);
+		return refuse(error, path, "mode %04o, refused: group and others must %s (chmod %o)",
+			      status->st_mode & 07777, secret ? "have no access" : "not write it",
+			      secret ? 0600U : 0644U);
 	if (status->st_size > SECRET_FILE_MAX)
 		return refuse(error, path, "too large: at most %d KiB are allowed", SECRET_FILE_MAX / 1024);
 	return 0;
@@ -112,8 +113,8 @@ static int read_content(int fd, const char *path, struct arena *arena, const cha
 	return status;
 }
 
-int secret_file_read(const char *path, const struct place *place, struct arena *arena, const char **ret_text,
-		     char error[SECRET_ERROR_MAX])
+int secret_file_read(const char *path, const struct place *place, bool secret, struct arena *arena,
+		     const char **ret_text, char error[SECRET_ERROR_MAX])
 {
 	char full[PATH_MAX];
 	bool credential;
@@ -124,7 +125,7 @@ int secret_file_read(const char *path, const struct place *place, struct arena *
 	int fd = open(full, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return refuse(error, full, "cannot be read: %s", strerror(errno));
-	int status = fstat(fd, &info) == 0 ? check_status(&info, full, credential, error)
+	int status = fstat(fd, &info) == 0 ? check_status(&info, full, secret, credential, error)
 					   : refuse(error, full, "cannot be read: %s", strerror(errno));
 	if (status == 0)
 		status = read_content(fd, full, arena, ret_text, error);

@@ -314,6 +314,20 @@ static void file__that_is_not_safe__is_refused(void **state)
 	expect_password(folder, NULL, "not a regular file");
 }
 
+static void file__of_no_secret__may_be_read_by_all_but_written_by_us_only(void **state)
+{
+	const struct folder *folder = *state;
+	write_secret(folder, "x\n", 2, 0644);
+	struct checked checked = check_at(folder->config, "url_file: s\n", NULL, true);
+	assert_non_null(checked.values);
+	assert_string_equal(cw_get_string(checked.values, "url"), "x");
+	done(&checked);
+	write_secret(folder, "x\n", 2, 0664);
+	checked = check_at(folder->config, "url_file: s\n", NULL, true);
+	assert_null(checked.values);
+	done(&checked);
+}
+
 static void file__in_the_credentials_directory__comes_first(void **state)
 {
 	const struct folder *folder = *state;
@@ -470,6 +484,8 @@ int main(void)
 		cmocka_unit_test(connection__gives_what_the_instance_does_not_say),
 		cmocka_unit_test_setup_teardown(file__beside_the_configuration__is_read, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(file__that_is_not_safe__is_refused, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(file__of_no_secret__may_be_read_by_all_but_written_by_us_only,
+						make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(file__in_the_credentials_directory__comes_first, make_folder,
 						remove_folder),
 		cmocka_unit_test_setup_teardown(file__not_to_be_read__is_set_but_not_known, make_folder, remove_folder),
