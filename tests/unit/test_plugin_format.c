@@ -113,6 +113,41 @@ static void a_counter__is_derive_and_whole(void **state)
 	       "1700000000.125:12\n");
 }
 
+static void a_type__that_collectd_has_not__is_gauge_or_derive(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type, *unit;
+		enum cw_kind kind;
+		double value;
+		const char *expected;
+	} cases[] = {
+		{NULL, "", CW_GAUGE, 0.5, "gauge-m\" interval=5.000 1700000000.125:0.5\n"},
+		{NULL, "", CW_COUNTER, 2.5, "derive-m\" interval=5.000 1700000000.125:2\n"},
+		{"duration", "seconds", CW_GAUGE, 0.5, "duration-m\" interval=5.000 1700000000.125:0.5\n"},
+		{"total_requests", "", CW_COUNTER, 2.5, "total_requests-m\" interval=5.000 1700000000.125:2\n"},
+		{"gauge", "seconds", CW_COUNTER, 2.5, "gauge-m\" interval=5.000 1700000000.125:2.5\n"},
+		{"our_own", "", CW_GAUGE, 0.5, "gauge-m\" interval=5.000 1700000000.125:0.5\n"},
+		{"if_octets", "", CW_COUNTER, 7, "derive-m\" interval=5.000 1700000000.125:7\n"}, /* rx and tx */
+		{"percent", "ratio", CW_GAUGE, 0.05, "percent-m\" interval=5.000 1700000000.125:5\n"},
+		{"percent", "percent", CW_GAUGE, 5, "percent-m\" interval=5.000 1700000000.125:5\n"},
+		{"derive", "", CW_COUNTER, 1e300, "derive-m\" interval=5.000 1700000000.125:9223372036854775807\n"},
+		{"derive", "", CW_GAUGE, -2.5, "derive-m\" interval=5.000 1700000000.125:-3\n"},
+		{"counter", "", CW_COUNTER, 3, "counter-m\" interval=5.000 1700000000.125:3\n"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cw_metric metric = {
+			.name = "m", .unit = cases[i].unit, .kind = cases[i].kind, .collectd_type = cases[i].type};
+		struct cw_sample sample = real(&metric, NULL, cases[i].value);
+		char *text = lines(format_putval, "h", "i", &sample);
+		static const char begin[] = "PUTVAL \"h/callwatch-i/";
+		assert_non_null(text);
+		assert_memory_equal(text, begin, sizeof(begin) - 1);
+		assert_string_equal(text + sizeof(begin) - 1, cases[i].expected);
+		free(text);
+	}
+}
+
 static void a_histogram__is_count_and_percentiles(void **state)
 {
 	(void)state;
@@ -290,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_gauge__in_every_format),
 		cmocka_unit_test(numbers__keep_their_precision),
 		cmocka_unit_test(a_counter__is_derive_and_whole),
+		cmocka_unit_test(a_type__that_collectd_has_not__is_gauge_or_derive),
 		cmocka_unit_test(a_histogram__is_count_and_percentiles),
 		cmocka_unit_test(percentiles__at_their_limits),
 		cmocka_unit_test(fault_43_hostile_names__are_one_line_each_without_controls),
