@@ -63,8 +63,12 @@ static void host_state(struct cw_instance *instance, enum cw_state state, int64_
 	vsnprintf(text, sizeof text, reason ? reason : "", args);
 	va_end(args);
 	self->said_state = true;
-	if (state == CW_UP || state == CW_DEGRADED || state == CW_DOWN)
+	if (state == CW_UP || state == CW_DEGRADED || state == CW_DOWN) {
+		bool was_down = instance_state(self) == CW_DOWN;
 		instance_set_state(self, state, next_try, text);
+		if (was_down && state != CW_DOWN)
+			writing_resume(self);
+	}
 }
 
 static void host_count_error(struct cw_instance *instance, uint64_t n)

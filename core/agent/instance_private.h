@@ -113,6 +113,7 @@ void reading_add(struct instance *self, uint32_t metric, const char *const *labe
 
 /* writing.c */
 void writing_pump(struct instance *self);
+void writing_resume(struct instance *self); /* the plugin is up again: no need to wait for the pause to end */
 void writing_woken(struct instance *self, void *arg);
 void writing_done(struct instance *self, int status);
 void writing_dropped(struct instance *self, enum cw_drop reason, uint64_t n);

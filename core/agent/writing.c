@@ -3,8 +3,9 @@
  * The writing side of an instance: batches from its queue to the plugin's write(), one at a time.
  *
  * The router wakes us by a mail when the queue was empty. What was not sent stays the oldest in the queue and is
- * offered again after a pause (backoff.h); the queue bounds what waits and counts what it drops. When the instance
- * stops, what is queued is offered without pauses, until it is gone, fails, or time is up.
+ * offered again after a pause (backoff.h), or as soon as the plugin says that it is up again; the queue bounds what
+ * waits and counts what it drops. When the instance stops, what is queued is offered without pauses, until it is gone,
+ * fails, or time is up.
  */
 #include "clock.h"
 #include "instance_private.h"
@@ -80,6 +81,17 @@ void writing_pump(struct instance *self)
 	}
 	if (!writing->in_flight && !writing->pausing)
 		waker_wake(self->queue_waker);
+}
+
+/* From the plugin's own words, so from within one of its callbacks: the next write() comes by way of the mailbox. */
+void writing_resume(struct instance *self)
+{
+	struct writing *writing = &self->writing;
+	if (!writing->pausing || self->stopping)
+		return;
+	uv_timer_stop(&self->pause);
+	writing->pausing = false;
+	waker_wake(self->queue_waker);
 }
 
 void writing_woken(struct instance *self, void *arg)

@@ -174,7 +174,8 @@ struct cw_host {
 
 	/* UP, DEGRADED or DOWN, with the reason a person can act on (no secret, no row's content), and the instant of
 	 * the next try (0: none). Saying the same again costs nothing. A change is logged, counted and an event: do not
-	 * log it too. */
+	 * log it too. Who says nothing is judged by the outcome of read() and write(); who says STARTING is not, until
+	 * it says more. An output that was DOWN and is not any more is offered its batch at once. */
 	void (*state)(struct cw_instance *self, enum cw_state state, int64_t next_try, const char *reason, ...)
 		CW_PRINTF(4, 5);
 	/* Counted in table `instances`: failed operations, and things read that were not as they should be. */

@@ -70,7 +70,7 @@ static void nap(void)
 struct fake {
 	/* what it shall do */
 	int start_result, read_result, write_result, fail_starts, fail_writes;
-	bool done_early, done_by_timer, written_by_timer, strays, blocks, keep_handle, silent, slow_close;
+	bool done_early, done_by_timer, written_by_timer, strays, blocks, keep_handle, silent, slow_close, recovers;
 	int speaks_after; /* readings that fail without a word before it says that it is up; 0: it never speaks */
 	/* what happened; several threads look */
 	_Atomic int starts, reads, writes, stops, releases, flushes;
@@ -109,6 +109,8 @@ static void on_timer(uv_timer_t *timer)
 	struct fake *fake = timer->data;
 	if (fake->slow_close && fake->stops)
 		uv_close((uv_handle_t *)&fake->timer, NULL);
+	else if (fake->recovers)
+		fake->host->state(fake->self, CW_UP, 0, "%s", "");
 	else if (fake->written_by_timer)
 		fake->host->write_done(fake->self, 0);
 	else if (fake->strays)
@@ -124,8 +126,8 @@ static int start(struct fake *fake, struct cw_instance *self, const struct cw_ho
 	*ret_state = fake;
 	if (atomic_fetch_add(&fake->starts, 1) < fake->fail_starts)
 		return fake->start_result;
-	fake->has_timer =
-		fake->done_by_timer || fake->written_by_timer || fake->strays || fake->keep_handle || fake->slow_close;
+	fake->has_timer = fake->done_by_timer || fake->written_by_timer || fake->strays || fake->keep_handle ||
+			  fake->slow_close || fake->recovers;
 	if (fake->has_timer) {
 		uv_timer_init(host->loop(self), &fake->timer);
 		fake->timer.data = fake;
@@ -184,6 +186,10 @@ static int fake_write(void *state, const struct cw_batch *batch)
 	atomic_fetch_add(&fake->calls_after_stop, fake->stops > 0);
 	if (fake->fail_writes > 0) {
 		fake->fail_writes--;
+		if (fake->recovers) {
+			fake->host->state(fake->self, CW_DOWN, 0, "out for a moment");
+			uv_timer_start(&fake->timer, on_timer, 5, 0);
+		}
 		return -EIO;
 	}
 	const struct cw_sample *sample = cw_at(&batch->samples, 0);
@@ -512,6 +518,24 @@ static void failed_write__is_offered_again_and_nothing_is_lost(void **state)
 	end(sink);
 }
 
+/* Eight pauses, each twice as long as the one before, would take far longer than the test waits. */
+static void an_output_that_says_it_is_up_again__does_not_wait_for_the_pause(void **state)
+{
+	(void)state;
+	struct fake source = {0}, output = {.fail_writes = 8, .recovers = true};
+	struct options of_source, of_output;
+	fake_source = &source;
+	fake_output = &output;
+	options_of(&of_output, "output", &output_plugin, 0, RETRY);
+	options_of(&of_source, "source", &source_plugin, CW_SECOND / 10, RETRY);
+	struct instance *sink = run(&of_output, false), *instance = run(&of_source, false);
+	WAIT_UNTIL(output.samples >= 3 && instance_state(sink) == CW_UP);
+	end(instance);
+	int64_t all = source.reads;
+	WAIT_UNTIL(output.samples == all);
+	end(sink);
+}
+
 /* The output is slower than the source: when the end comes, batches are waiting, and one is being written. */
 static void stop__writes_what_is_queued(void **state)
 {
@@ -611,6 +635,7 @@ int main(void)
 		cmocka_unit_test(failed_start__is_released_and_tried_again),
 		cmocka_unit_test(failed_start_ignored__stays_down_until_the_end),
 		cmocka_unit_test(failed_write__is_offered_again_and_nothing_is_lost),
+		cmocka_unit_test(an_output_that_says_it_is_up_again__does_not_wait_for_the_pause),
 		cmocka_unit_test(stop__writes_what_is_queued),
 		cmocka_unit_test(samples_at_the_wrong_time_or_not_finite__are_not_sent),
 		cmocka_unit_test(handle_left_open__is_noticed_and_its_memory_kept),
