@@ -86,7 +86,8 @@ static void host_count_malformed(struct cw_instance *instance, uint64_t n)
 static void host_gauge(struct cw_instance *instance, uint32_t metric, const char *const *labels, double value)
 {
 	if (!gone(own(instance)))
-		reading_add(own(instance), metric, labels, CW_DOUBLE, value, 0, NULL);
+		reading_add(own(instance), metric,
+			    &(struct cw_sample){.labels = labels, .number = CW_DOUBLE, .real = value});
 }
 
 /* With --once counters are left out: each run would start from 0 again. */
@@ -95,7 +96,8 @@ static void host_counter(struct cw_instance *instance, uint32_t metric, const ch
 	struct instance *self = own(instance);
 	int64_t whole = value > INT64_MAX ? INT64_MAX : (int64_t)value;
 	if (!gone(self) && !self->info.once)
-		reading_add(self, metric, labels, CW_INTEGER, 0, whole, NULL);
+		reading_add(self, metric,
+			    &(struct cw_sample){.labels = labels, .number = CW_INTEGER, .integer = whole});
 }
 
 static void host_histogram(struct cw_instance *instance, uint32_t metric, const char *const *labels,
@@ -103,7 +105,19 @@ static void host_histogram(struct cw_instance *instance, uint32_t metric, const 
 {
 	struct instance *self = own(instance);
 	if (!gone(self) && !self->info.once)
-		reading_add(self, metric, labels, CW_BUCKETS, 0, 0, value);
+		reading_add(self, metric,
+			    &(struct cw_sample){.labels = labels, .number = CW_BUCKETS, .histogram = value});
+}
+
+static int64_t host_declare(struct cw_instance *instance, const struct cw_metric *metric)
+{
+	return sampling_declare(own(instance), metric);
+}
+
+static void host_sample(struct cw_instance *instance, uint32_t metric, const struct cw_sample *sample)
+{
+	if (!gone(own(instance)))
+		sampling_sample(own(instance), metric, sample);
 }
 
 static void host_read_done(struct cw_instance *instance, int status)
@@ -415,7 +429,8 @@ static const struct cw_frontend frontend = {
 		.row_mark = host_row_mark, .row_remove = host_row_remove, .full_begin = host_full_begin,               \
 		.full_end = host_full_end, .full_abort = host_full_abort, .coverage = host_coverage,                   \
 		.row_count = host_row_count, .choice_counts = host_choice_counts, .resolve = host_resolve,             \
-		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .dropped = host_dropped,                 \
+		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .declare = host_declare,                 \
+		.sample = host_sample, .dropped = host_dropped,                                                        \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

@@ -284,7 +284,7 @@ static int loop_try(struct instance *self)
 		uv_loop_close(&self->loop);
 		return rc;
 	}
-	uv_timer_t *timers[] = {&self->tick, &self->beat, &self->deadline, &self->pause};
+	uv_timer_t *timers[] = {&self->tick, &self->beat, &self->deadline, &self->pause, &self->sampling.timer};
 	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
 		uv_timer_init(&self->loop, timers[i]); /* cannot fail */
 		timers[i]->data = self;
@@ -343,7 +343,7 @@ static void loop_close(struct instance *self)
 	if (self->leaky)
 		return;
 	mailbox_close(self->box);
-	uv_timer_t *timers[] = {&self->tick, &self->beat, &self->deadline, &self->pause};
+	uv_timer_t *timers[] = {&self->tick, &self->beat, &self->deadline, &self->pause, &self->sampling.timer};
 	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
 		uv_close((uv_handle_t *)timers[i], on_timer_closed);
 	uv_run(&self->loop, UV_RUN_DEFAULT);
@@ -410,6 +410,7 @@ static void end(struct instance *self)
 	instance_arm(&self->pause, on_pause_over, clock_now() + close_ns);
 	run_while(self, is_closing);
 	uv_timer_stop(&self->pause);
+	sampling_stop(self);
 	if (handles(self) > self->core_handles) {
 		report_leak(self);
 		return;
@@ -421,6 +422,7 @@ static void end(struct instance *self)
 		instance_leave(self);
 	}
 	self->plugin_state = NULL;
+	sampling_release(self);
 }
 
 static bool is_waiting(struct instance *self)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The inside of an instance, shared by the four files that make it: instance.c (thread, life, state), reading.c (the
- * schedule and samples), writing.c (the queue of an output) and host.c (what the plugin calls). Nobody else includes
- * it.
+ * The inside of an instance, shared by the files that make it: instance.c (thread, life, state), reading.c (the
+ * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output) and host.c
+ * (what the plugin calls). Nobody else includes it.
  */
 #ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
 #define CALLWATCH_CORE_INSTANCE_PRIVATE_H
@@ -10,8 +10,10 @@
 #include "backoff.h"
 #include "batch.h"
 #include "callwatch/frontend.h"
+#include "declared.h"
 #include "instance.h"
 #include "mailbox.h"
+#include "recent.h"
 #include "schedule.h"
 
 #include <pthread.h>
@@ -40,6 +42,15 @@ struct reading {
 	int64_t started;  /* instant */
 	int64_t patience; /* instant; until then a failure leaves a plugin that has said nothing `starting` */
 	struct batch_builder *builder;
+};
+
+/* Samples with a time of their own, and metrics declared at run time. Own thread. */
+struct sampling {
+	struct declared declared;
+	struct recent *recent;         /* NULL until the first sample() */
+	struct batch_builder *builder; /* of those between readings; NULL until the first */
+	uint32_t waiting;              /* how many are in it */
+	uv_timer_t timer;
 };
 
 /* Batches on their way out. Own thread. */
@@ -88,6 +99,7 @@ struct instance {
 	struct backoff start_backoff;
 	struct schedule schedule;
 	struct reading reading;
+	struct sampling sampling;
 	struct writing writing;
 	struct host_view *views;
 };
@@ -108,8 +120,17 @@ int reading_start(struct instance *self); /* the first reading, and the ticks af
 void reading_stop(struct instance *self);
 void reading_beat(struct instance *self); /* each second: what the timer missed, and how it is */
 void reading_done(struct instance *self, int status);
-void reading_add(struct instance *self, uint32_t metric, const char *const *labels, enum cw_number number, double real,
-		 int64_t integer, const struct cw_histogram *histogram);
+void reading_add(struct instance *self, uint32_t metric, struct cw_sample *sample); /* at the reading's time */
+
+/* sampling.c */
+struct batch_builder *sampling_builder(
+	const struct instance *self); /* with its host, interval, tags; NULL: no memory */
+/* 0, or negative and counted: invalid or a collision. `builder` NULL: there is nothing it could go into. */
+int sampling_add(struct instance *self, struct batch_builder *builder, uint32_t metric, const struct cw_sample *sample);
+void sampling_sample(struct instance *self, uint32_t metric, const struct cw_sample *sample);
+int64_t sampling_declare(struct instance *self, const struct cw_metric *metric);
+void sampling_stop(struct instance *self);    /* what waits is posted */
+void sampling_release(struct instance *self); /* of one life; fine without one */
 
 /* writing.c */
 void writing_pump(struct instance *self);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reading side of an instance: ticks, the reading under way, its samples.
+ * The reading side of an instance: ticks, the reading under way, its samples (those of run time: sampling.c).
  *
  * The first reading comes at once, so that a slow interval does not mean a long wait; then ticks as schedule.h says. A
  * reading that is answered later (CW_LATER) may outlast its timeout: it is counted as an error and logged once, and
@@ -9,14 +9,13 @@
  * A plugin that fails to read in its first seconds and has said nothing yet is still `starting`: it may just not be
  * connected, and it knows better than an error code how it is. If it goes on saying nothing, it is `down`.
  *
- * Samples are taken only while a reading is under way: what comes at another time has no time of its own and is counted
- * as invalid.
+ * gauge() and the like are taken only while a reading is under way: what comes at another time has no time of its own
+ * and is counted as invalid.
  */
 #include "clock.h"
 #include "instance_private.h"
 #include "log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,41 +125,16 @@ static void on_tick(uv_timer_t *timer)
 	tick(timer->data);
 }
 
-static const struct cw_tag *merged_tags(const struct instance *self, struct cw_tag *tags, uint32_t limit,
-					uint32_t *ret_count)
-{
-	const struct cw_value *lists[] = {cw_get(self->plan->agent, "labels"), cw_get(self->what->common, "labels")};
-	uint32_t count = 0;
-	for (size_t l = 0; l < 2; l++)
-		for (uint32_t i = 0; lists[l] && i < lists[l]->count; i++) {
-			const struct cw_value *label = &lists[l]->children[i];
-			uint32_t at = 0;
-			while (at < count && strcmp(tags[at].name, label->key) != 0)
-				at++;
-			if (at == limit)
-				continue;
-			tags[at] = (struct cw_tag){label->key, label->string};
-			count += at == count;
-		}
-	*ret_count = count;
-	return tags;
-}
-
 int reading_start(struct instance *self)
 {
-	enum { TAGS_MAX = 64 };
 	if (!self->decl->read || !role_is_source(self->decl->role)) {
 		if (!self->said_state)
 			instance_set_state(self, CW_UP, /* next_try */ 0, "");
 		atomic_store(&self->first_done, true);
 		return 0;
 	}
-	struct cw_tag tags[TAGS_MAX];
-	uint32_t count;
-	merged_tags(self, tags, TAGS_MAX, &count);
 	if (!self->reading.builder)
-		self->reading.builder =
-			batch_builder_new(self->info.host, self->name, self->info.interval, tags, count);
+		self->reading.builder = sampling_builder(self);
 	if (!self->reading.builder)
 		return -ENOMEM;
 	int64_t jitter = cw_get_integer(self->what->common, "jitter", 0), phase = 0;
@@ -209,16 +183,9 @@ void reading_done(struct instance *self, int status)
 	}
 }
 
-void reading_add(struct instance *self, uint32_t metric, const char *const *labels, enum cw_number number, double real,
-		 int64_t integer, const struct cw_histogram *histogram)
+void reading_add(struct instance *self, uint32_t metric, struct cw_sample *sample)
 {
-	const struct cw_array *metrics = &self->decl->metrics;
-	struct instance_stats *stats = self->stats;
-	int rc = -EINVAL;
-	if (self->reading.under_way && metric < metrics->count)
-		rc = batch_add(self->reading.builder, cw_at(metrics, metric), labels, self->reading.time, number, real,
-			       integer, histogram);
-	if (rc < 0)
-		atomic_fetch_add_explicit(rc == -EEXIST ? &stats->samples_collided : &stats->samples_invalid, 1,
-					  memory_order_relaxed);
+	struct reading *reading = &self->reading;
+	sample->time = reading->time;
+	sampling_add(self, reading->under_way ? reading->builder : NULL, metric, sample);
 }

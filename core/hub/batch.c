@@ -5,9 +5,10 @@
  *     block (references, struct cw_batch) | tags | samples | label pointers | histograms | buckets | texts
  *
  * The builder keeps samples with offsets into two growing arenas (texts, buckets) and turns offsets into pointers when
- * the batch is taken. It also finds collisions: an instance's name is unique and a reading is one batch, so two samples
- * can only land on one series at one time within a batch, and a set over (metric, labels, time) here is enough. The
- * set is keyed, because a label's value may be a stranger's.
+ * the batch is taken. It also finds collisions: an instance's name is unique and a reading is one batch with one time,
+ * so two of its samples can only land on one series at one time within the batch, and a set over (metric, labels, time)
+ * here is enough (samples with a time of their own: recent.h). The set is keyed, because a label's value may be a
+ * stranger's.
  */
 #include "batch.h"
 
@@ -131,8 +132,7 @@ void batch_builder_free(struct batch_builder *builder)
 	free(builder);
 }
 
-/* Bytes of a label's value that are kept. */
-static size_t label_length(const char *value)
+size_t batch_label_length(const char *value)
 {
 	size_t length = strnlen(value, BATCH_LABEL_MAX + 1);
 	if (length <= BATCH_LABEL_MAX)
@@ -224,7 +224,7 @@ static int add_labels(struct batch_builder *builder, struct entry *entry, const 
 	for (uint32_t i = 0; i < count; i++) {
 		if (!labels || !labels[i])
 			return -EINVAL;
-		size_t length = label_length(labels[i]);
+		size_t length = batch_label_length(labels[i]);
 		char *texts = grow(builder->texts, &builder->texts_room, builder->texts_length, length + 1, 1);
 		if (!texts)
 			return -ENOMEM;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 1024, NAME_MAX_LENGTH = 63, BOUNDS_MAX = 64 };
+enum { BUCKETS = 1024, NAME_MAX_LENGTH = 63, HELP_MAX_LENGTH = 1023, BOUNDS_MAX = 64 };
 
 struct kept {
 	struct kept *next;
@@ -84,6 +84,12 @@ int metric_check(const struct cw_metric *metric, bool free_labels, char error[ME
 	if (!free_labels && metric->kind == CW_COUNTER &&
 	    (length < 7 || strcmp(metric->name + length - 6, "_total") != 0))
 		return bad(error, "metric `%s`: the name of a counter ends in _total", metric->name);
+	if ((metric->unit && strlen(metric->unit) > NAME_MAX_LENGTH) ||
+	    (metric->collectd_type && strlen(metric->collectd_type) > NAME_MAX_LENGTH))
+		return bad(error, "metric `%s`: unit and collectd type have at most %d bytes", metric->name,
+			   NAME_MAX_LENGTH);
+	if (metric->help && strlen(metric->help) > HELP_MAX_LENGTH) /* kept for good */
+		return bad(error, "metric `%s`: its help has more than %d bytes", metric->name, HELP_MAX_LENGTH);
 	uint32_t count = cw_label_count(metric);
 	int status = 0;
 	for (uint32_t i = 0; i < count && status == 0; i++)
@@ -109,20 +115,22 @@ static bool same_values(const char *const *a, const char *const *b)
 	return !*a && !*b;
 }
 
-bool metric_equal(const struct cw_metric *a, const struct cw_metric *b)
+bool metric_alike(const struct cw_metric *a, const struct cw_metric *b)
 {
-	if (a == b)
-		return true;
 	uint32_t labels = cw_label_count(a);
-	if (a->kind != b->kind || !same_text(a->name, b->name) || !same_text(a->unit, b->unit) ||
-	    !same_text(a->help, b->help) || !same_text(a->collectd_type, b->collectd_type) ||
-	    labels != cw_label_count(b) || a->bounds_count != b->bounds_count)
+	if (a->kind != b->kind || labels != cw_label_count(b) || a->bounds_count != b->bounds_count)
 		return false;
 	for (uint32_t i = 0; i < labels; i++)
 		if (!same_text(a->labels[i].name, b->labels[i].name) ||
 		    !same_values(a->labels[i].values, b->labels[i].values))
 			return false;
 	return a->bounds_count == 0 || memcmp(a->bounds, b->bounds, a->bounds_count * sizeof(*a->bounds)) == 0;
+}
+
+bool metric_equal(const struct cw_metric *a, const struct cw_metric *b)
+{
+	return a == b || (same_text(a->name, b->name) && same_text(a->unit, b->unit) && same_text(a->help, b->help) &&
+			  same_text(a->collectd_type, b->collectd_type) && metric_alike(a, b));
 }
 
 /* First how much room the copy needs (all pointers NULL), then, with room, the copy itself. */

@@ -16,6 +16,8 @@ enum { METRICS_KEPT_MAX = 65536, METRIC_ERROR_MAX = 256 };
 const struct cw_metric *metric_keep(const struct cw_metric *metric);
 /* 0, or -EINVAL and a sentence. `free_labels`: any label may take free values, and a counter any name. */
 int metric_check(const struct cw_metric *metric, bool free_labels, char error[METRIC_ERROR_MAX]);
+/* In kind, labels and bounds: what samples of one name must have in common. */
+bool metric_alike(const struct cw_metric *a, const struct cw_metric *b);
 bool metric_equal(const struct cw_metric *a, const struct cw_metric *b); /* in all that is said of it */
 
 #endif

@@ -245,8 +245,10 @@ struct cw_host {
 	 * `_total`. -EINVAL what a descriptor may not have either; -EEXIST this name has another kind, labels or
 	 * bounds; -ENOSPC more than 4096 of an instance; -ENOMEM. */
 	int64_t (*declare)(struct cw_instance *self, const struct cw_metric *metric);
-	/* One sample with a time of its own (wall time), at any time, not only during a reading. `metric` is an index;
-	 * sample->metric is not looked at. What cannot be taken is dropped and counted, as with gauge(). Sources. */
+	/* One sample with a time of its own (wall time; 0: that of the reading under way, else now), at any time, not
+	 * only during a reading. `metric` is an index; sample->metric is not looked at. What cannot be taken is dropped
+	 * and counted, as with gauge(); so is a sample of a time that one of the last few of its series had. With
+	 * info->once all has to come during the one reading. Sources. */
 	void (*sample)(struct cw_instance *self, uint32_t metric, const struct cw_sample *sample);
 
 	/* A source's way to a lookup, by its instance's name (option type CW_OPTION_INSTANCE). answered() is called

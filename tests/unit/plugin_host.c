@@ -190,14 +190,43 @@ static void host_count_malformed(struct cw_instance *self, uint64_t n)
 	self->malformed += n;
 }
 
-static void host_gauge(struct cw_instance *self, uint32_t metric, const char *const *labels, double value)
+/* Every value a double: what a test compares. */
+static double value_of(const struct cw_sample *sample)
 {
-	if (self->samples_count == PLUGIN_HOST_SAMPLES)
+	return sample->number == CW_DOUBLE    ? sample->real
+	       : sample->number == CW_INTEGER ? (double)sample->integer
+					      : (double)sample->histogram->count;
+}
+
+static void write_series(char *to, size_t size, const struct cw_metric *metric, const char *const *labels)
+{
+	uint32_t n = cw_label_count(metric);
+	int used = snprintf(to, size, "%s%s", metric->name, n ? "{" : "");
+	for (uint32_t i = 0; i < n && used < (int)size; i++)
+		used += snprintf(to + used, size - (size_t)used, "%s=%s%s", metric->labels[i].name, labels[i],
+				 i + 1 < n ? "," : "}");
+}
+
+static int64_t host_declare(struct cw_instance *self, const struct cw_metric *metric)
+{
+	return declared_add(&self->declared, &self->plugin->metrics, metric);
+}
+
+static void host_sample(struct cw_instance *self, uint32_t metric, const struct cw_sample *given)
+{
+	const struct cw_metric *known = declared_at(&self->declared, &self->plugin->metrics, metric);
+	if (!known || self->samples_count == PLUGIN_HOST_SAMPLES)
 		return;
 	struct plugin_host_sample *sample = &self->samples[self->samples_count++];
-	*sample = (struct plugin_host_sample){.metric = metric, .value = value};
-	if (labels)
-		snprintf(sample->label, sizeof(sample->label), "%s", labels[0]);
+	*sample = (struct plugin_host_sample){.metric = metric, .value = value_of(given), .time = given->time};
+	if (cw_label_count(known))
+		snprintf(sample->label, sizeof(sample->label), "%s", given->labels[0]);
+	write_series(sample->series, sizeof(sample->series), known, given->labels);
+}
+
+static void host_gauge(struct cw_instance *self, uint32_t metric, const char *const *labels, double value)
+{
+	host_sample(self, metric, &(struct cw_sample){.labels = labels, .number = CW_DOUBLE, .real = value});
 }
 
 static void host_counter(struct cw_instance *self, uint32_t metric, const char *const *labels, uint64_t value)
@@ -209,6 +238,15 @@ static void host_histogram(struct cw_instance *self, uint32_t metric, const char
 			   const struct cw_histogram *value)
 {
 	host_gauge(self, metric, labels, (double)value->count);
+}
+
+static CW_PRINTF(3, 4) void host_examined(struct cw_instance *self, enum cw_verdict verdict, const char *text, ...)
+{
+	va_list list;
+	va_start(list, text);
+	vsnprintf(self->verdict_text, sizeof(self->verdict_text), text, list);
+	va_end(list);
+	self->verdict = verdict;
 }
 
 static void host_read_done(struct cw_instance *self, int status)
@@ -301,7 +339,10 @@ static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .row_count = part_rows,
 				    .choice_counts = part_choice_counts,
 				    .resolve = host_resolve,
-				    .resolve_cancel = host_resolve_cancel};
+				    .resolve_cancel = host_resolve_cancel,
+				    .declare = host_declare,
+				    .sample = host_sample,
+				    .examined = host_examined};
 
 /* ---- life ---- */
 
@@ -340,6 +381,7 @@ void plugin_host_stop(struct cw_instance *self)
 		abort();
 	}
 	self->plugin->release(self->plugin_state);
+	declared_release(&self->declared);
 	tables_free(self->tables);
 	tree_free(tree);
 	free(tree);
@@ -384,11 +426,20 @@ int plugin_host_read(struct cw_instance *self)
 double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label)
 {
 	for (uint32_t i = 0; i < self->samples_count; i++) {
-		const struct cw_metric *decl = cw_at(&self->plugin->metrics, self->samples[i].metric);
+		const struct cw_metric *decl =
+			declared_at(&self->declared, &self->plugin->metrics, self->samples[i].metric);
 		if (strcmp(decl->name, metric) == 0 && (!label || strcmp(label, self->samples[i].label) == 0))
 			return self->samples[i].value;
 	}
 	return NAN;
+}
+
+const struct plugin_host_sample *plugin_host_series(const struct cw_instance *self, const char *series)
+{
+	for (uint32_t i = self->samples_count; i > 0; i--)
+		if (strcmp(self->samples[i - 1].series, series) == 0)
+			return &self->samples[i - 1];
+	return NULL;
 }
 
 /* ---- looking at tables ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A core that is none: enough of struct cw_host to run one plugin in a unit test, on a loop that the test turns. Tables
- * and the clock are the real ones; samples, states and log lines are kept for the test to look at.
+ * and the clock are the real ones; samples (of readings and between them), declared metrics, states, the last verdict
+ * and log lines are kept for the test to look at.
  *
  * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects.
  */
@@ -9,6 +10,7 @@
 #define TESTS_PLUGIN_HOST_H
 
 #include "callwatch/plugin.h"
+#include "declared.h"
 
 #include <uv.h>
 
@@ -18,6 +20,8 @@ struct plugin_host_sample {
 	uint32_t metric;
 	char label[128]; /* the first; "" if none */
 	double value;
+	int64_t time;     /* 0 unless it was given by sample() with one */
+	char series[256]; /* `name{label=value,…}` */
 };
 
 struct cw_instance {
@@ -36,6 +40,9 @@ struct cw_instance {
 	int read_status;
 	struct plugin_host_sample samples[PLUGIN_HOST_SAMPLES];
 	uint32_t samples_count;
+	struct declared declared;
+	enum cw_verdict verdict;
+	char verdict_text[512];
 	char log[PLUGIN_HOST_LOG]; /* all lines, as far as they fit */
 };
 
@@ -50,6 +57,8 @@ bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance 
 int plugin_host_read(struct cw_instance *self);
 /* NaN: no such sample. `label` may be NULL. */
 double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label);
+/* The same by `name{label=value,…}`, the last that came; NULL: none. */
+const struct plugin_host_sample *plugin_host_series(const struct cw_instance *self, const char *series);
 /* One cell of a row as text ("null" where not known, choices by name); NULL: no such row. */
 const char *plugin_host_cell(struct cw_instance *self, const char *table, const char *key, const char *column);
 uint64_t plugin_host_rows(struct cw_instance *self, const char *table);
