@@ -375,6 +375,7 @@ void agent_use_plan(struct agent *agent, struct plan *plan)
 	agent->context = (struct instance_context){
 		.hub = agent->hub,
 		.resolver = agent->resolver,
+		.lookups = agent->lookups,
 		.agent = agent,
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
@@ -431,7 +432,7 @@ static int make_parts(struct agent *agent)
 		rc = open_state_dir(agent);
 	if (rc == 0)
 		rc = make_hub(agent);
-	if (rc == 0 && !(agent->resolver = resolver_new()))
+	if (rc == 0 && (!(agent->resolver = resolver_new()) || !(agent->lookups = lookups_new())))
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = make_loop(agent);
@@ -497,6 +498,7 @@ void agent_free(struct agent *agent)
 	if (instance_abandoned_count() > 0)
 		return;
 	resolver_free(agent->resolver);
+	lookups_free(agent->lookups);
 	hub_free(agent->hub);
 	plan_unref(agent->plan);
 	plan_unref(agent->first_plan);

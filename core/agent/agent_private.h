@@ -44,6 +44,7 @@ struct agent {
 	struct plan *first_plan; /* what a reload cannot change is compared with */
 	struct hub *hub;
 	struct resolver *resolver;
+	struct lookups *lookups;
 	struct instance_context context;
 	struct slot *slots;
 	size_t count;

@@ -236,6 +236,30 @@ static int host_resolve(struct cw_instance *instance, const char *host, uint16_t
 	return resolver_ask(self->context.resolver, self->box, host, port, done, arg, ret_resolve);
 }
 
+/* ---- lookups ---- */
+
+static int host_lookup_open(struct cw_instance *instance, const char *name,
+			    void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n), void *arg,
+			    struct cw_lookup **ret_lookup)
+{
+	struct instance *self = own(instance);
+	if (gone(self))
+		return -EPIPE;
+	return lookup_open(self->context.lookups, name, self->box, answered, arg, ret_lookup);
+}
+
+static int host_lookup_ask(struct cw_lookup *lookup, const char *const *keys, uint32_t n)
+{
+	return halted() ? -EAGAIN : lookup_ask(lookup, keys, n);
+}
+
+static void host_answer(struct cw_instance *instance, const struct cw_answer *answers, uint32_t n)
+{
+	struct instance *self = own(instance);
+	if (!gone(self) && self->decl->role == CW_LOOKUP)
+		lookups_answer(self->context.lookups, self->name, answers, n);
+}
+
 /* ---- frontends ---- */
 
 /* Where numbers are masked, it is remembered who saw them in full. */
@@ -430,7 +454,8 @@ static const struct cw_frontend frontend = {
 		.full_end = host_full_end, .full_abort = host_full_abort, .coverage = host_coverage,                   \
 		.row_count = host_row_count, .choice_counts = host_choice_counts, .resolve = host_resolve,             \
 		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .declare = host_declare,                 \
-		.sample = host_sample, .dropped = host_dropped,                                                        \
+		.sample = host_sample, .lookup_open = host_lookup_open, .lookup_ask = host_lookup_ask,                 \
+		.lookup_close = lookup_close, .answer = host_answer, .dropped = host_dropped,                          \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

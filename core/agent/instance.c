@@ -352,6 +352,17 @@ static void loop_close(struct instance *self)
 
 /* ---- the life ---- */
 
+/* What is asked while it is starting or ending is not answered, and will be asked again. */
+static void on_asked(void *owner, const char *const *keys, uint32_t n)
+{
+	struct instance *self = owner;
+	if (!self->started || self->stopping)
+		return;
+	instance_enter(self, "look_up");
+	self->decl->look_up(self->plugin_state, keys, n);
+	instance_leave(self);
+}
+
 static int begin(struct instance *self)
 {
 	self->said_state = false;
@@ -364,7 +375,10 @@ static int begin(struct instance *self)
 	if (rc < 0)
 		return rc;
 	self->started = true;
-	rc = reading_start(self);
+	if (self->decl->role == CW_LOOKUP && !atomic_load(&self->abandoned))
+		rc = lookups_serve(self->context.lookups, self->name, self->box, on_asked);
+	if (rc == 0)
+		rc = reading_start(self);
 	writing_pump(self);
 	return rc;
 }
@@ -398,6 +412,7 @@ static void report_leak(struct instance *self)
 static void end(struct instance *self)
 {
 	reading_stop(self);
+	lookups_leave(self->context.lookups, self->box);
 	bool started = self->started;
 	writing_flush(self);
 	self->started = false; /* from here on nothing is offered to it, flushed or read */
@@ -416,6 +431,7 @@ static void end(struct instance *self)
 		return;
 	}
 	host_close_views(self);
+	lookups_close_ways(self->context.lookups, self->box);
 	if (self->plugin_state && self->decl->release) {
 		instance_enter(self, "release");
 		self->decl->release(self->plugin_state);
@@ -712,6 +728,7 @@ static void abandon(struct instance *self)
 {
 	const char *callback = atomic_load(&self->callback);
 	atomic_store(&self->abandoned, true);
+	lookups_leave(self->context.lookups, self->box);
 	mailbox_abandon(self->box);
 	log_line(self->name, CW_ERROR, "did not end in time%s%s%s: left behind", callback ? ", it is in " : "",
 		 callback ? callback : "", callback ? "()" : "");

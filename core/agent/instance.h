@@ -11,6 +11,7 @@
 #define CALLWATCH_CORE_INSTANCE_H
 
 #include "hub.h"
+#include "lookup.h"
 #include "plan.h"
 #include "resolver.h"
 
@@ -20,6 +21,7 @@ struct instance;
 struct instance_context {
 	struct hub *hub;
 	struct resolver *resolver;
+	struct lookups *lookups;
 	struct agent *agent; /* for frontends: reload, readiness */
 	const char *hostname, *version, *state_dir;
 	bool once, phones_full;

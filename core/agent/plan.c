@@ -224,23 +224,63 @@ static void check_common(struct making *making, const struct config_entry *entry
 	check_metrics(making, entry, cw_get(common, "metrics"));
 }
 
-static void check_references(struct making *making, const struct config_entry *entry, const struct cw_value *value)
+static const struct config_entry *find_entry(const struct config *config, const char *name)
 {
-	for (uint32_t i = 0; i < value->count; i++)
-		check_references(making, entry, &value->children[i]);
-	if (value->type != CW_OPTION_INSTANCE || !value->known || !value->string)
-		return;
+	for (size_t i = 0; i < config->count; i++)
+		if (strcmp(config->entries[i].name, name) == 0)
+			return &config->entries[i];
+	return NULL;
+}
+
+/* May this instance be named where only some roles may? One whose plugin cannot be found is reported in its place. */
+static bool has_role(const struct config_entry *entry, const char *const *roles, const struct plugin **ret_plugin)
+{
+	char error[LOADER_ERROR_MAX];
+	*ret_plugin = roles && !strchr(entry->plugin, '/') ? loader_find(entry->plugin, error) : NULL;
+	for (uint32_t i = 0; *ret_plugin && roles[i]; i++)
+		if (strcmp(roles[i], role_names[(*ret_plugin)->decl.role]) == 0)
+			return true;
+	return !*ret_plugin;
+}
+
+static void check_reference(struct making *making, const struct config_entry *entry, const struct cw_option *option,
+			    const struct cw_value *value)
+{
 	const struct config *config = making->config;
-	const char **names = calloc(config->count + 1, sizeof *names);
-	bool found = false;
-	for (size_t i = 0; names && i < config->count; i++) {
-		names[i] = config->entries[i].name;
-		found |= strcmp(names[i], value->string) == 0;
+	const struct plugin *plugin;
+	const struct config_entry *named = find_entry(config, value->string);
+	if (named && has_role(named, option->choices, &plugin))
+		return;
+	const struct place *place = value_place(value, &entry->node->place);
+	if (named) {
+		problem_add(making->problems, PROBLEM_ERROR, place,
+			    "%s: `%s` has the role %s (plugin %s), and a %s is needed", option->key, named->name,
+			    role_names[plugin->decl.role], plugin->decl.name, option->choices[0]);
+		return;
 	}
-	if (!found)
-		unknown_reference(making, value_place(value, &entry->node->place), "instance", value->string, names,
-				  names ? config->count : 0);
+	const char **names = calloc(config->count + 1, sizeof *names);
+	size_t count = 0;
+	for (size_t i = 0; names && i < config->count; i++)
+		if (has_role(&config->entries[i], option->choices, &plugin))
+			names[count++] = config->entries[i].name;
+	unknown_reference(making, place, "instance", value->string, names, count);
 	free(names);
+}
+
+/* `group` has a child for each of the options, in their order. */
+static void check_references(struct making *making, const struct config_entry *entry, const struct cw_array *options,
+			     const struct cw_value *group)
+{
+	for (uint32_t i = 0; i < options->count && i < group->count; i++) {
+		const struct cw_option *option = cw_at(options, i);
+		const struct cw_value *value = &group->children[i];
+		if (option->type == CW_OPTION_INSTANCE && value->known && value->string)
+			check_reference(making, entry, option, value);
+		else if (option->type == CW_OPTION_GROUP)
+			check_references(making, entry, &option->fields, value);
+		for (uint32_t item = 0; option->type == CW_OPTION_ITEMS && item < value->count; item++)
+			check_references(making, entry, &option->fields, &value->children[item]);
+	}
 }
 
 /* struct cw_problems as the plugin sees it, and where its words go. */
@@ -350,7 +390,7 @@ static void make_instance(struct making *making, const struct config_entry *entr
 	if (!values)
 		return;
 	check_common(making, entry, values);
-	check_references(making, entry, values);
+	check_references(making, entry, &plugin->decl.options, values);
 	ask_plugin(making, entry, plugin, values);
 	if (is_wanted(making, entry, plugin))
 		add_instance(making, entry, plugin, values);

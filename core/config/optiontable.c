@@ -79,7 +79,8 @@ static int check_option(const struct cw_option *option, bool for_plugin, int dep
 		return bad(error, option->key, "its range is empty");
 	if ((option->min != 0 || option->max != 0) && !is_number(option->type))
 		return bad(error, option->key, "only a number has a range");
-	if ((option->type == CW_OPTION_CHOICE) != (option->choices && option->choices[0]))
+	if (option->type != CW_OPTION_INSTANCE &&
+	    (option->type == CW_OPTION_CHOICE) != (option->choices && option->choices[0]))
 		return bad(error, option->key, "a choice has choices, and nothing else has");
 	if (has_fields != (option->fields.count > 0))
 		return bad(error, option->key, "a group and items have fields, and nothing else has");
@@ -131,6 +132,8 @@ static void print_facts(const struct cw_option *option, FILE *out)
 	char buffer[OPTIONS_ERROR_MAX];
 	if (option->type == CW_OPTION_CHOICE)
 		fprintf(out, "; %s", option_expected(buffer, option));
+	for (uint32_t i = 0; option->type == CW_OPTION_INSTANCE && option->choices && option->choices[i]; i++)
+		fprintf(out, "%s%s", i ? ", " : "; a ", option->choices[i]);
 	if (option_range(buffer, option)[0])
 		fprintf(out, "; %s", buffer);
 	if (option->fallback)

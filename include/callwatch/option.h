@@ -36,7 +36,8 @@ enum cw_option_type {
 	CW_OPTION_GROUP = 10,   /* a mapping with options of its own: `fields` */
 	CW_OPTION_ITEMS = 11,   /* a list of such mappings; a bare string stands for {first field: string} */
 	CW_OPTION_WHERE = 12,   /* a list of expressions in the one grammar; children are strings, checked */
-	CW_OPTION_INSTANCE = 13 /* string: the name of another instance, checked to exist */
+	CW_OPTION_INSTANCE = 13 /* string: the name of another instance, checked to exist; `choices`: which roles it may
+				   have (`lookup`), NULL: any */
 };
 
 enum {
@@ -54,7 +55,7 @@ struct cw_option {
 		*fallback; /* default, written as in YAML (`5s`, `[a, b]`); NULL: none, the value is then not known */
 	const char *help;  /* one sentence, ends without a period */
 	double min, max;   /* allowed range in the value's own unit (ns, bytes, ratio); both 0: any */
-	const char *const *choices; /* NULL-terminated; for CW_OPTION_CHOICE */
+	const char *const *choices; /* NULL-terminated; for CW_OPTION_CHOICE, and see CW_OPTION_INSTANCE */
 	struct cw_array fields;     /* of struct cw_option; for GROUP and ITEMS */
 };
 

@@ -73,7 +73,7 @@ struct cw_check {
 
 enum cw_verdict { CW_CHECK_OK = 0, CW_CHECK_WARNING = 1, CW_CHECK_FAILED = 2, CW_CHECK_SKIPPED = 3 };
 
-enum { CW_LOOKUP_KEYS_MAX = 1000, CW_LOOKUP_KEY_MAX = 255 };
+enum { CW_LOOKUP_KEYS_MAX = 1000, CW_LOOKUP_KEY_MAX = 255, CW_LOOKUP_VALUE_MAX = 4096 };
 
 /* What a lookup says about a key. Texts are borrowed for the call. */
 struct cw_answer {
@@ -259,10 +259,11 @@ struct cw_host {
 			   void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n), void *arg,
 			   struct cw_lookup **ret_lookup);
 	/* Asks and does not wait. At most CW_LOOKUP_KEYS_MAX keys, copied; one longer than CW_LOOKUP_KEY_MAX is left
-	 * out. -EAGAIN: the lookup is not there or has too much to do: again later. */
+	 * out. -EAGAIN: the lookup is not there or has too much to do: again later; -EINVAL: too many. */
 	int (*lookup_ask)(struct cw_lookup *lookup, const char *const *keys, uint32_t n);
 	void (*lookup_close)(struct cw_lookup *lookup); /* no answered() after it; NULL is fine */
-	/* Lookups: what is known, to all instances that look here. Copied. */
+	/* Lookups: what is known, to all instances that look here. Copied; a value is cut at CW_LOOKUP_VALUE_MAX bytes.
+	 * Who does not keep up misses some, and asks again. */
 	void (*answer)(struct cw_instance *self, const struct cw_answer *answers, uint32_t n);
 
 	/* The verdict on the check that examine() was called for, with a sentence: what was seen; if it failed, what to

@@ -39,12 +39,21 @@ static const struct cw_table_decl tables[] = {
 	{.name = "steps", .help = "What the last reading saw", .columns = CW_ARRAY(columns), .sort = "step"},
 };
 
+static const char *const lookups[] = {"lookup", NULL};
+static const struct cw_option names_options[] = {
+	{.key = "from", .type = CW_OPTION_INSTANCE, .choices = lookups, .help = "Name of a lookup"},
+};
+
 static const struct cw_option options[] = {
 	{.key = "rows", .type = CW_OPTION_INT, .fallback = "3", .min = 0, .max = 1000, .help = "How many rows to keep"},
 	{.key = "secret", .type = CW_OPTION_STRING, .flags = CW_OPTION_SECRET, .help = "Something to be kept"},
 	{.key = "broken", .type = CW_OPTION_BOOL, .help = "Says that it is down"},
 	{.key = "refuse", .type = CW_OPTION_BOOL, .help = "Makes check() refuse the options"},
 	{.key = "other", .type = CW_OPTION_INSTANCE, .help = "Name of another instance"},
+	{.key = "names",
+	 .type = CW_OPTION_GROUP,
+	 .fields = CW_ARRAY(names_options),
+	 .help = "Where names are looked up"},
 };
 
 struct steady {

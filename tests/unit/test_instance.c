@@ -28,6 +28,7 @@
 
 static struct hub *hub;
 static struct resolver *resolver;
+static struct lookups *lookups;
 static struct plan plan = {.references = 1000}; /* never freed: made of static data */
 
 static int make_world(void **state)
@@ -37,7 +38,8 @@ static int make_world(void **state)
 	log_open(LOG_TEXT, CW_ERROR + 1);
 	hub = hub_new(&options);
 	resolver = resolver_new();
-	return hub && resolver && hub_start(hub) == 0 ? 0 : -1;
+	lookups = lookups_new();
+	return hub && resolver && lookups && hub_start(hub) == 0 ? 0 : -1;
 }
 
 static int end_world(void **state)
@@ -45,8 +47,10 @@ static int end_world(void **state)
 	(void)state;
 	hub_stop(hub);
 	resolver_free(resolver);
-	if (instance_abandoned_count() == 0)
+	if (instance_abandoned_count() == 0) {
+		lookups_free(lookups);
 		hub_free(hub);
+	}
 	return 0;
 }
 
@@ -264,6 +268,7 @@ static struct instance *run(struct options *options, bool once)
 {
 	struct instance_context context = {.hub = hub,
 					   .resolver = resolver,
+					   .lookups = lookups,
 					   .hostname = "h",
 					   .version = "test",
 					   .once = once,
@@ -620,6 +625,157 @@ static void abandoned__its_thread_can_do_nothing_any_more(void **state)
 	assert_int_equal(rows_of_things(), rows);
 }
 
+/* ---- lookups ---- */
+
+/* A lookup that knows everybody, and a source that asks it for one name again and again. */
+struct pair {
+	_Atomic int asked, answered, closed;
+	_Atomic bool hangs, leaves_open;
+	sem_t go;
+	struct cw_instance *lookup, *source;
+	const struct cw_host *lookup_host, *source_host;
+	struct cw_lookup *way;
+};
+
+static struct pair *pair;
+
+static int start_lookup(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
+			void **ret_state)
+{
+	(void)options;
+	pair->lookup = self;
+	pair->lookup_host = host;
+	*ret_state = pair;
+	return 0;
+}
+
+static void fake_look_up(void *state, const char *const *keys, uint32_t n)
+{
+	struct pair *all = state;
+	struct cw_answer answer = {.key = keys[0], .value = "a name", .as_of = 1};
+	struct cw_instance *self = all->lookup;
+	assert_int_equal(n, 1);
+	atomic_fetch_add(&all->asked, 1);
+	if (all->hangs) {
+		sem_wait(&all->go);
+		all->lookup_host->answer(self, &answer, 1); /* too late: it was left behind */
+		atomic_fetch_add(&all->asked, 1000);
+		return;
+	}
+	all->lookup_host->answer(self, &answer, 1);
+}
+
+static void on_names(void *arg, const struct cw_answer *answers, uint32_t n)
+{
+	struct pair *all = arg;
+	if (n == 1 && strcmp(answers->key, "somebody") == 0 && strcmp(answers->value, "a name") == 0)
+		atomic_fetch_add(&all->answered, 1);
+}
+
+static int start_asker(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
+		       void **ret_state)
+{
+	(void)options;
+	pair->source = self;
+	*ret_state = pair;
+	pair->source_host = host;
+	return host->lookup_open(self, "names", on_names, pair, &pair->way);
+}
+
+static int ask_once(void *state)
+{
+	struct pair *all = state;
+	int rc = all->source_host->lookup_ask(all->way, (const char *const[]){"somebody"}, 1);
+	return rc == -EAGAIN ? 0 : rc;
+}
+
+static void stop_asker(void *state)
+{
+	struct pair *all = state;
+	if (!all->leaves_open)
+		all->source_host->lookup_close(all->way);
+	atomic_fetch_add(&all->closed, 1);
+}
+
+static const struct plugin lookup_plugin = {
+	.path = "names",
+	.decl = {CW_PLUGIN_ABI, .name = "names", .summary = "Names", .role = CW_LOOKUP, .start = start_lookup,
+		 .look_up = fake_look_up},
+};
+static const struct plugin asker_plugin = {
+	.path = "asker",
+	.decl = {CW_PLUGIN_ABI, .name = "asker", .summary = "Asks", .role = CW_SOURCE, .start = start_asker,
+		 .read = ask_once, .stop = stop_asker},
+};
+
+static void lookup__may_come_go_and_come_back(void **state)
+{
+	(void)state;
+	struct pair all = {0};
+	struct options of_lookup, of_source;
+	pair = &all;
+	options_of(&of_source, "source", &asker_plugin, CW_SECOND / 100, RETRY);
+	options_of(&of_lookup, "names", &lookup_plugin, CW_SECOND, RETRY);
+	struct instance *source = run(&of_source, false);
+	WAIT_UNTIL(instance_first_done(source));
+	for (int i = 0; i < 3; i++) {
+		int before = all.answered;
+		struct instance *lookup = run(&of_lookup, false);
+		WAIT_UNTIL(all.answered >= before + 3);
+		end(lookup);
+	}
+	assert_int_equal(instance_state(source), CW_UP);
+	end(source);
+}
+
+/* The source leaves its way open and comes back: it hears of nothing by the old one. */
+static void way_left_open__ends_with_its_source(void **state)
+{
+	(void)state;
+	struct pair all = {.leaves_open = true};
+	struct options of_lookup, of_source;
+	pair = &all;
+	options_of(&of_source, "source", &asker_plugin, CW_SECOND / 100, RETRY);
+	options_of(&of_lookup, "names", &lookup_plugin, CW_SECOND, RETRY);
+	struct instance *lookup = run(&of_lookup, false);
+	for (int i = 0; i < 3; i++) {
+		int before = all.answered;
+		struct instance *source = run(&of_source, false);
+		WAIT_UNTIL(all.answered >= before + 3);
+		end(source);
+	}
+	end(lookup);
+}
+
+/* One that hangs in look_up() costs the source nothing, is left behind at a reload, and its successor answers. */
+static void abandoned_lookup__is_replaced_and_can_say_nothing_any_more(void **state)
+{
+	(void)state;
+	static struct pair all; /* outlives the test, as the thread does */
+	static struct options of_lookup;
+	struct options of_source;
+	all = (struct pair){.hangs = true};
+	sem_init(&all.go, 0, 0);
+	pair = &all;
+	options_of(&of_source, "source", &asker_plugin, CW_SECOND / 100, RETRY);
+	options_of(&of_lookup, "names", &lookup_plugin, CW_SECOND, RETRY);
+	struct instance *source = run(&of_source, false), *lookup = run(&of_lookup, false);
+	WAIT_UNTIL(all.asked >= 1);
+	instance_stop(lookup);
+	assert_false(instance_join(lookup, clock_now() + CW_SECOND / 10));
+	assert_int_equal(instance_state(source), CW_UP);
+	assert_int_equal(all.answered, 0);
+	int asked = all.asked;
+	sem_post(&all.go);
+	WAIT_UNTIL(all.asked >= asked + 1000);
+	all.hangs = false;
+	assert_int_equal(all.answered, 0);
+	struct instance *successor = run(&of_lookup, false);
+	WAIT_UNTIL(all.answered >= 3);
+	end(source);
+	end(successor);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +795,9 @@ int main(void)
 		cmocka_unit_test(stop__writes_what_is_queued),
 		cmocka_unit_test(samples_at_the_wrong_time_or_not_finite__are_not_sent),
 		cmocka_unit_test(handle_left_open__is_noticed_and_its_memory_kept),
+		cmocka_unit_test(lookup__may_come_go_and_come_back),
+		cmocka_unit_test(way_left_open__ends_with_its_source),
+		cmocka_unit_test(abandoned_lookup__is_replaced_and_can_say_nothing_any_more),
 		cmocka_unit_test(abandoned__its_thread_can_do_nothing_any_more),
 	};
 	return cmocka_run_group_tests(tests, make_world, end_world);

@@ -57,6 +57,9 @@ static const struct {
 	{"- { plugin: steady, name: ../x }", "is not made of", 0},
 	{"- { plugin: steady, connection: mian }", "there is no connection `mian`; did you mean `main`?", 33},
 	{"- { plugin: steady, other: seady }", "there is no instance `seady`; did you mean `steady`?", 28},
+	{"- { plugin: steady, names: { from: steady } }",
+	 "from: `steady` has the role source (plugin steady), and a lookup is needed", 36},
+	{"- { plugin: steady, names: { from: nmes } }", "there is no instance `nmes`", 36},
 	{"- { plugin: steady, refuse: true }", "refuses to be asked", 29},
 	{"- { plugin: steady, isolate: true }", "not available in this version", 30},
 	{"- { plugin: steady, queue: 5 }", "`queue`", 0},
@@ -118,6 +121,31 @@ static void agent_options__are_checked(void **state)
 		if (!strstr(problems.list[0].message, cases[i].said))
 			fail_msg("%s: %s", cases[i].text, problems.list[0].message);
 	}
+}
+
+static void reference_to_a_lookup__may_come_before_it(void **state)
+{
+	(void)state;
+	struct plan *plan =
+		must_make("plugins: [{ plugin: steady, names: { from: who } }, { plugin: names, name: who }]\n");
+	assert_int_equal(plan->count, 2);
+	plan_unref(plan);
+	assert_null(make(
+		"plugins: [{ plugin: steady, name: whom, names: { from: whu } }, { plugin: names, name: who }]\n", 0));
+	assert_non_null(strstr(problems.list[0].message, "did you mean `who`?"));
+}
+
+/* Then a reload that changes only the lookup leaves alone who asks it. */
+static void change_of_a_lookup__is_none_of_who_names_it(void **state)
+{
+	(void)state;
+	struct plan *a = must_make("plugins: [{ plugin: names }, { plugin: steady, names: { from: names } }]\n");
+	struct plan *b =
+		must_make("plugins: [{ plugin: names, prefix: x }, { plugin: steady, names: { from: names } }]\n");
+	assert_memory_not_equal(a->instances[0].fingerprint, b->instances[0].fingerprint, 16);
+	assert_memory_equal(a->instances[1].fingerprint, b->instances[1].fingerprint, 16);
+	plan_unref(a);
+	plan_unref(b);
 }
 
 static void same_configuration__has_the_same_fingerprints(void **state)
@@ -192,6 +220,8 @@ int main(void)
 		cmocka_unit_test(wrong_entry__is_refused_with_its_place),
 		cmocka_unit_test(all_errors__are_told_in_one_run),
 		cmocka_unit_test(agent_options__are_checked),
+		cmocka_unit_test(reference_to_a_lookup__may_come_before_it),
+		cmocka_unit_test(change_of_a_lookup__is_none_of_who_names_it),
 		cmocka_unit_test(same_configuration__has_the_same_fingerprints),
 		cmocka_unit_test(any_change__changes_the_fingerprint),
 		cmocka_unit_test(fault_63_secret_file__its_content_counts_and_its_mode_is_checked),
