@@ -247,6 +247,7 @@ static CW_PRINTF(3, 4) void host_examined(struct cw_instance *self, enum cw_verd
 	vsnprintf(self->verdict_text, sizeof(self->verdict_text), text, list);
 	va_end(list);
 	self->verdict = verdict;
+	self->examined = true;
 }
 
 static void host_read_done(struct cw_instance *self, int status)
@@ -310,6 +311,121 @@ static void host_resolve_cancel(struct cw_resolve *resolve)
 	uv_close((uv_handle_t *)&resolve->timer, free_handle);
 }
 
+/* ---- lookups ---- */
+
+struct cw_lookup {
+	struct cw_instance *instance;
+	void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n);
+	void *arg;
+};
+
+static int host_lookup_open(struct cw_instance *self, const char *instance,
+			    void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n), void *arg,
+			    struct cw_lookup **ret_lookup)
+{
+	(void)instance;
+	struct cw_lookup *way = malloc(sizeof(*way));
+	*way = (struct cw_lookup){self, answered, arg};
+	self->way = *ret_lookup = way;
+	return 0;
+}
+
+static int host_lookup_ask(struct cw_lookup *way, const char *const *keys, uint32_t n)
+{
+	struct cw_instance *self = way->instance;
+	if (n > CW_LOOKUP_KEYS_MAX)
+		return -EINVAL;
+	if (self->lookup_is_away)
+		return -EAGAIN;
+	self->asks++;
+	self->asked = realloc(self->asked, (self->asked_count + n) * sizeof(*self->asked));
+	for (uint32_t i = 0; i < n; i++)
+		self->asked[self->asked_count++] = strdup(keys[i]);
+	return 0;
+}
+
+static void host_lookup_close(struct cw_lookup *way)
+{
+	if (way && way->instance->way == way)
+		way->instance->way = NULL;
+	free(way);
+}
+
+static void host_answer(struct cw_instance *self, const struct cw_answer *answers, uint32_t n)
+{
+	self->answers = realloc(self->answers, (self->answers_count + n) * sizeof(*self->answers));
+	for (uint32_t i = 0; i < n; i++)
+		self->answers[self->answers_count++] = (struct plugin_host_answer){
+			strdup(answers[i].key), answers[i].value ? strdup(answers[i].value) : NULL, answers[i].as_of};
+}
+
+void plugin_host_answer(struct cw_instance *self, const char *key, const char *value)
+{
+	struct cw_answer answer = {.key = key, .value = value, .as_of = clock_wall()};
+	if (self->way)
+		self->way->answered(self->way->arg, &answer, 1);
+}
+
+uint32_t plugin_host_times_asked(const struct cw_instance *self, const char *key)
+{
+	uint32_t times = 0;
+	for (uint32_t i = 0; i < self->asked_count; i++)
+		times += strcmp(self->asked[i], key) == 0;
+	return times;
+}
+
+void plugin_host_ask(struct cw_instance *self, const char *const *keys, uint32_t n)
+{
+	self->plugin->look_up(self->plugin_state, keys, n);
+}
+
+const char *plugin_host_answered(const struct cw_instance *self, const char *key, int64_t *ret_as_of)
+{
+	for (uint32_t i = self->answers_count; i-- > 0;)
+		if (strcmp(self->answers[i].key, key) == 0) {
+			if (ret_as_of)
+				*ret_as_of = self->answers[i].as_of;
+			return self->answers[i].value ? self->answers[i].value : "(absent)";
+		}
+	return NULL;
+}
+
+void plugin_host_forget(struct cw_instance *self)
+{
+	for (uint32_t i = 0; i < self->asked_count; i++)
+		free(self->asked[i]);
+	for (uint32_t i = 0; i < self->answers_count; i++) {
+		free(self->answers[i].key);
+		free(self->answers[i].value);
+	}
+	free(self->asked);
+	free(self->answers);
+	self->asked = NULL;
+	self->answers = NULL;
+	self->asked_count = self->answers_count = self->asks = 0;
+}
+
+/* ---- checks ---- */
+
+static bool is_examined(struct cw_instance *self, const void *arg)
+{
+	(void)arg;
+	return self->examined;
+}
+
+int plugin_host_examine(struct cw_instance *self, const char *name)
+{
+	for (uint32_t i = 0; i < self->plugin->checks.count; i++) {
+		const struct cw_check *check = cw_at(&self->plugin->checks, i);
+		if (strcmp(check->name, name) != 0)
+			continue;
+		self->examined = false;
+		self->plugin->examine(self->plugin_state, i);
+		return plugin_host_wait(self, is_examined, NULL, 20000) ? (int)self->verdict : -1;
+	}
+	return -1;
+}
+
 static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .abi_minor = CW_ABI_MINOR,
 				    .size = sizeof(host),
@@ -342,6 +458,10 @@ static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .resolve_cancel = host_resolve_cancel,
 				    .declare = host_declare,
 				    .sample = host_sample,
+				    .lookup_open = host_lookup_open,
+				    .lookup_ask = host_lookup_ask,
+				    .lookup_close = host_lookup_close,
+				    .answer = host_answer,
 				    .examined = host_examined};
 
 /* ---- life ---- */
@@ -382,6 +502,11 @@ void plugin_host_stop(struct cw_instance *self)
 	}
 	self->plugin->release(self->plugin_state);
 	declared_release(&self->declared);
+	if (self->way) {
+		fprintf(stderr, "the plugin left its way to a lookup open\n");
+		abort();
+	}
+	plugin_host_forget(self);
 	tables_free(self->tables);
 	tree_free(tree);
 	free(tree);

@@ -4,6 +4,9 @@
  * and the clock are the real ones; samples (of readings and between them), declared metrics, states, the last verdict
  * and log lines are kept for the test to look at.
  *
+ * Lookups: of a source the test is the lookup (what was asked is kept, plugin_host_answer() answers); of a lookup it is
+ * the source (plugin_host_ask(), what was answered is kept).
+ *
  * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects.
  */
 #ifndef TESTS_PLUGIN_HOST_H
@@ -24,6 +27,11 @@ struct plugin_host_sample {
 	char series[256]; /* `name{label=value,…}` */
 };
 
+struct plugin_host_answer {
+	char *key, *value; /* value NULL: there is none */
+	int64_t as_of;
+};
+
 struct cw_instance {
 	uv_loop_t loop;
 	const struct cw_plugin *plugin;
@@ -41,9 +49,17 @@ struct cw_instance {
 	struct plugin_host_sample samples[PLUGIN_HOST_SAMPLES];
 	uint32_t samples_count;
 	struct declared declared;
+	bool examined;
 	enum cw_verdict verdict;
 	char verdict_text[512];
 	char log[PLUGIN_HOST_LOG]; /* all lines, as far as they fit */
+
+	struct cw_lookup *way; /* of a source, the last it opened; NULL: none is open */
+	bool lookup_is_away;   /* what is asked is refused */
+	char **asked;
+	uint32_t asked_count, asks; /* keys, and how often something was asked */
+	struct plugin_host_answer *answers;
+	uint32_t answers_count;
 };
 
 /* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key". Values as in YAML. */
@@ -62,6 +78,15 @@ const struct plugin_host_sample *plugin_host_series(const struct cw_instance *se
 /* One cell of a row as text ("null" where not known, choices by name); NULL: no such row. */
 const char *plugin_host_cell(struct cw_instance *self, const char *table, const char *key, const char *column);
 uint64_t plugin_host_rows(struct cw_instance *self, const char *table);
+/* Of a source: answers all who look; value NULL: there is none. */
+void plugin_host_answer(struct cw_instance *self, const char *key, const char *value);
+uint32_t plugin_host_times_asked(const struct cw_instance *self, const char *key);
+/* Of a lookup. The last answer about a key: its value, "(absent)", or NULL if there was none. */
+void plugin_host_ask(struct cw_instance *self, const char *const *keys, uint32_t n);
+const char *plugin_host_answered(const struct cw_instance *self, const char *key, int64_t *ret_as_of);
+void plugin_host_forget(struct cw_instance *self); /* what was asked and answered so far */
+/* Climbs a rung and waits for its verdict; -1: there was none within 20 s. */
+int plugin_host_examine(struct cw_instance *self, const char *check);
 /* The errors and warnings of the plugin's check(), one a line. */
 void plugin_host_check(const struct cw_plugin *plugin, const char *const *settings, char *buffer, size_t size);
 
