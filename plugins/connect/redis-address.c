@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * redis:// and unix:// addresses, and what can be said about them before connecting. The messages are written for the
- * person who typed the address, and never repeat it: it may hold a password.
+ * redis://, rediss:// and unix:// addresses, and what can be said about them before connecting. The messages are
+ * written for the person who typed the address, and never repeat it: it may hold a password.
  */
 #include "connect/redis.h"
 
@@ -121,10 +121,10 @@ int redis_address_parse(const char *url, struct redis_address *ret_address, char
 	else if (strncmp(url, "unix://", 7) == 0)
 		status = parse_unix(url + 7, &address, error);
 	else if (strncmp(url, "rediss://", 9) == 0)
-		status = wrong(error, "TLS (rediss://) is not spoken here: run stunnel beside callwatch (client = yes, "
-				      "accept = 127.0.0.1:6380, connect = HOST:PORT) and say redis://127.0.0.1:6380");
+		status = parse_tcp(url + 9, &address, error);
 	else
-		status = wrong(error, "an address begins with redis:// or unix://");
+		status = wrong(error, "an address begins with redis://, rediss:// (TLS) or unix://");
+	address.is_tls = strncmp(url, "rediss://", 9) == 0;
 	if (status == 0)
 		*ret_address = address;
 	return status;
@@ -141,6 +141,7 @@ void redis_check_options(const struct cw_value *options, struct cw_problems *pro
 		problems->error(problems, url, "%s", error);
 		return;
 	}
+	tls_check_options(options, address.is_tls, problems);
 	const char *username = cw_get_string(options, "username");
 	if (username && address.user[0] && strcmp(username, address.user) != 0)
 		problems->error(problems, cw_get(options, "username"),

@@ -39,10 +39,33 @@ static int write_later(struct redis *redis, size_t written)
 	return 0;
 }
 
-static void flush(struct redis *redis)
+/* What is queued becomes what goes over the line. */
+static int seal(struct redis *redis)
 {
-	if (!redis->link || redis->out_length == 0)
+	struct tls *tls = redis->link->tls;
+	int status = tls_write(tls, redis->out, redis->out_length);
+	size_t sealed = tls_waiting(tls);
+	char *bytes = status == 0 ? malloc(sealed + 1) : NULL;
+	redis->out_length = 0;
+	if (!bytes)
+		return status < 0 ? UV_EPROTO : UV_ENOMEM;
+	free(redis->out);
+	redis->out = bytes;
+	redis->out_room = sealed;
+	redis->out_length = tls_take(tls, bytes, sealed);
+	return 0;
+}
+
+void redis_flush(struct redis *redis)
+{
+	struct tls *tls = redis->link ? redis->link->tls : NULL;
+	if (!redis->link || (redis->out_length == 0 && !(tls && tls_waiting(tls))))
 		return;
+	int sealed = tls ? seal(redis) : 0;
+	if (sealed < 0) {
+		redis_fail_link(redis, sealed);
+		return;
+	}
 	uv_buf_t buffer = uv_buf_init(redis->out, (unsigned)redis->out_length);
 	int status = uv_try_write(&redis->link->stream, &buffer, 1);
 	if (status == UV_EAGAIN)
@@ -58,7 +81,7 @@ void redis_on_flush(uv_prepare_t *prepare)
 {
 	struct redis *redis = prepare->data;
 	uv_prepare_stop(prepare);
-	flush(redis);
+	redis_flush(redis);
 }
 
 static char *out_reserve(struct redis *redis, size_t length)
@@ -130,7 +153,7 @@ static void queued(struct redis *redis, redis_reply_fn done, void *arg, uint32_t
 			redis_set_timer(redis, REDIS_DEADLINE_S * CW_SECOND);
 	}
 	if (redis->out_length >= READ_BYTES)
-		flush(redis);
+		redis_flush(redis);
 	else if (!uv_is_active((uv_handle_t *)&redis->flush))
 		uv_prepare_start(&redis->flush, redis_on_flush);
 }

@@ -13,7 +13,7 @@
 
 enum { ADDRESSES_MAX = 8, READ_BYTES = 64 * 1024 };
 
-enum stage { WAITING, RESOLVING, CONNECTING, SIGNING_IN, UP };
+enum stage { WAITING, RESOLVING, CONNECTING, HANDSHAKING, SIGNING_IN, UP };
 
 struct link {
 	union {
@@ -23,6 +23,7 @@ struct link {
 		uv_pipe_t pipe;
 	};
 	uv_connect_t connect;
+	struct tls *tls;     /* NULL: bytes go as they are */
 	struct redis *owner; /* NULL: cut off, only closing */
 };
 
@@ -69,7 +70,7 @@ struct redis {
 	struct pending *ring; /* commands in flight, oldest at `first`; room is a power of two */
 	uint32_t ring_first, ring_count, ring_room;
 	uint64_t commands;
-	char *read_buffer;
+	char *read_buffer, *plain_buffer; /* plain: what TLS makes of it */
 };
 
 /* redis.c */
@@ -77,6 +78,7 @@ void redis_fail_link(struct redis *redis, int status); /* the socket failed, by 
 void redis_set_timer(struct redis *redis, int64_t after);
 
 /* redis-commands.c */
+void redis_flush(struct redis *redis); /* writes what was queued, and what TLS has to say by itself */
 int redis_queue(struct redis *redis, redis_reply_fn done, void *arg, uint32_t argc, const char *const *argv,
 		const size_t *lengths); /* in any stage */
 void redis_on_flush(uv_prepare_t *prepare);

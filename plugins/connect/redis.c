@@ -4,7 +4,8 @@
  * for each socket it tries: a link's memory goes in its close callback, so an old socket may still be closing while the
  * next one connects.
  *
- *   resolving → connecting (3 s for each address) → signing in → up → … → waiting (a pause) → resolving
+ *   resolving → connecting (3 s for each address) → [TLS handshake (3 s)] → signing in → up → … → waiting (a pause)
+ *   → resolving
  *
  * One timer serves them all: the pause, the deadline of connecting, and the deadline of the oldest command in flight.
  * When that fires, the socket is looked at once more before the peer is called silent: after our own process slept, the
@@ -23,6 +24,7 @@
 #include <string.h>
 
 enum { CONNECT_DEADLINE_S = 3, REST_MS = 50, BUSY_BYTES = 32 * 1024, PLACE_MAX = REDIS_HOST_MAX + 10 };
+enum { PLAIN_BYTES = 16 * 1024 }; /* of one TLS record at most (RFC 8446, section 5.1) */
 
 static void connect_next(struct redis *redis);
 static void begin(struct redis *redis);
@@ -39,12 +41,15 @@ static void own_handle_closed(uv_handle_t *handle)
 	free(redis->out);
 	free(redis->ring);
 	free(redis->read_buffer);
+	free(redis->plain_buffer);
 	free(redis);
 }
 
 static void link_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct link *link = handle->data;
+	tls_free(link->tls);
+	free(link);
 }
 
 static void cut_link(struct redis *redis)
@@ -192,6 +197,60 @@ static void take(struct redis *redis, const char *bytes, size_t length)
 		fail_parse(redis, status);
 }
 
+static void fail_tls(struct redis *redis, bool ended)
+{
+	char reason[TLS_ERROR_MAX], where[PLACE_MAX];
+	tls_why(redis->link->tls, ended, reason);
+	failf(redis, REDIS_UNREACHABLE, "%s (%s)", reason, place(redis, where));
+}
+
+static void enter(struct redis *redis);
+
+/* False: it goes on, or failed. */
+static bool shake_hands(struct redis *redis)
+{
+	struct link *link = redis->link;
+	int status = tls_handshake(link->tls);
+	redis_flush(redis); /* our part of it; after a failure, what we object to */
+	if (redis->link != link || status == CW_LATER)
+		return false;
+	if (status < 0)
+		fail_tls(redis, /* ended */ false);
+	else
+		enter(redis);
+	return redis->link == link;
+}
+
+static void unseal(struct redis *redis, const char *bytes, size_t length)
+{
+	struct link *link = redis->link;
+	if (tls_feed(link->tls, bytes, length) < 0) {
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+		return;
+	}
+	if (redis->stage == HANDSHAKING && !shake_hands(redis))
+		return;
+	ssize_t n = 0;
+	while (redis->link == link && (n = tls_read(link->tls, redis->plain_buffer, PLAIN_BYTES)) > 0)
+		take(redis, redis->plain_buffer, (size_t)n);
+	if (redis->link != link)
+		return;
+	if (n == -EPIPE)
+		redis_fail_link(redis, UV_EOF);
+	else if (n < 0)
+		fail_tls(redis, /* ended */ false);
+	else
+		redis_flush(redis); /* a session may have something to say by itself */
+}
+
+static void receive(struct redis *redis, const char *bytes, size_t length)
+{
+	if (redis->link->tls)
+		unseal(redis, bytes, length);
+	else
+		take(redis, bytes, length);
+}
+
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	(void)suggested;
@@ -239,11 +298,15 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 	struct redis *redis = link->owner;
 	if (!redis || length == 0)
 		return;
+	if (length < 0 && redis->stage == HANDSHAKING) {
+		fail_tls(redis, /* ended */ true);
+		return;
+	}
 	if (length < 0) {
 		redis_fail_link(redis, (int)length);
 		return;
 	}
-	take(redis, buffer->base, (size_t)length);
+	receive(redis, buffer->base, (size_t)length);
 	if (redis->link == link && redis->stage == UP && redis->callbacks.push && may_rest(redis, (size_t)length))
 		rest(redis);
 }
@@ -355,6 +418,31 @@ static void try_next_address(struct redis *redis, int status)
 		redis_fail_link(redis, status);
 }
 
+/* The way is there: who we are, and what we want. */
+static void enter(struct redis *redis)
+{
+	redis->stage = SIGNING_IN;
+	uv_timer_stop(&redis->timer);
+	redis->parser = redis_parser_new();
+	if (redis->parser)
+		redis_parser_skip_large(redis->parser, redis->skips_large);
+	if (!redis->parser || sign_in(redis) < 0)
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+}
+
+static void begin_tls(struct redis *redis)
+{
+	redis->stage = HANDSHAKING;
+	redis_set_timer(redis, CONNECT_DEADLINE_S * CW_SECOND);
+	if (!redis->plain_buffer)
+		redis->plain_buffer = malloc(PLAIN_BYTES);
+	redis->link->tls = tls_new(redis->address.tls, redis->address.host);
+	if (!redis->plain_buffer || !redis->link->tls)
+		fail(redis, REDIS_UNREACHABLE, "out of memory");
+	else
+		shake_hands(redis);
+}
+
 static void on_connected(uv_connect_t *request, int status)
 {
 	struct link *link = request->handle->data;
@@ -365,14 +453,13 @@ static void on_connected(uv_connect_t *request, int status)
 		try_next_address(redis, status);
 		return;
 	}
-	redis->stage = SIGNING_IN;
-	uv_timer_stop(&redis->timer);
 	watch_the_line(redis);
-	redis->parser = redis_parser_new();
-	if (redis->parser)
-		redis_parser_skip_large(redis->parser, redis->skips_large);
-	if (!redis->parser || uv_read_start(&link->stream, on_allocate, on_read) < 0 || sign_in(redis) < 0)
+	if (uv_read_start(&link->stream, on_allocate, on_read) < 0)
 		fail(redis, REDIS_UNREACHABLE, "out of memory");
+	else if (redis->address.tls)
+		begin_tls(redis);
+	else
+		enter(redis);
 }
 
 static struct link *link_new(struct redis *redis)
@@ -456,7 +543,7 @@ static void look_once_more(struct redis *redis)
 		ssize_t length = recv(fd, redis->read_buffer, READ_BYTES, MSG_DONTWAIT);
 		if (length <= 0)
 			break; /* an end or an error is the loop's to find */
-		take(redis, redis->read_buffer, (size_t)length);
+		receive(redis, redis->read_buffer, (size_t)length);
 	}
 }
 
@@ -484,8 +571,13 @@ static void check_deadline(struct redis *redis)
 static void on_timer(uv_timer_t *timer)
 {
 	struct redis *redis = timer->data;
+	char where[PLACE_MAX];
 	if (redis->stage == WAITING)
 		begin(redis);
+	else if (redis->stage == HANDSHAKING)
+		failf(redis, REDIS_UNREACHABLE,
+		      "no answer to the TLS handshake within %d s: does this port speak TLS? (%s)", CONNECT_DEADLINE_S,
+		      place(redis, where));
 	else if (redis->stage != CONNECTING)
 		check_deadline(redis);
 	else

@@ -372,6 +372,20 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 
 /* ---- life ---- */
 
+/* check() has seen the same certificates, so this fails for want of memory only. */
+static int make_tls(struct watch *watch, const struct cw_value *options)
+{
+	char error[TLS_ERROR_MAX];
+	const struct cw_value *value;
+	if (!watch->settings.address.is_tls)
+		return 0;
+	int status = tls_client_new(options, &watch->tls, &value, error);
+	if (status < 0)
+		watch->host->state(watch->self, CW_DOWN, /* next_try */ 0, "%s", error);
+	watch->settings.address.tls = watch->tls;
+	return status;
+}
+
 static int open_tables(struct watch *watch)
 {
 	struct cw_array extra = {.items = watch->settings.extra_columns,
@@ -424,6 +438,7 @@ static void release(void *state)
 	seen_release(&watch->recent);
 	seen_release(&watch->absent);
 	seen_release(&watch->reported);
+	tls_client_free(watch->tls);
 	free(watch);
 }
 
@@ -443,6 +458,8 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	seen_init(&watch->reported, 2048);
 	*ret_state = watch;
 	int status = take_settings(&watch->settings, options);
+	if (status == 0)
+		status = make_tls(watch, options);
 	if (status == 0)
 		status = calls_init(watch);
 	if (status == 0)

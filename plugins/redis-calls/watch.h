@@ -159,6 +159,7 @@ struct watch {
 	struct settings settings;
 	struct cw_part *calls_part, *channels_part;
 
+	struct tls_client *tls; /* NULL: without */
 	struct redis *commands, *channels, *keyspace;
 	struct calls calls;
 	struct pages pages;

@@ -14,6 +14,8 @@
 #ifndef CALLWATCH_CONNECT_REDIS_H
 #define CALLWATCH_CONNECT_REDIS_H
 
+#include "connect/tls.h"
+
 #include "callwatch/plugin.h"
 
 #include <hiredis/hiredis.h>
@@ -24,15 +26,17 @@
 	 .type = CW_OPTION_STRING,                                                                                     \
 	 .flags = CW_OPTION_CONNECTION,                                                                                \
 	 .fallback = "redis://127.0.0.1:6379/0",                                                                       \
-	 .help = "Where the Redis is: redis://[user@]host[:port][/database] or unix:///path/of.sock[?db=number]"},     \
+	 .help = "Where the Redis is: redis://[user@]host[:port][/database], rediss://… with TLS, or "               \
+		 "unix:///path/of.sock[?db=number]"},                                                                  \
 		{.key = "username",                                                                                    \
 		 .type = CW_OPTION_STRING,                                                                             \
 		 .flags = CW_OPTION_CONNECTION,                                                                        \
 		 .help = "Its ACL user; without one, the default user"},                                               \
-	{                                                                                                              \
-		.key = "password", .type = CW_OPTION_STRING, .flags = CW_OPTION_CONNECTION | CW_OPTION_SECRET,         \
-		.help = "The user's password; better in a file: password_file"                                         \
-	}
+		{.key = "password",                                                                                    \
+		 .type = CW_OPTION_STRING,                                                                             \
+		 .flags = CW_OPTION_CONNECTION | CW_OPTION_SECRET,                                                     \
+		 .help = "The user's password; better in a file: password_file"},                                      \
+		TLS_CONNECTION_OPTIONS
 
 enum {
 	REDIS_HOST_MAX = 256,
@@ -48,13 +52,14 @@ struct redis_address {
 	char host[REDIS_HOST_MAX];
 	char user[128];
 	uint16_t port;
-	bool is_unix;
+	bool is_unix, is_tls;
 	uint32_t database;
+	const struct tls_client *tls; /* where is_tls: set before redis_open(), borrowed until redis_close() */
 };
 
 /* 0, or -EINVAL and a sentence for people in `error` (it never repeats a password). */
 int redis_address_parse(const char *url, struct redis_address *ret_address, char error[REDIS_ERROR_MAX]);
-/* For a plugin's check(): url, username and password as they are in its options. */
+/* For a plugin's check(): url, username and tls_… as they are in its options. */
 void redis_check_options(const struct cw_value *options, struct cw_problems *problems);
 
 /* Why a connection is down; what a person needs is the reason, this is for what to do next. */
