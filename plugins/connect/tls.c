@@ -145,8 +145,8 @@ void tls_check_options(const struct cw_value *options, bool used, struct cw_prob
 	static const char *const keys[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys && !used; i++)
 		if (is_set(options, keys[i]))
-			problems->error(problems, cw_get(options, keys[i]),
-					"%s is set, but the address does not ask for TLS", keys[i]);
+			problems->warning(problems, cw_get(options, keys[i]),
+					  "%s is set, but the address does not ask for TLS", keys[i]);
 	if (is_set(options, "tls_cert") != is_set(options, "tls_key"))
 		problems->error(problems, cw_get(options, is_set(options, "tls_cert") ? "tls_cert" : "tls_key"),
 				"tls_cert and tls_key go together");

@@ -507,9 +507,9 @@ static void check__refuses_what_makes_no_sense(void **state)
 	static const struct {
 		const char *setting, *message;
 	} cases[] = {
-		{"url=rediss://h", "stunnel"},
+		{"tls_ca=x", "does not ask for TLS"},
 		{"url=redis://:secret@h", "password_file"},
-		{"url=http://h", "redis:// or unix://"},
+		{"url=http://h", "rediss:// (TLS) or unix://"},
 		{"url=redis://h:0", "port"},
 		{"url=redis://h/x", "database"},
 		{"url=unix://relative", "absolute"},

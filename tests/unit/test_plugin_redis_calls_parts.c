@@ -62,7 +62,8 @@ static void address__bad_ones_are_refused_without_repeating_them(void **state)
 					    "redis://h:1/geheim",
 					    "redis://h?geheim",
 					    "redis://[::1",
-					    "rediss://geheim",
+					    "rediss://u:geheim@h",
+					    "rediss:geheim",
 					    "unix://geheim",
 					    "unix:///x?geheim",
 					    "unix:///x?db=99999999999"};
