@@ -12,6 +12,7 @@
 #include "agent_private.h"
 #include "clock.h"
 #include "log.h"
+#include "roster.h"
 #include "state_dir.h"
 
 #include <errno.h>
@@ -377,6 +378,7 @@ void agent_use_plan(struct agent *agent, struct plan *plan)
 		.resolver = agent->resolver,
 		.lookups = agent->lookups,
 		.agent = agent,
+		.roster = agent->roster,
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
 		.state_dir = agent->state_dir,
@@ -432,7 +434,8 @@ static int make_parts(struct agent *agent)
 		rc = open_state_dir(agent);
 	if (rc == 0)
 		rc = make_hub(agent);
-	if (rc == 0 && (!(agent->resolver = resolver_new()) || !(agent->lookups = lookups_new())))
+	if (rc == 0 && (!(agent->resolver = resolver_new()) || !(agent->lookups = lookups_new()) ||
+			!(agent->roster = roster_new())))
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = make_loop(agent);
@@ -499,6 +502,7 @@ void agent_free(struct agent *agent)
 		return;
 	resolver_free(agent->resolver);
 	lookups_free(agent->lookups);
+	roster_free(agent->roster);
 	hub_free(agent->hub);
 	plan_unref(agent->plan);
 	plan_unref(agent->first_plan);

@@ -45,6 +45,7 @@ struct agent {
 	struct hub *hub;
 	struct resolver *resolver;
 	struct lookups *lookups;
+	struct roster *roster;
 	struct instance_context context;
 	struct slot *slots;
 	size_t count;

@@ -7,6 +7,7 @@
  */
 #include "agent.h"
 #include "clock.h"
+#include "doctor.h"
 #include "instance_private.h"
 #include "log.h"
 
@@ -260,6 +261,19 @@ static void host_answer(struct cw_instance *instance, const struct cw_answer *an
 		lookups_answer(self->context.lookups, self->name, answers, n);
 }
 
+/* ---- checks ---- */
+
+static void host_examined(struct cw_instance *instance, enum cw_verdict verdict, const char *text, ...)
+{
+	char words[EXAMINE_TEXT_MAX];
+	va_list args;
+	va_start(args, text);
+	vsnprintf(words, sizeof words, text, args);
+	va_end(args);
+	if (!gone(own(instance)))
+		examine_told(own(instance), verdict, words);
+}
+
 /* ---- frontends ---- */
 
 /* Where numbers are masked, it is remembered who saw them in full. */
@@ -422,6 +436,13 @@ static void frontend_reload(struct cw_instance *instance, const char *by,
 	agent_reload(self->context.agent, by, on_reloaded, answer);
 }
 
+static int frontend_doctor(struct cw_instance *instance, const char *name,
+			   void (*result)(void *arg, const struct cw_examined *examined), void (*done)(void *arg),
+			   void *arg)
+{
+	return gone(own(instance)) ? -EPIPE : doctor_ask(own(instance), name, result, done, arg);
+}
+
 /* ---- the two hosts ---- */
 
 static const struct cw_frontend frontend = {
@@ -439,6 +460,7 @@ static const struct cw_frontend frontend = {
 	.ready = frontend_ready,
 	.started = frontend_started,
 	.reload = frontend_reload,
+	.doctor = frontend_doctor,
 };
 
 #define HOST(of_frontend)                                                                                              \
@@ -456,6 +478,7 @@ static const struct cw_frontend frontend = {
 		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .declare = host_declare,                 \
 		.sample = host_sample, .lookup_open = host_lookup_open, .lookup_ask = host_lookup_ask,                 \
 		.lookup_close = lookup_close, .answer = host_answer, .dropped = host_dropped,                          \
+		.examined = host_examined,                                                                             \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

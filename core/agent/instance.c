@@ -10,8 +10,10 @@
  */
 #include "agent.h"
 #include "clock.h"
+#include "doctor.h"
 #include "instance_private.h"
 #include "log.h"
+#include "roster.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,18 +156,23 @@ static void set_stuck(struct instance *self, bool stuck, const char *reason)
 	pthread_mutex_unlock(&self->lock);
 }
 
-void instance_watch(struct instance *self)
+bool instance_is_silent(struct instance *self, char why[INSTANCE_REASON_MAX])
 {
-	char reason[INSTANCE_REASON_MAX];
 	const char *callback = atomic_load(&self->callback);
 	int64_t since = callback ? atomic_load(&self->callback_since) : atomic_load(&self->stats->heartbeat);
 	int64_t silent = clock_awake() - since;
-	bool stuck = silent > stuck_after_ns && (callback || atomic_load(&self->in_loop));
 	if (callback)
-		snprintf(reason, sizeof reason, "in %s() for %lld s", callback, (long long)(silent / CW_SECOND));
+		snprintf(why, INSTANCE_REASON_MAX, "in %s() for %lld s", callback, (long long)(silent / CW_SECOND));
 	else
-		snprintf(reason, sizeof reason, "its loop has not come round for %lld s",
+		snprintf(why, INSTANCE_REASON_MAX, "its loop has not come round for %lld s",
 			 (long long)(silent / CW_SECOND));
+	return silent > stuck_after_ns && (callback || atomic_load(&self->in_loop));
+}
+
+void instance_watch(struct instance *self)
+{
+	char reason[INSTANCE_REASON_MAX];
+	bool stuck = instance_is_silent(self, reason);
 	set_stuck(self, stuck, reason);
 }
 
@@ -250,6 +257,8 @@ static void on_beat(uv_timer_t *timer)
 		reading_beat(self);
 		writing_pump(self);
 	}
+	examine_beat(self);
+	doctor_beat(self);
 	instance_arm(timer, on_beat, clock_now() + beat_ns);
 }
 
@@ -415,7 +424,9 @@ static void end(struct instance *self)
 	lookups_leave(self->context.lookups, self->box);
 	bool started = self->started;
 	writing_flush(self);
-	self->started = false; /* from here on nothing is offered to it, flushed or read */
+	self->started = false; /* from here on nothing is offered to it, flushed, read or examined */
+	examine_stop(self);
+	doctor_stop(self);
 	if (started && self->decl->stop) {
 		instance_enter(self, "stop");
 		self->decl->stop(self->plugin_state);
@@ -698,6 +709,7 @@ struct instance *instance_start(const struct instance_context *context, struct p
 		instance_free(self);
 		return NULL;
 	}
+	roster_add(context->roster, self);
 	return self;
 }
 
@@ -745,6 +757,7 @@ unsigned instance_abandoned_count(void)
 bool instance_join(struct instance *self, int64_t deadline)
 {
 	bool ended = instance_wait(self, deadline);
+	roster_remove(self->context.roster, self);
 	if (!ended)
 		abandon(self);
 	if (self->queue)

@@ -15,14 +15,18 @@
 #include "plan.h"
 #include "resolver.h"
 
+enum { INSTANCE_REASON_MAX = 256 };
+
 struct agent;
 struct instance;
+struct roster;
 
 struct instance_context {
 	struct hub *hub;
 	struct resolver *resolver;
 	struct lookups *lookups;
 	struct agent *agent; /* for frontends: reload, readiness */
+	struct roster *roster;
 	const char *hostname, *version, *state_dir;
 	bool once, phones_full;
 	int64_t interval; /* default */
@@ -51,5 +55,8 @@ bool instance_join(struct instance *instance, int64_t deadline);
 unsigned instance_abandoned_count(void);
 /* Called about every second by the agent: marks it stuck or not stuck any more. */
 void instance_watch(struct instance *instance);
+/* Any thread, while the instance is kept (roster.h): its thread has not been heard of for so long that it is stuck, or
+ * is about to be called so; `why` says where it was last seen. */
+bool instance_is_silent(struct instance *instance, char why[INSTANCE_REASON_MAX]);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The inside of an instance, shared by the files that make it: instance.c (thread, life, state), reading.c (the
- * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output) and host.c
- * (what the plugin calls). Nobody else includes it.
+ * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output), examine.c
+ * and doctor.c (the two sides of an examination), roster.c and host.c (what the plugin calls). Nobody else includes it.
  */
 #ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
 #define CALLWATCH_CORE_INSTANCE_PRIVATE_H
@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "callwatch/frontend.h"
 #include "declared.h"
+#include "examine.h"
 #include "instance.h"
 #include "mailbox.h"
 #include "recent.h"
@@ -19,8 +20,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
-
-enum { INSTANCE_REASON_MAX = 256 };
 
 /* What an output's queue and a view wake: posts at most one mail at a time. Counted on its own, because the waking
  * thread may still be at it when the instance has gone. */
@@ -60,7 +59,18 @@ struct writing {
 	struct backoff backoff;
 };
 
-struct host_view; /* host.c */
+/* An examination under way. Own thread. */
+struct examining {
+	struct listener *listeners; /* NULL: none is under way */
+	struct finding *findings;   /* of all rungs, up to `rung` */
+	uint32_t rung;
+	bool waiting, in_examine; /* the plugin was asked; its examine() runs */
+	bool failed, owes;        /* owes: a check was given up, and its verdict may still come */
+	int64_t deadline;         /* awake; of the check that was asked last */
+};
+
+struct examination; /* doctor.c */
+struct host_view;   /* host.c */
 
 struct instance {
 	struct instance_context context;
@@ -74,6 +84,7 @@ struct instance {
 	struct outqueue *queue; /* NULL unless it has write() */
 	struct waker *queue_waker;
 	pthread_t thread;
+	struct instance *next_in_roster; /* roster.c's */
 
 	/* any thread */
 	_Atomic bool abandoned;               /* its thread may do nothing to the rest of the agent any more */
@@ -101,6 +112,8 @@ struct instance {
 	struct reading reading;
 	struct sampling sampling;
 	struct writing writing;
+	struct examining examining;
+	struct examination *examinations; /* that it asked others for */
 	struct host_view *views;
 };
 

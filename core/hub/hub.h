@@ -23,6 +23,7 @@ struct instance_stats {
 	_Atomic uint64_t samples_invalid;  /* batch_add() said -EINVAL: not finite */
 	_Atomic uint64_t samples_collided; /* batch_add() said -EEXIST: a series twice at one time */
 	_Atomic int64_t last_ok;           /* wall time of the last good reading or write, 0: never */
+	_Atomic int64_t last_drop;         /* wall time at which the hub last saw a sample dropped, 0: never */
 	_Atomic int64_t read_ns;           /* length of the last reading */
 	_Atomic int64_t loop_lag;          /* ns, highest since last published */
 	_Atomic int64_t heartbeat;         /* clock_awake() when the loop last came round */

@@ -152,6 +152,15 @@ static int64_t last_ok(const struct hub_instance *instance)
 	return instance->stats ? atomic_load_explicit(&instance->stats->last_ok, memory_order_relaxed) : 0;
 }
 
+static void take_counters(struct hub *hub, struct hub_instance *instance)
+{
+	uint64_t before = dropped(&instance->shown);
+	instance->shown = hub_counters(hub, instance);
+	instance->shown_ok = last_ok(instance);
+	if (instance->stats && dropped(&instance->shown) > before)
+		atomic_store_explicit(&instance->stats->last_drop, clock_wall(), memory_order_relaxed);
+}
+
 void hub_show_instance(struct hub *hub, struct hub_instance *instance)
 {
 	struct cw_cell cells[I_COLUMNS] = {
@@ -164,8 +173,7 @@ void hub_show_instance(struct hub *hub, struct hub_instance *instance)
 		[I_NEXT_TRY] = time_cell(instance->next_try),
 		[I_SPOOLED_BYTES] = {.type = CW_CELL_NULL}, /* there is no spool yet */
 	};
-	instance->shown = hub_counters(hub, instance);
-	instance->shown_ok = last_ok(instance);
+	take_counters(hub, instance);
 	fill_counters(cells, instance, &instance->shown, instance->shown_ok);
 	instance->row = row_put(hub->instances_part, cells);
 	if (instance->row < 0)
@@ -188,8 +196,7 @@ void hub_show_counters(struct hub *hub, struct hub_instance *instance)
 		return;
 	struct cw_cell before[I_COLUMNS], after[I_COLUMNS];
 	fill_counters(before, instance, &instance->shown, instance->shown_ok);
-	instance->shown = hub_counters(hub, instance);
-	instance->shown_ok = last_ok(instance);
+	take_counters(hub, instance);
 	fill_counters(after, instance, &instance->shown, instance->shown_ok);
 	struct cw_change changes[N];
 	uint32_t n = 0;

@@ -123,9 +123,12 @@ struct cw_frontend {
 	 * the options that changed) or stopped; or the errors as with reload(). */
 	void (*reload_preview)(struct cw_instance *self, void (*done)(void *arg, bool ok, const char *text), void *arg);
 
-	/* Examines an instance, or all with NULL: result() for each rung, in order, then done() once. The core's own
-	 * rungs (state, lag, queue) come first, then the plugin's; those after a failed one are not tried. -ENOENT: no
-	 * such instance; then nothing is called. Not called any more after the asking instance has stopped. */
+	/* Examines an instance, or all with NULL: result() for each rung, in order, one instance after the other, then
+	 * done() once. The core's own rungs (loop, state, readings or queue) come first, then the plugin's; those after
+	 * a failed one are not tried. But state, readings and queue are symptoms: if they failed, the plugin's are
+	 * tried all the same, to find the cause. Who asks while an examination is under way hears of that one. 0, or
+	 * negative and nothing is called: -ENOENT no such instance, -ENOMEM, -EPIPE. Not called any more after the
+	 * asking instance has stopped. */
 	int (*doctor)(struct cw_instance *self, const char *instance,
 		      void (*result)(void *arg, const struct cw_examined *examined), void (*done)(void *arg),
 		      void *arg);
