@@ -103,29 +103,48 @@ static void look_at_readings(struct instance *self, struct finding *finding)
 		    duration(age).text, duration(took).text, duration(interval).text);
 }
 
+/* "; 12 dropped (12 queue_full), the last 3s ago", by the reasons of samples_dropped_total. */
+static void say_dropped(const struct outqueue_counts *counts, int64_t last_drop, char *text, size_t size)
+{
+	const struct {
+		const char *reason;
+		unsigned long long count;
+	} drops[] = {
+		{"queue_full", counts->dropped_full},
+		{"stopped", counts->dropped_stop},
+		{"collision", counts->dropped_by_output[CW_DROP_COLLISION]},
+		{"invalid", counts->dropped_by_output[CW_DROP_INVALID]},
+		{"refused", counts->dropped_by_output[CW_DROP_REFUSED]},
+	};
+	char reasons[160] = "";
+	for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)
+		if (drops[i].count)
+			snprintf(reasons + strlen(reasons), sizeof reasons - strlen(reasons), "%s%llu %s",
+				 *reasons ? ", " : "", drops[i].count, drops[i].reason);
+	snprintf(text, size, "; %llu dropped (%s), the last %s ago", (unsigned long long)outqueue_dropped(counts),
+		 reasons, duration(clock_wall() - last_drop).text);
+}
+
 static void look_at_queue(struct instance *self, struct finding *finding)
 {
 	struct outqueue_counts counts = {0};
-	char sent[128] = "nothing has been sent yet", dropped[160] = "nothing dropped";
-	enum cw_verdict verdict = CW_CHECK_OK;
-	int64_t wall = clock_wall();
+	char sent[64] = "nothing has been sent yet", dropped[256] = "; nothing dropped";
 	int64_t last_ok = atomic_load_explicit(&self->stats->last_ok, memory_order_relaxed);
 	int64_t last_drop = atomic_load_explicit(&self->stats->last_drop, memory_order_relaxed);
+	int64_t since_drop = clock_wall() - last_drop;
 	outqueue_counts(self->queue, &counts);
-	unsigned long long lost = counts.dropped_full + counts.dropped_stop;
+	bool overflows = last_drop && since_drop < fresh_drop_ns && counts.dropped_full > 0 && counts.queued > 0;
+	bool worth_a_word = (last_drop && since_drop < recent_drop_ns) || (!last_ok && counts.accepted > 0);
 	if (last_ok)
-		snprintf(sent, sizeof sent, "last sent %s ago", duration(wall - last_ok).text);
-	else if (counts.accepted)
-		verdict = CW_CHECK_WARNING;
+		snprintf(sent, sizeof sent, "last sent %s ago", duration(clock_wall() - last_ok).text);
 	if (last_drop)
-		snprintf(dropped, sizeof dropped, "%llu dropped, the last %s ago", lost,
-			 duration(wall - last_drop).text);
-	bool fresh = last_drop && wall - last_drop < fresh_drop_ns;
-	if (last_drop && wall - last_drop < recent_drop_ns)
-		verdict = fresh ? CW_CHECK_FAILED : CW_CHECK_WARNING;
-	say(finding, verdict, "%s; %llu samples wait; %s%s", sent, (unsigned long long)counts.queued, dropped,
-	    fresh ? ": the receiver takes less than is sent to it; see its state, or choose fewer with `metrics:`"
-		  : "");
+		say_dropped(&counts, last_drop, dropped, sizeof dropped);
+	say(finding,
+	    overflows      ? CW_CHECK_FAILED
+	    : worth_a_word ? CW_CHECK_WARNING
+			   : CW_CHECK_OK,
+	    "%s; %llu samples wait%s%s", sent, (unsigned long long)counts.queued, dropped,
+	    overflows ? ": the receiver takes less than is sent to it; mend it, or choose fewer with `metrics:`" : "");
 }
 
 /* From the lowest up. */
