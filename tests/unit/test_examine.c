@@ -15,6 +15,7 @@
 #include "examine.h"
 #include "instance.h"
 #include "log.h"
+#include "lookup.h"
 #include "roster.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@
 
 static struct hub *hub;
 static struct resolver *resolver;
+static struct lookups *lookups;
 static struct roster *roster;
 static struct plan plan = {.references = 1000}; /* never freed: made of static data */
 
@@ -39,8 +41,9 @@ static int make_world(void **state)
 	log_open(LOG_TEXT, CW_ERROR + 1);
 	hub = hub_new(&options);
 	resolver = resolver_new();
+	lookups = lookups_new();
 	roster = roster_new();
-	return hub && resolver && roster && hub_start(hub) == 0 ? 0 : -1;
+	return hub && resolver && lookups && roster && hub_start(hub) == 0 ? 0 : -1;
 }
 
 static int end_world(void **state)
@@ -51,6 +54,7 @@ static int end_world(void **state)
 	if (instance_abandoned_count() > 0)
 		return 0;
 	hub_free(hub);
+	lookups_free(lookups);
 	roster_free(roster);
 	return 0;
 }
@@ -266,6 +270,7 @@ static struct instance *run(struct options *options, const char *name, const str
 {
 	struct instance_context context = {.hub = hub,
 					   .resolver = resolver,
+					   .lookups = lookups,
 					   .roster = roster,
 					   .hostname = "h",
 					   .version = "test",
