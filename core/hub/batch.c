@@ -253,8 +253,9 @@ static int add_buckets(struct batch_builder *builder, struct entry *entry, const
 	return 0;
 }
 
+/* `alone`: nothing like it may be there already. */
 static int add_entry(struct batch_builder *builder, struct entry *entry, const char *const *labels,
-		     const struct cw_histogram *histogram)
+		     const struct cw_histogram *histogram, bool alone)
 {
 	struct entry *entries = grow(builder->entries, &builder->room, builder->count, 1, sizeof(*entry));
 	if (!entries)
@@ -265,29 +266,46 @@ static int add_entry(struct batch_builder *builder, struct entry *entry, const c
 	int status = add_labels(builder, entry, labels);
 	if (status < 0)
 		return status;
-	uint32_t *place = set_place(builder, entry);
-	if (*place)
+	uint32_t *place = alone ? set_place(builder, entry) : NULL;
+	if (place && *place)
 		return -EEXIST;
 	if (histogram && (status = add_buckets(builder, entry, histogram)) < 0)
 		return status;
 	builder->entries[builder->count++] = *entry;
-	*place = builder->count;
+	if (place)
+		*place = builder->count;
 	builder->labels_count += cw_label_count(entry->metric);
 	builder->histograms_count += histogram != NULL;
 	return 0;
 }
 
-int batch_add(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels, int64_t time,
-	      enum cw_number number, double real, int64_t integer, const struct cw_histogram *histogram)
+static int add(struct batch_builder *builder, struct entry entry, const char *const *labels,
+	       const struct cw_histogram *histogram, bool alone)
 {
-	if (!is_value(number, real, metric, histogram))
+	if (!is_value(entry.number, entry.real, entry.metric, histogram))
 		return -EINVAL;
-	struct entry entry = {.metric = metric, .time = time, .number = number, .real = real, .integer = integer};
 	size_t texts_before = builder->texts_length;
-	int status = add_entry(builder, &entry, labels, number == CW_BUCKETS ? histogram : NULL);
+	int status = add_entry(builder, &entry, labels, entry.number == CW_BUCKETS ? histogram : NULL, alone);
 	if (status < 0)
 		builder->texts_length = texts_before;
 	return status;
+}
+
+int batch_add(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels, int64_t time,
+	      enum cw_number number, double real, int64_t integer, const struct cw_histogram *histogram)
+{
+	return add(builder,
+		   (struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
+		   labels, histogram, /* alone */ true);
+}
+
+int batch_add_again(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels,
+		    int64_t time, enum cw_number number, double real, int64_t integer,
+		    const struct cw_histogram *histogram)
+{
+	return add(builder,
+		   (struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
+		   labels, histogram, /* alone */ false);
 }
 
 /* Where the parts of the block being built go on. */

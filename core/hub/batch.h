@@ -21,6 +21,10 @@ void batch_builder_free(struct batch_builder *builder); /* NULL is fine */
 int batch_add(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels, int64_t time,
 	      enum cw_number number, double real, int64_t integer, const struct cw_histogram *histogram);
 size_t batch_label_length(const char *value); /* bytes of a label's value that are kept */
+/* The same for a sample that comes from a batch, where collisions were looked for already: never -EEXIST. */
+int batch_add_again(struct batch_builder *builder, const struct cw_metric *metric, const char *const *labels,
+		    int64_t time, enum cw_number number, double real, int64_t integer,
+		    const struct cw_histogram *histogram);
 /* What was added, as a batch with one reference, and the builder is empty again. NULL: nothing was added. */
 const struct cw_batch *batch_take(struct batch_builder *builder);
 
