@@ -49,8 +49,9 @@ int text_parse_unix(const char *text, size_t length, int64_t *ret_wall_ns);
 /* 4h 12m, 12m 03s, 42s, 350ms: for people. */
 enum { TEXT_DURATION_SIZE = 32 };
 size_t text_duration(char buffer[TEXT_DURATION_SIZE], double seconds);
-/* Shortest decimal that reads back as the same double. */
+/* Shortest decimal that reads back as the same double, of 15 digits or more as printf("%.15g") rounds them. */
 enum { TEXT_NUMBER_SIZE = 32 };
 size_t text_number(char buffer[TEXT_NUMBER_SIZE], double value);
+size_t text_integer(char buffer[TEXT_NUMBER_SIZE], int64_t value);
 
 #endif

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -470,6 +471,70 @@ static void number__is_the_shortest_that_reads_back(void **state)
 	}
 }
 
+/* What text_number() promises, by printf and strtod. */
+static void number_the_long_way(char buffer[TEXT_NUMBER_SIZE], double value)
+{
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(buffer, TEXT_NUMBER_SIZE, "%.*g", digits, value);
+		if (strtod(buffer, NULL) == value)
+			return;
+	}
+}
+
+static void expect_number(double value)
+{
+	char quick[TEXT_NUMBER_SIZE], slow[TEXT_NUMBER_SIZE];
+	if (fabs(value) >= 1e15)
+		return; /* written out there, and not as 1e+15 */
+	number_the_long_way(slow, value);
+	memset(quick, 'x', sizeof quick);
+	size_t length = text_number(quick, value);
+	if (strcmp(quick, slow) != 0 || length != strlen(slow))
+		fail_msg("%a is %s, not %s", value, slow, quick);
+}
+
+/* A value with its neighbours. */
+static void expect_numbers_around(double value)
+{
+	expect_number(nextafter(value, 0));
+	expect_number(value);
+	expect_number(-value);
+	expect_number(nextafter(value, INFINITY));
+}
+
+static void number__is_what_printf_and_strtod_find(void **state)
+{
+	(void)state;
+	static const double scales[] = {1e-5, 1e-4, 1e-3, 1e-2, 0.1,  1,    10,   100,  1e3, 1e4,
+					1e5,  1e6,  1e8,  1e9,  1e12, 1e13, 1e14, 1e15, 1e16};
+	for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
+		expect_numbers_around(scales[i]);
+	for (int power = -30; power < 53; power++)
+		expect_numbers_around(ldexp(1, power)); /* where the next double below is nearer than the next above */
+	uint64_t bits = 0x9e3779b97f4a7c15u;
+	for (int i = 0; i < 50000; i++) {
+		bits = bits * 6364136223846793005u + 1442695040888963407u;
+		double fraction = (double)(bits >> 11) / 9007199254740992.0;
+		expect_number(fraction);
+		expect_number(fraction * scales[bits % (sizeof scales / sizeof scales[0])]);
+		expect_numbers_around((double)(bits >> 40) / 1000);            /* what people and clocks write */
+		expect_numbers_around((double)(bits >> 14) / 1e6);             /* … up to 15 digits and more */
+		expect_number(ldexp((double)(bits >> 11), -(int)(bits % 64))); /* any mantissa, any exponent */
+	}
+}
+
+static void integer__is_what_printf_writes(void **state)
+{
+	(void)state;
+	static const int64_t cases[] = {0, 1, -1, 9, 10, 99, 100, -100, 12345, INT64_MAX, INT64_MIN};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char buffer[TEXT_NUMBER_SIZE], expected[TEXT_NUMBER_SIZE];
+		snprintf(expected, sizeof expected, "%lld", (long long)cases[i]);
+		assert_int_equal(text_integer(buffer, cases[i]), strlen(expected));
+		assert_string_equal(buffer, expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +552,8 @@ int main(void)
 		cmocka_unit_test(parse_unix__is_exact),
 		cmocka_unit_test(duration__is_short_for_people),
 		cmocka_unit_test(number__is_the_shortest_that_reads_back),
+		cmocka_unit_test(number__is_what_printf_and_strtod_find),
+		cmocka_unit_test(integer__is_what_printf_writes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
