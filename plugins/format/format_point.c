@@ -7,7 +7,6 @@
 #include "text.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static double bucket_start(const struct cw_metric *metric, uint32_t bucket)
 {
@@ -75,10 +74,7 @@ uint32_t format_points(const struct cw_sample *sample, struct format_point point
 	return isfinite(sample->real) ? 1 : 0;
 }
 
-void format_value(char buffer[FORMAT_VALUE_SIZE], const struct format_point *point)
+size_t format_value(char buffer[FORMAT_VALUE_SIZE], const struct format_point *point)
 {
-	if (point->is_integer)
-		snprintf(buffer, FORMAT_VALUE_SIZE, "%lld", (long long)point->integer);
-	else
-		text_number(buffer, point->real);
+	return point->is_integer ? text_integer(buffer, point->integer) : text_number(buffer, point->real);
 }

@@ -23,7 +23,7 @@ struct format_point {
 };
 
 uint32_t format_points(const struct cw_sample *sample, struct format_point points[FORMAT_POINTS_MAX]);
-/* The value in decimal; shortest that reads back the same. */
-void format_value(char buffer[FORMAT_VALUE_SIZE], const struct format_point *point);
+/* The value in decimal, its length; shortest that reads back the same. */
+size_t format_value(char buffer[FORMAT_VALUE_SIZE], const struct format_point *point);
 
 #endif

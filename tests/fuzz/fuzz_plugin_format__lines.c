@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Whatever host, instance and labels hold: one value in is one line out, and the line has the shape its reader expects.
- * The input is cut at its zero bytes into host, instance, two labels and another second label.
+ * The input is cut at its zero bytes into host, instance, two labels and another second label. And where two label
+ * values make one of Graphite's names, both have been called doubtful.
  */
 #include "format_graphite.h"
 #include "format_json.h"
@@ -51,8 +52,60 @@ static void check_putval(const char *line)
 	must(strcmp(strchr(type, '"'), "\" interval=5.000 1700000000.125:1") == 0);
 }
 
+/* What Python, Go and the terminal of whoever looks take for the end of a word or line, beyond ASCII. */
+static void check_no_wide_blank(const char *line)
+{
+	static const char *const blanks[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80",
+					     "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+					     "\xe2\x81\x9f", "\xe3\x80\x80", "\xe2\x80\x83"};
+	for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++)
+		must(!strstr(line, blanks[i]));
+}
+
+/* The line of one sample in a form, freed by the caller. */
+static char *graphite_line_of(const struct graphite_form *form, const struct cw_batch *batch,
+			      const struct cw_sample *sample, bool *ret_doubtful)
+{
+	struct graphite_names names = {0};
+	struct format_point points[FORMAT_GRAPHITE_POINTS_MAX];
+	struct buffer out = {.ceiling = 1 << 20};
+	size_t name_length;
+	must(graphite_names_begin(&names, form, batch) == 0 && graphite_points(sample, points) == 1);
+	int status = graphite_line(&names, &out, sample, points, &name_length);
+	must(status >= 0 && out.block[name_length] == ' ');
+	must(out.length <= FORMAT_GRAPHITE_LINE_MAX && out.block[out.length - 1] == '\n');
+	*ret_doubtful = status == GRAPHITE_DOUBTFUL;
+	out.block[out.length - 1] = 0;
+	graphite_names_release(&names);
+	return out.block;
+}
+
+/* Whoever shares a name with another has been told that this may be. */
+static void check_doubts(const struct graphite_form *form, const struct cw_batch *batch, struct cw_sample sample,
+			 const char *const *labels, const char *const *others)
+{
+	bool first_doubt, second_doubt;
+	sample.labels = labels;
+	char *first = graphite_line_of(form, batch, &sample, &first_doubt);
+	sample.labels = others;
+	char *second = graphite_line_of(form, batch, &sample, &second_doubt);
+	must(strcmp(first, second) != 0 || strcmp(labels[1], others[1]) == 0 || (first_doubt && second_doubt));
+	free(first);
+	free(second);
+}
+
+/* As carbon reads a tagged name: parts between semicolons, each a name and a value. */
+static void check_tagged(const char *line)
+{
+	must(count(line, ' ') == 2 && count(line, ';') == 4 && count(line, '=') == 4);
+	must(!strstr(line, "=;") && !strstr(line, "= ") && !strstr(line, "=~") && !strstr(line, ";="));
+	check_no_wide_blank(line);
+}
+
 static void check_graphite(const char *line)
 {
+	must(strlen(line) < FORMAT_GRAPHITE_LINE_MAX);
+	check_no_wide_blank(line);
 	must(count(line, ' ') == 2 && count(line, '.') == 5 && !strstr(line, "..") && strchr(line, ' ')[-1] != '.');
 }
 
@@ -80,6 +133,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	line = line_of(format_graphite, &batch, &sample);
 	check_graphite(line);
 	free(line);
+	struct graphite_form path, tags;
+	char error[FORMAT_GRAPHITE_ERROR_MAX];
+	bool doubtful;
+	must(graphite_form_path(&path, format_graphite_prefix, format_graphite_template, error) == 0);
+	graphite_form_tags(&tags, format_graphite_prefix);
+	line = graphite_line_of(&tags, &batch, &sample, &doubtful);
+	check_tagged(line);
+	free(line);
+	check_doubts(&path, &batch, sample, labels, others);
+	check_doubts(&tags, &batch, sample, labels, others);
 	free(line_of(format_json, &batch, &sample));
 	free(line_of(format_text, &batch, &sample));
 	free(copy);

@@ -156,6 +156,7 @@ static void a_histogram__is_count_and_percentiles(void **state)
 	struct cw_sample sample = {.metric = &delay, .time = when, .number = CW_BUCKETS, .histogram = &histogram};
 	expect(format_graphite, &sample,
 	       "callwatch.web-1_example_net.calls.delay_seconds_count 100 1700000000\n"
+	       "callwatch.web-1_example_net.calls.delay_seconds_sum 42.5 1700000000\n"
 	       "callwatch.web-1_example_net.calls.delay_seconds_p50 5.5 1700000000\n"
 	       "callwatch.web-1_example_net.calls.delay_seconds_p95 9.55 1700000000\n"
 	       "callwatch.web-1_example_net.calls.delay_seconds_p99 9.91 1700000000\n");
@@ -302,7 +303,7 @@ static void a_buffer_at_its_limit__holds_whole_lines_only(void **state)
 	struct cw_sample sample = integer(&active, labels, 812);
 	struct cw_batch batch = {.host = "h", .instance = "calls", .interval = CW_SECOND};
 	for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
-		struct buffer out = {.ceiling = 400};
+		struct buffer out = {.ceiling = 4000};
 		int status;
 		size_t before;
 		do {
@@ -311,12 +312,212 @@ static void a_buffer_at_its_limit__holds_whole_lines_only(void **state)
 		} while (status > 0);
 		assert_int_equal(status, -ENOMEM);
 		assert_int_equal(out.length, before);
-		assert_true(out.length > 0 && out.length <= 400);
+		assert_true(out.length > 0 && out.length <= 4000);
 		assert_int_equal(out.block[out.length - 1], '\n');
 		out.length = 0; /* and it can be used again */
 		assert_int_equal(formats[f](&out, &batch, &sample), 1);
 		buffer_release(&out);
 	}
+}
+
+/* ---- Graphite's names ---- */
+
+/* The lines of one sample in a form, as of lines(); *ret_doubtful: of the last. */
+static char *graphite_lines(const struct graphite_form *form, const struct cw_sample *sample, bool *ret_doubtful)
+{
+	static const struct cw_tag tags[] = {{"env", "production"}, {"host", "ours"}, {"how", "agent's"}};
+	struct cw_batch batch = {.host = "web-1.example.net", .instance = "calls", .interval = CW_SECOND};
+	batch.tags = (struct cw_array)CW_ARRAY(tags);
+	struct graphite_names names = {0};
+	struct buffer out = {.ceiling = 1 << 20};
+	struct format_point points[FORMAT_GRAPHITE_POINTS_MAX];
+	size_t name_length;
+	assert_int_equal(graphite_names_begin(&names, form, &batch), 0);
+	uint32_t n = graphite_points(sample, points);
+	for (uint32_t i = 0; i < n; i++) {
+		size_t start = out.length;
+		int status = graphite_line(&names, &out, sample, &points[i], &name_length);
+		assert_true(status >= 0);
+		assert_int_equal(out.block[start + name_length], ' ');
+		*ret_doubtful = status == GRAPHITE_DOUBTFUL;
+	}
+	graphite_names_release(&names);
+	buffer_bytes(&out, "", 1);
+	return out.block;
+}
+
+static void a_template__puts_the_parts_where_it_says(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *prefix, *template, *expected, *without_labels;
+	} cases[] = {
+		{"callwatch", format_graphite_template, "callwatch.web-1_example_net.calls.calls_ended_total.a.b",
+		 "callwatch.web-1_example_net.calls.dlq_depth"},
+		{"", format_graphite_template, "web-1_example_net.calls.calls_ended_total.a.b",
+		 "web-1_example_net.calls.dlq_depth"},
+		{"servers.eu", "{prefix}.{host}.voice.{labels}.{metric}",
+		 "servers.eu.web-1_example_net.voice.a.b.calls_ended_total",
+		 "servers.eu.web-1_example_net.voice.dlq_depth"},
+		{"p", "{labels}.{metric}", "a.b.calls_ended_total", "dlq_depth"},
+		{"", "{prefix}.{labels}.{metric}.x", "a.b.calls_ended_total.x", "dlq_depth.x"},
+		{"p", "{metric}.{labels}.{instance}", "calls_ended_total.a.b.calls", "dlq_depth.calls"},
+		{"p", "{labels}.{host}.{metric}", "a.b.web-1_example_net.calls_ended_total",
+		 "web-1_example_net.dlq_depth"},
+		{"p", "{metric}.{labels}", "calls_ended_total.a.b", "dlq_depth"},
+	};
+	const char *labels[] = {"a", "b"};
+	const struct cw_sample samples[] = {integer(&ended, labels, 7), integer(&depth, NULL, 8)};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct graphite_form form;
+		char error[FORMAT_GRAPHITE_ERROR_MAX], expected[200];
+		bool doubtful;
+		assert_int_equal(graphite_form_path(&form, cases[i].prefix, cases[i].template, error), 0);
+		for (int k = 0; k < 2; k++) {
+			char *text = graphite_lines(&form, &samples[k], &doubtful);
+			snprintf(expected, sizeof(expected), "%s %d 1700000000\n",
+				 k ? cases[i].without_labels : cases[i].expected, 7 + k);
+			assert_string_equal(text, expected);
+			free(text);
+		}
+	}
+}
+
+static void a_template__that_cannot_be__is_refused_with_the_reason(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *template, *words;
+	} cases[] = {
+		{"{prefix}.{metric}", "{labels} must be in it"},
+		{"{prefix}.{labels}", "{metric} and"},
+		{"{metric}.{labels}.{business}", "`{business}`: there are {prefix}"},
+		{"{host}-{instance}.{metric}.{labels}", "each alone between dots"},
+		{"{metric}.{labels}.{host", "each alone"},
+		{"{metric}.{labels}.{metric}", "`{metric}` is there twice"},
+		{"{metric}..{labels}", "two dots"},
+		{"", "two dots"},
+		{"{metric}.{labels}.", "one at an end"},
+		{"{metric}.{labels}.a b", "`a b`: only letters"},
+		{"{metric}.{labels}.a;b=c", "only letters"},
+		{"{metric}.{labels}.\xc3\xa9", "only letters"},
+		{"{metric}.{labels}.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o", "more than 16 parts"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct graphite_form form = {.prefix = "untouched"};
+		char error[FORMAT_GRAPHITE_ERROR_MAX] = "";
+		assert_int_equal(graphite_form_path(&form, "p", cases[i].template, error), -EINVAL);
+		assert_string_equal(form.prefix, "untouched");
+		if (!strstr(error, cases[i].words))
+			fail_msg("%s: %s", cases[i].template, error);
+	}
+	char error[FORMAT_GRAPHITE_ERROR_MAX];
+	assert_int_equal(graphite_check_prefix("", error), 0);
+	assert_int_equal(graphite_check_prefix("servers.eu", error), 0);
+	static const char *const bad[] = {".", "a.", ".a", "a..b", "a b", "a/b", "{host}", "a\n"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(graphite_check_prefix(bad[i], error), -EINVAL);
+}
+
+static void tags__have_what_a_path_has_and_the_agents_labels(void **state)
+{
+	(void)state;
+	struct graphite_form form;
+	bool doubtful;
+	graphite_form_tags(&form, "callwatch");
+	const char *labels[] = {"a b", "~x.y;z=\"1\""};
+	struct cw_sample sample = integer(&ended, labels, 7);
+	char *text = graphite_lines(&form, &sample, &doubtful);
+	/* `how` is taken by a label of the agent's, `host` by the core */
+	assert_string_equal(text, "callwatch.calls_ended_total;host=web-1.example.net;plugin_instance=calls;"
+				  "env=production;how=agent_s;exported_how=a_b;business=_x.y_z__1_ 7 1700000000\n");
+	free(text);
+	graphite_form_tags(&form, "");
+	sample = integer(&depth, NULL, 7);
+	text = graphite_lines(&form, &sample, &doubtful);
+	assert_string_equal(text, "dlq_depth;host=web-1.example.net;plugin_instance=calls;env=production;"
+				  "how=agent_s 7 1700000000\n");
+	free(text);
+}
+
+static void a_name__that_may_be_anothers__is_doubtful(void **state)
+{
+	(void)state;
+	static const struct cw_metric count = {.name = "delay_seconds_count", .kind = CW_GAUGE};
+	struct graphite_form with_instance, without;
+	char error[FORMAT_GRAPHITE_ERROR_MAX];
+	graphite_form_path(&with_instance, "p", "{host}.{instance}.{metric}.{labels}", error);
+	graphite_form_path(&without, "p", "{host}.{metric}.{labels}", error);
+	static const struct {
+		const char *label;
+		bool doubtful;
+	} cases[] = {{"healthy", false}, {"a-b:c", false}, {"日本語", false}, {"a_b", true},
+		     {"a.b", true},      {"", true},       {"\xff", true},    {"a\xc2\xa0", true}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cw_sample sample = integer(&active, &cases[i].label, 1);
+		bool doubtful;
+		free(graphite_lines(&with_instance, &sample, &doubtful));
+		assert_int_equal(doubtful, cases[i].doubtful);
+		free(graphite_lines(&without, &sample, &doubtful)); /* another instance may have the metric too */
+		assert_true(doubtful);
+	}
+	struct cw_sample sample = integer(&count, NULL, 1);
+	bool doubtful;
+	free(graphite_lines(&with_instance, &sample, &doubtful)); /* the histogram delay_seconds has such a point */
+	assert_true(doubtful);
+	sample = integer(&depth, NULL, 1);
+	free(graphite_lines(&with_instance, &sample, &doubtful));
+	assert_false(doubtful);
+}
+
+/* Carbon makes a file of each node, and a file's name has 255 bytes. */
+static void graphite__of_endless_labels__fits_a_file_and_still_differs(void **state)
+{
+	(void)state;
+	char one[256], other[256];
+	for (int i = 0; i < 254; i += 2)
+		memcpy(one + i, "\xc3\xa9", 3);
+	memcpy(other, one, sizeof(other));
+	other[252] = other[253] = 'x';
+	const char *labels[] = {one}, *others[] = {other};
+	struct cw_sample a = integer(&active, labels, 1), b = integer(&active, others, 1);
+	char *first = lines(format_graphite, "h", "calls", &a), *second = lines(format_graphite, "h", "calls", &b);
+	assert_string_not_equal(first, second);
+	const char *node = strrchr(first, '.') + 1, *end = strchr(node, ' ');
+	assert_true(end - node <= FORMAT_GRAPHITE_NODE_MAX && end - node > FORMAT_GRAPHITE_NODE_MAX - 3);
+	free(first);
+	free(second);
+}
+
+static void graphite__of_a_line_over_1428_bytes__is_nothing(void **state)
+{
+	(void)state;
+	char value[201];
+	memset(value, 'x', sizeof(value));
+	value[200] = 0;
+	struct cw_tag tags[8];
+	for (int i = 0; i < 8; i++)
+		tags[i] = (struct cw_tag){"tag", value};
+	struct cw_batch batch = {.host = "h", .instance = "calls", .interval = CW_SECOND};
+	struct cw_sample sample = integer(&depth, NULL, 1);
+	struct format_point points[FORMAT_POINTS_MAX];
+	struct graphite_names names = {0};
+	struct graphite_form form;
+	struct buffer out = {.ceiling = 1 << 20};
+	size_t name_length;
+	graphite_form_tags(&form, "p");
+	format_points(&sample, points);
+	for (uint32_t n = 6; n <= 8; n++) {
+		batch.tags = (struct cw_array){tags, n, sizeof(tags[0])};
+		graphite_names_begin(&names, &form, &batch);
+		int status = graphite_line(&names, &out, &sample, points, &name_length);
+		assert_int_equal(status >= 0, n == 6);
+		assert_true(status >= 0 || status == -EMSGSIZE);
+		assert_true(out.length <= FORMAT_GRAPHITE_LINE_MAX);
+		out.length = 0;
+	}
+	graphite_names_release(&names);
+	buffer_release(&out);
 }
 
 int main(void)
@@ -331,6 +532,12 @@ int main(void)
 		cmocka_unit_test(fault_43_hostile_names__are_one_line_each_without_controls),
 		cmocka_unit_test(putval__of_different_labels__differs),
 		cmocka_unit_test(putval__of_endless_names__fits_and_still_differs),
+		cmocka_unit_test(a_template__puts_the_parts_where_it_says),
+		cmocka_unit_test(a_template__that_cannot_be__is_refused_with_the_reason),
+		cmocka_unit_test(tags__have_what_a_path_has_and_the_agents_labels),
+		cmocka_unit_test(a_name__that_may_be_anothers__is_doubtful),
+		cmocka_unit_test(graphite__of_endless_labels__fits_a_file_and_still_differs),
+		cmocka_unit_test(graphite__of_a_line_over_1428_bytes__is_nothing),
 		cmocka_unit_test(what_is_not_known__is_no_line),
 		cmocka_unit_test(a_buffer_at_its_limit__holds_whole_lines_only),
 	};
