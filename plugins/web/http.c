@@ -14,7 +14,7 @@
  * has taken what was written before, and sent in chunks. A stream that breaks has no last chunk, so its reader knows.
  * No more than one chunk, and what libwebsockets could not write of it, is ever held for a connection.
  *
- * Deadlines are looked at once a second: 10 s for the head of a request, 60 s without progress.
+ * Deadlines are looked at once a second: 10 s for the head of a request, 30 s without progress.
  */
 #include "web.h"
 
@@ -38,19 +38,25 @@ enum {
 	HEADER_BYTES_MAX = 16 * 1024, /* all of a request's head that libwebsockets keeps */
 	ANSWER_HEAD_MAX = 2048,
 	DETAIL_MAX = 1024,
+	REFUSAL_MAX = 2048,
 };
 
-static const int64_t head_deadline = 10 * CW_SECOND, idle_deadline = 60 * CW_SECOND;
+static const int64_t head_deadline = 10 * CW_SECOND, idle_deadline = 30 * CW_SECOND;
 
-/* On every answer, those that libwebsockets makes itself included. */
-static const struct lws_protocol_vhost_options answer_headers[] = {
-	{&answer_headers[1], NULL, "x-content-type-options:", "nosniff"},
-	{&answer_headers[2], NULL, "cache-control:", "no-store"},
-	{&answer_headers[3], NULL, "content-security-policy:", "default-src 'none'; frame-ancestors 'none'"},
-	{&answer_headers[4], NULL, "referrer-policy:", "no-referrer"},
-	{&answer_headers[5], NULL, "cross-origin-resource-policy:", "same-origin"},
-	{NULL, NULL, "connection:", "close"},
+/* On every answer, those that libwebsockets makes itself included. What is not a page may load nothing and be framed by
+ * nobody. */
+static const struct {
+	const char *name, *value;
+} answer_headers[] = {
+	{"x-content-type-options:", "nosniff"},
+	{"cache-control:", "no-store"},
+	{"content-security-policy:", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+	{"referrer-policy:", "no-referrer"},
+	{"cross-origin-opener-policy:", "same-origin"},
+	{"cross-origin-resource-policy:", "same-origin"},
+	{"connection:", "close"},
 };
+enum { ANSWER_HEADERS = sizeof answer_headers / sizeof answer_headers[0] };
 
 /* -- answers ------------------------------------------------------------------------------------------------------ */
 
@@ -59,16 +65,26 @@ static const char *status_title(int status)
 	switch (status) {
 	case 400:
 		return "Bad Request";
+	case 401:
+		return "Unauthorized";
 	case 403:
 		return "Forbidden";
 	case 404:
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 408:
+		return "Request Timeout";
 	case 409:
 		return "Conflict";
+	case 411:
+		return "Length Required";
 	case 414:
 		return "URI Too Long";
+	case 415:
+		return "Unsupported Media Type";
+	case 421:
+		return "Misdirected Request";
 	case 422:
 		return "Unprocessable Content";
 	case 501:
@@ -108,6 +124,22 @@ void exchange_problem(struct exchange *exchange, int status, const char *format,
 		     status);
 	render_json_string(&exchange->body, detail);
 	buffer_string(&exchange->body, "}\n");
+}
+
+void http_refuse(int descriptor, int status, const char *detail)
+{
+	char text[REFUSAL_MAX], body[REFUSAL_MAX / 4];
+	struct buffer answer = {.block = text, .room = sizeof text, .ceiling = sizeof text};
+	int length = snprintf(body, sizeof body,
+			      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}\n",
+			      status_title(status), status, detail);
+	buffer_print(&answer, "HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n",
+		     status, status_title(status), length);
+	for (int i = 0; i < ANSWER_HEADERS; i++)
+		buffer_print(&answer, "%s %s\r\n", answer_headers[i].name, answer_headers[i].value);
+	buffer_print(&answer, "\r\n%s", body);
+	if (!answer.failed)
+		(void)!send(descriptor, buffer_text(&answer), answer.length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void exchange_text(struct exchange *exchange, int status, const char *text)
@@ -242,6 +274,7 @@ static void exchange_free(struct exchange *exchange)
 	for (uint32_t i = 0; i < PATH_ARGUMENTS_MAX; i++)
 		free(exchange->arguments[i]);
 	params_release(&exchange->params);
+	free(exchange->accept);
 	buffer_release(&exchange->body);
 	free(exchange);
 }
@@ -269,28 +302,6 @@ static struct exchange *exchange_new(struct connection *connection)
 	return exchange;
 }
 
-/* What libwebsockets lets pass and we do not. */
-static bool check_head(struct exchange *exchange, size_t path_length)
-{
-	char version[12] = "";
-	int length = lws_hdr_copy(exchange->wsi, version, sizeof version, WSI_TOKEN_HTTP);
-	exchange->http11 = length == 8 && strcmp(version, "HTTP/1.1") == 0;
-	if (length <= 0)
-		exchange_problem(exchange, 400, "the request line is malformed");
-	else if (!exchange->http11 && (length != 8 || strcmp(version, "HTTP/1.0") != 0))
-		exchange_problem(exchange, strncmp(version, "HTTP/", 5) == 0 ? 505 : 400,
-				 "this server speaks HTTP/1.1 and HTTP/1.0");
-	else if (exchange->http11 && lws_hdr_total_length(exchange->wsi, WSI_TOKEN_HOST) <= 0)
-		exchange_problem(exchange, 400, "the header Host is missing");
-	else if (strlen(exchange->path) != path_length)
-		exchange_problem(exchange, 400, "the path is malformed");
-	else if (path_length + (size_t)lws_hdr_total_length(exchange->wsi, WSI_TOKEN_HTTP_URI_ARGS) > URI_MAX)
-		exchange_problem(exchange, 414, "the address is longer than %d bytes", URI_MAX);
-	else
-		return true;
-	return false;
-}
-
 static int next_param(void *arg, uint32_t i, char *buffer, size_t size)
 {
 	return lws_hdr_copy_fragment(arg, buffer, (int)size, WSI_TOKEN_HTTP_URI_ARGS, (int)i);
@@ -308,8 +319,10 @@ static int on_request(struct connection *connection, const char *path, size_t pa
 	set_flow(connection, false);
 	exchange->method = request_method(connection->wsi);
 	exchange->path = path;
-	if (check_head(exchange, path_length) && route_resolve(exchange, next_param, connection->wsi))
-		exchange->route->handle(exchange);
+	if (request_read(exchange, path_length)) {
+		route_resolve(exchange, next_param, connection->wsi);
+		route_enter(exchange);
+	}
 	exchange->path = NULL;
 	exchange_wake(exchange);
 	return 0;
@@ -336,6 +349,7 @@ static int connection_new(struct web *web, struct lws *wsi)
 	connection->web = web;
 	connection->wsi = wsi;
 	connection->peer = *web->adopting;
+	web->tcp_count += connection->peer.door->is_tcp;
 	connection->opened = connection->moved = web->host->now();
 	connection->flows = true;
 	connection->next = web->connections;
@@ -362,6 +376,7 @@ static void connection_free(struct connection *connection)
 	if (connection->next)
 		connection->next->link = connection->link;
 	connection->web->connections_count--;
+	connection->web->tcp_count -= connection->peer.door->is_tcp;
 	lws_set_opaque_user_data(connection->wsi, NULL);
 	free(connection);
 }
@@ -431,6 +446,19 @@ static const struct lws_protocols protocols[] = {
 
 /* -- the instance ------------------------------------------------------------------------------------------------- */
 
+/* As libwebsockets wants to have them: a linked list that lives as long as its host. */
+static const struct lws_protocol_vhost_options *link_headers(struct web *web)
+{
+	struct lws_protocol_vhost_options *headers = calloc(ANSWER_HEADERS, sizeof *headers);
+	web->answer_headers = headers;
+	for (int i = 0; headers && i < ANSWER_HEADERS; i++) {
+		headers[i].next = i + 1 < ANSWER_HEADERS ? &headers[i + 1] : NULL;
+		headers[i].name = answer_headers[i].name;
+		headers[i].value = answer_headers[i].value;
+	}
+	return headers;
+}
+
 int http_start(struct web *web)
 {
 	void *loops[1] = {web->host->loop(web->self)};
@@ -451,13 +479,14 @@ int http_start(struct web *web)
 	web->prepare.data = web;
 	uv_prepare_start(&web->prepare, before_turn);
 	web->lws = lws_create_context(&info);
-	if (!web->lws)
+	const struct lws_protocol_vhost_options *headers = link_headers(web);
+	if (!web->lws || !headers)
 		return -ENOMEM;
 	struct lws_context_creation_info vhost = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.vhost_name = "callwatch",
 		.protocols = protocols,
-		.headers = answer_headers,
+		.headers = headers,
 		.keepalive_timeout = 20,
 		.timeout_secs_ah_idle = 20, /* our own deadline for a head is shorter, and says so */
 	};
@@ -479,6 +508,8 @@ void http_release(struct web *web)
 	if (web->lws)
 		lws_context_destroy(web->lws);
 	web->lws = NULL;
+	free(web->answer_headers);
+	web->answer_headers = NULL;
 }
 
 void http_adopt(struct web *web, int descriptor, const struct peer *peer)
@@ -489,10 +520,12 @@ void http_adopt(struct web *web, int descriptor, const struct peer *peer)
 	web->adopting = NULL;
 }
 
-static void say_timed_out(struct connection *connection)
+uint32_t http_connections_of(const struct web *web, const struct ip *address)
 {
-	static const char answer[] = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-	(void)!send(lws_get_socket_fd(connection->wsi), answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	uint32_t n = 0;
+	for (const struct connection *connection = web->connections; connection; connection = connection->next)
+		n += connection->peer.door->is_tcp && ip_equal(&connection->peer.address, address);
+	return n;
 }
 
 static void connection_cut(struct connection *connection)
@@ -508,7 +541,7 @@ void http_tick(struct web *web, int64_t now)
 		struct exchange *exchange = connection->exchange;
 		next = connection->next;
 		if (!exchange && connection->opened < now - head_deadline) {
-			say_timed_out(connection);
+			http_refuse(lws_get_socket_fd(connection->wsi), 408, "the head of the request did not come");
 			connection_cut(connection);
 		} else if (exchange && connection->moved < now - idle_deadline) {
 			connection_cut(connection);

@@ -1,113 +1,79 @@
 /* SPDX-License-Identifier: MIT
  *
- * See listen.h. The care is in two places. Opening: a socket that lives is never taken away from its owner, one that is
- * dead is only removed if it is ours to remove, and two that start at once are kept apart by a lock on the directory.
- * Accepting: a loop that cannot get a descriptor must neither spin nor leave its clients waiting, so one descriptor is
- * kept in reserve: given up for a moment, it lets the next client be refused in words.
+ * See listen.h. Here is what all listeners have in common: accepting, and trying again. A loop that cannot get a
+ * descriptor must neither spin nor leave its clients waiting, so one descriptor is kept in reserve: given up for a
+ * moment, it lets the next client be refused in words.
  */
-#include "listen.h"
-
-#include "backoff.h"
+#include "listen_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, ACCEPTS_PER_TURN = 16, REASON_MAX = 256, GROUPS_FIRST = 64, DESCRIPTORS_KEPT = 64 };
+enum { ACCEPTS_PER_TURN = 16, DESCRIPTORS_KEPT = 64 };
 
 static const uint64_t pause_ms = 500; /* between looks at a listener that can accept nothing */
-static const char socket_group[] = "callwatch";
+/* -- what may be configured --------------------------------------------------------------------------------------- */
 
-struct listener {
-	struct web *web;
-	const char *address; /* as configured */
-	const char *path;
-	int descriptor; /* -1: not open */
-	int reserve;    /* -1: not to be had */
-	uv_poll_t poll;
-	uv_timer_t timer; /* next try to open, or to accept again */
-	bool poll_made;
-	struct backoff backoff;
-	struct stat identity; /* of the socket we made */
-	char reason[REASON_MAX];
-	int64_t next_try;
-};
-
-const char *listen_check(const char *address)
+static bool is_unix(const char *address)
 {
-	if (strncmp(address, "unix:", 5) != 0)
-		return "TCP listeners come with a later version; use unix:/path";
-	if (address[5] != '/')
-		return "a UNIX socket is given with its full path, as in unix:/run/callwatch/control.sock";
-	if (strlen(address + 5) >= sizeof((struct sockaddr_un *)0)->sun_path)
-		return "the path of a UNIX socket has at most 107 bytes";
-	return address[strlen(address) - 1] == '/' ? "the path of a UNIX socket ends in a name" : NULL;
+	return strncmp(address, "unix:", 5) == 0;
 }
 
-/* -- refusing ----------------------------------------------------------------------------------------------------- */
-
-/* Whole answers for those who never reach libwebsockets. What does not fit into the socket at once is not sent. */
-static void refuse(int descriptor, const char *status, const char *title, const char *detail)
+static void check_item(const struct cw_value *values, const struct cw_value *item, struct cw_problems *problems)
 {
-	char body[256], answer[768];
-	int length = snprintf(body, sizeof body,
-			      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%s,\"detail\":\"%s\"}\n", title,
-			      status, detail);
-	int total = snprintf(answer, sizeof answer,
-			     "HTTP/1.1 %s %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
-			     "x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
-			     "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
-			     "referrer-policy: no-referrer\r\nconnection: close\r\n\r\n%s",
-			     status, title, length, body);
-	(void)!send(descriptor, answer, (size_t)total, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(descriptor);
-}
-
-/* -- peers -------------------------------------------------------------------------------------------------------- */
-
-static bool has_group(const gid_t *groups, size_t count, gid_t wanted)
-{
-	for (size_t i = 0; i < count; i++)
-		if (groups[i] == wanted)
-			return true;
-	return false;
-}
-
-/* The supplementary groups the peer had when it connected, from the kernel: asking the user database could block. */
-static bool peer_has_group(int descriptor, gid_t wanted)
-{
-	gid_t few[GROUPS_FIRST], *groups = few;
-	socklen_t size = sizeof few;
-	int rc = getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
-	if (rc < 0 && errno == ERANGE) {
-		groups = malloc(size);
-		rc = groups ? getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) : -1;
+	const char *address = cw_get_string(item, "address"), *only = cw_get_string(item, "only");
+	const struct cw_value *proxies = cw_get(values, "trusted_proxies");
+	struct endpoint endpoint;
+	if (!address)
+		return;
+	if (is_unix(address)) {
+		const char *wrong = unix_check(address);
+		if (wrong)
+			problems->error(problems, cw_get(item, "address"), "%s: %s", address, wrong);
+		if (only)
+			problems->error(problems, cw_get(item, "only"), "only is for TCP: a UNIX socket serves all");
+		return;
 	}
-	bool found = rc == 0 && has_group(groups, size / sizeof *groups, wanted);
-	if (groups != few)
-		free(groups);
-	return found;
+	if (!endpoint_parse(&endpoint, address))
+		problems->error(
+			problems, cw_get(item, "address"),
+			"%s: expected unix:/path, or an address (no name) with a port: 127.0.0.1:8470, [::1]:8470",
+			address);
+	else if (!ip_is_loopback(&endpoint.ip) && !only)
+		problems->error(problems, cw_get(item, "address"),
+				"%s is not loopback: this needs users or tokens, and TLS (or trusted_proxies), "
+				"which come with a later version; or say `only: metrics`",
+				address);
+	(void)proxies;
 }
 
-/* Root, ourselves and the members of the socket's group are operators; nobody else gets in. */
-static bool check_peer(const struct listener *listener, int descriptor, struct peer *ret_peer)
+/* Two sockets cannot have one address, whatever else is said about them. */
+static void check_twice(const struct cw_value *items, uint32_t at, struct cw_problems *problems)
 {
-	struct ucred credentials;
-	socklen_t size = sizeof credentials;
-	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0 || credentials.uid == (uid_t)-1)
-		return false;
-	*ret_peer = (struct peer){.uid = credentials.uid, .pid = credentials.pid, .is_operator = true};
-	return credentials.uid == 0 || credentials.uid == geteuid() || credentials.gid == listener->identity.st_gid ||
-	       peer_has_group(descriptor, listener->identity.st_gid);
+	const char *address = cw_get_string(&items->children[at], "address");
+	for (uint32_t i = 0; address && i < at; i++) {
+		const char *other = cw_get_string(&items->children[i], "address");
+		if (other && strcmp(other, address) == 0)
+			problems->error(problems, cw_get(&items->children[at], "address"), "%s is listed twice",
+					address);
+	}
+}
+
+void listen_check(const struct cw_value *values, struct cw_problems *problems)
+{
+	const struct cw_value *items = cw_get(values, "listen");
+	if (!items || items->count == 0)
+		problems->error(problems, items, "listen needs at least one item");
+	for (uint32_t i = 0; items && i < items->count; i++) {
+		check_item(values, &items->children[i], problems);
+		check_twice(items, i, problems);
+	}
 }
 
 /* -- accepting ---------------------------------------------------------------------------------------------------- */
@@ -131,24 +97,33 @@ static void note_shortage(struct listener *listener)
 {
 	struct rlimit limit = {0};
 	getrlimit(RLIMIT_NOFILE, &limit);
-	listener->web->host->count_error(listener->web->self, 1);
 	listener->web->host->log(listener->web->self, CW_WARNING,
 				 "%s: connection refused, the limit of %llu file descriptors is reached",
 				 listener->address, (unsigned long long)limit.rlim_cur);
+}
+
+static void refuse(const struct listener *listener, int descriptor, int status, const char *detail)
+{
+	listener->web->host->count_error(listener->web->self, status == 503);
+	http_refuse(descriptor, status, detail);
+	close(descriptor);
 }
 
 static void take(struct listener *listener, int descriptor)
 {
 	struct web *web = listener->web;
 	struct peer peer;
-	if (!check_peer(listener, descriptor, &peer)) {
-		refuse(descriptor, "403", "Forbidden", "only root and members of the socket's group may ask here");
+	const char *sentence = "only root and members of the socket's group may ask here";
+	bool known = listener->door.is_tcp ? tcp_peer(listener, descriptor, &peer, &sentence)
+					   : unix_peer(listener, descriptor, &peer);
+	if (!known) {
+		refuse(listener, descriptor, 403, sentence);
 	} else if (descriptors_are_short(descriptor)) {
 		note_shortage(listener);
-		refuse(descriptor, "503", "Service Unavailable", "the limit of file descriptors is reached");
-	} else if (web->connections_count >= web->connections_max) {
-		web->host->count_error(web->self, 1);
-		refuse(descriptor, "503", "Service Unavailable", "too many connections");
+		refuse(listener, descriptor, 503, "the limit of file descriptors is reached");
+	} else if (web->connections_count >= web->connections_max ||
+		   (listener->door.is_tcp && !tcp_has_room(web, &peer))) {
+		refuse(listener, descriptor, 503, "too many connections");
 	} else {
 		http_adopt(web, descriptor, &peer);
 	}
@@ -179,7 +154,7 @@ static bool refuse_next(struct listener *listener)
 	close(listener->reserve);
 	int descriptor = accept4(listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (descriptor >= 0)
-		refuse(descriptor, "503", "Service Unavailable", "the limit of file descriptors is reached");
+		refuse(listener, descriptor, 503, "the limit of file descriptors is reached");
 	listener->reserve = open_reserve();
 	return descriptor >= 0 && listener->reserve >= 0;
 }
@@ -206,117 +181,17 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* -- opening ------------------------------------------------------------------------------------------------------ */
 
-static int fail(struct listener *listener, int error, const char *sentence)
+int listener_fail(struct listener *listener, int error, const char *sentence)
 {
-	snprintf(listener->reason, sizeof listener->reason, "cannot listen on %s: %s", listener->path, sentence);
+	snprintf(listener->reason, sizeof listener->reason, "cannot listen on %s: %s",
+		 listener->path ? listener->path : listener->address, sentence);
 	return -error;
 }
 
-static int fail_errno(struct listener *listener)
+int listener_fail_errno(struct listener *listener)
 {
 	int error = errno;
-	return fail(listener, error, strerror(error));
-}
-
-static struct sockaddr_un address_of(const struct listener *listener)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	memcpy(address.sun_path, listener->path, strlen(listener->path) + 1);
-	return address;
-}
-
-/* Held while looking, removing and binding. Closing it lets go. */
-static int lock_directory(struct listener *listener)
-{
-	char directory[sizeof((struct sockaddr_un *)0)->sun_path];
-	size_t length = (size_t)(strrchr(listener->path, '/') - listener->path);
-	memcpy(directory, listener->path, length ? length : 1);
-	directory[length ? length : 1] = '\0';
-	int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (descriptor < 0 && errno == ENOENT)
-		return fail(listener, ENOENT,
-			    "its directory does not exist; create it (systemd: RuntimeDirectory=callwatch)");
-	if (descriptor < 0)
-		return fail_errno(listener);
-	if (flock(descriptor, LOCK_EX | LOCK_NB) < 0) {
-		close(descriptor);
-		return fail(listener, EBUSY, "another process is opening a socket in its directory");
-	}
-	return descriptor;
-}
-
-static bool somebody_answers(const struct listener *listener)
-{
-	struct sockaddr_un address = address_of(listener);
-	int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (descriptor < 0)
-		return true; /* not known: do not touch */
-	int rc = connect(descriptor, (struct sockaddr *)&address, sizeof address);
-	bool refused = rc < 0 && errno == ECONNREFUSED;
-	close(descriptor);
-	return !refused;
-}
-
-/* Makes the path free, or says why it cannot be. */
-static int clear_path(struct listener *listener)
-{
-	struct stat found;
-	if (lstat(listener->path, &found) < 0)
-		return errno == ENOENT ? 0 : fail_errno(listener);
-	if (!S_ISSOCK(found.st_mode))
-		return fail(listener, EEXIST, "there is something that is no socket; remove it or choose another path");
-	if (found.st_uid != geteuid() && found.st_uid != 0)
-		return fail(listener, EPERM,
-			    "the socket there belongs to another user; remove it or choose another path");
-	if (somebody_answers(listener)) {
-		snprintf(listener->reason, sizeof listener->reason, "another process listens on %s", listener->path);
-		return -EADDRINUSE;
-	}
-	return unlink(listener->path) < 0 ? fail_errno(listener) : 0;
-}
-
-/* Group `callwatch` if there is one and we may give it away; else the group stays our own, which as a service it is
- * already: chown() is then not even called, for the service's filter of system calls refuses it. */
-static void give_to_group(struct listener *listener)
-{
-	char strings[4096];
-	struct group entry, *found = NULL;
-	if (getgrnam_r(socket_group, &entry, strings, sizeof strings, &found) != 0 || !found ||
-	    found->gr_gid == getegid())
-		return;
-	if (chown(listener->path, (uid_t)-1, found->gr_gid) < 0)
-		listener->web->host->log(listener->web->self, CW_INFO,
-					 "%s keeps our own group: may not give it to group %s", listener->path,
-					 socket_group);
-}
-
-/* Never open to others, not even between bind and chmod: the socket's own mode is the least that bind() gives. */
-static int bind_socket(struct listener *listener)
-{
-	struct sockaddr_un address = address_of(listener);
-	listener->descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (listener->descriptor < 0)
-		return fail_errno(listener);
-	if (fchmod(listener->descriptor, 0600) < 0 ||
-	    bind(listener->descriptor, (struct sockaddr *)&address, sizeof address) < 0)
-		return fail_errno(listener);
-	give_to_group(listener);
-	if (chmod(listener->path, 0660) < 0 || lstat(listener->path, &listener->identity) < 0 ||
-	    listen(listener->descriptor, BACKLOG) < 0)
-		return fail_errno(listener);
-	return 0;
-}
-
-static int open_unix(struct listener *listener)
-{
-	int lock = lock_directory(listener);
-	if (lock < 0)
-		return lock;
-	int rc = clear_path(listener);
-	if (rc == 0)
-		rc = bind_socket(listener);
-	close(lock);
-	return rc;
+	return listener_fail(listener, error, strerror(error));
 }
 
 static int watch(struct listener *listener)
@@ -324,24 +199,17 @@ static int watch(struct listener *listener)
 	uv_loop_t *loop = listener->web->host->loop(listener->web->self);
 	int rc = uv_poll_init(loop, &listener->poll, listener->descriptor);
 	if (rc)
-		return fail(listener, -rc, uv_strerror(rc));
+		return listener_fail(listener, -rc, uv_strerror(rc));
 	listener->poll_made = true;
 	listener->poll.data = listener;
 	return uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
-static void unlink_if_ours(struct listener *listener)
-{
-	struct stat now;
-	if (lstat(listener->path, &now) == 0 && now.st_dev == listener->identity.st_dev &&
-	    now.st_ino == listener->identity.st_ino)
-		unlink(listener->path);
-}
-
 static void forget_socket(struct listener *listener)
 {
 	if (listener->descriptor >= 0) {
-		unlink_if_ours(listener);
+		if (!listener->door.is_tcp)
+			unix_unlink(listener);
 		close(listener->descriptor);
 	}
 	listener->descriptor = -1;
@@ -379,7 +247,7 @@ static void open_again(uv_timer_t *timer)
 static void try_open(struct listener *listener)
 {
 	listener->next_try = 0;
-	if (open_unix(listener) == 0 && watch(listener) == 0) {
+	if ((listener->door.is_tcp ? tcp_open(listener) : unix_open(listener)) == 0 && watch(listener) == 0) {
 		backoff_reset(&listener->backoff);
 		return;
 	}
@@ -389,11 +257,22 @@ static void try_open(struct listener *listener)
 	uv_timer_start(&listener->timer, open_again, (uint64_t)(pause / CW_MILLISECOND), /* repeat: */ 0);
 }
 
-static void listener_init(struct listener *listener, struct web *web, const char *address)
+static void set_door(struct listener *listener, const struct cw_value *item)
+{
+	struct door *door = &listener->door;
+	door->is_tcp = !is_unix(listener->address);
+	if (door->is_tcp)
+		endpoint_parse(&door->endpoint, listener->address);
+	else
+		listener->path = listener->address + strlen("unix:");
+	door->only_metrics = cw_get_string(item, "only") != NULL;
+}
+
+static void listener_init(struct listener *listener, struct web *web, const struct cw_value *item)
 {
 	listener->web = web;
-	listener->address = address;
-	listener->path = address + strlen("unix:");
+	listener->address = cw_get_string(item, "address");
+	set_door(listener, item);
 	listener->descriptor = -1;
 	listener->reserve = open_reserve();
 	listener->backoff = (struct backoff){.longest = 8 * CW_SECOND, .random = (uint64_t)web->host->now()};
@@ -401,8 +280,23 @@ static void listener_init(struct listener *listener, struct web *web, const char
 	listener->timer.data = listener;
 }
 
-int listeners_start(struct web *web, const struct cw_value *items)
+static int make_guard(struct web *web, const struct cw_value *values)
 {
+	struct endpoint *endpoints = calloc(web->listeners_count, sizeof *endpoints);
+	uint32_t count = 0;
+	if (!endpoints)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < web->listeners_count; i++)
+		if (web->listeners[i].door.is_tcp)
+			endpoints[count++] = web->listeners[i].door.endpoint;
+	int rc = guard_init(&web->guard, values, web->host->info(web->self)->host, endpoints, count);
+	free(endpoints);
+	return rc;
+}
+
+int listeners_start(struct web *web, const struct cw_value *values)
+{
+	const struct cw_value *items = cw_get(values, "listen");
 	uint32_t count = items ? items->count : 0;
 	if (count == 0)
 		return -EINVAL;
@@ -410,8 +304,11 @@ int listeners_start(struct web *web, const struct cw_value *items)
 	if (!web->listeners)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		listener_init(&web->listeners[i], web, cw_get_string(&items->children[i], "address"));
+		listener_init(&web->listeners[i], web, &items->children[i]);
 	web->listeners_count = count;
+	int rc = make_guard(web, values);
+	if (rc)
+		return rc;
 	for (uint32_t i = 0; i < count; i++)
 		try_open(&web->listeners[i]);
 	report(web);
@@ -437,4 +334,5 @@ void listeners_free(struct web *web)
 	free(web->listeners);
 	web->listeners = NULL;
 	web->listeners_count = 0;
+	guard_release(&web->guard);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of routes and the way through it: path, method, who may, parameters; in this order, so that somebody who
- * may not learns nothing of the parameters. A new route is a line here and a handler in routes/.
+ * The table of routes and the way through it. Path, method and parameters are read first, but what is wrong with them
+ * is told to who may only: somebody who may not learns nothing of what there is. A new route is a line here and a
+ * handler in routes/.
  */
 #include "routes/routes.h"
 
@@ -23,14 +24,16 @@ static const struct param table_params[] = {
 };
 static const struct param row_params[] = {{.name = "instance"}, {.name = "columns"}, {.name = "reveal"}, {0}};
 
+/* What a listener for metrics serves besides /metrics says no more than that the agent lives. */
 static const struct route routes[] = {
-	{"/-/healthy", ROUTE_GET, WHO_ANYBODY, no_params, route_healthy},
-	{"/-/ready", ROUTE_GET, WHO_ANYBODY, no_params, route_ready},
-	{"/-/reload", ROUTE_POST, WHO_OPERATOR, no_params, route_reload},
-	{"/api/v1/status", ROUTE_GET, WHO_VIEWER, no_params, route_status},
-	{"/api/v1/tables", ROUTE_GET, WHO_VIEWER, no_params, route_tables},
-	{"/api/v1/tables/{}", ROUTE_GET, WHO_VIEWER, table_params, route_table},
-	{"/api/v1/tables/{}/{}", ROUTE_GET, WHO_VIEWER, row_params, route_row},
+	{"/-/healthy", ROUTE_GET | ROUTE_METRICS, ROLE_NOBODY, no_params, route_healthy},
+	{"/-/ready", ROUTE_GET | ROUTE_METRICS, ROLE_NOBODY, no_params, route_ready},
+	{"/-/reload", ROUTE_POST, ROLE_OPERATOR, no_params, route_reload},
+	{"/metrics", ROUTE_GET | ROUTE_METRICS, ROLE_VIEWER, no_params, route_metrics},
+	{"/api/v1/status", ROUTE_GET, ROLE_VIEWER, no_params, route_status},
+	{"/api/v1/tables", ROUTE_GET, ROLE_VIEWER, no_params, route_tables},
+	{"/api/v1/tables/{}", ROUTE_GET, ROLE_VIEWER, table_params, route_table},
+	{"/api/v1/tables/{}/{}", ROUTE_GET, ROLE_VIEWER, row_params, route_row},
 };
 
 /* One `{}`: up to the next slash, or all the rest if it ends the pattern. Not empty. */
@@ -72,7 +75,8 @@ static const struct route *find(struct exchange *exchange)
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		const char *starts[PATH_ARGUMENTS_MAX] = {NULL};
 		size_t lengths[PATH_ARGUMENTS_MAX] = {0};
-		if (!match(routes[i].path, exchange->path, starts, lengths) ||
+		if ((exchange->peer->door->only_metrics && !(routes[i].flags & ROUTE_METRICS)) ||
+		    !match(routes[i].path, exchange->path, starts, lengths) ||
 		    (starts[0] && !is_one_segment(&routes[i], starts[0], lengths[0])))
 			continue;
 		for (uint32_t a = 0; a < PATH_ARGUMENTS_MAX && starts[a]; a++)
@@ -82,42 +86,61 @@ static const struct route *find(struct exchange *exchange)
 	return NULL;
 }
 
-static bool may(const struct exchange *exchange, enum who who)
-{
-	return who != WHO_OPERATOR || exchange->peer->is_operator;
-}
-
-static bool read_params(struct exchange *exchange, int (*next_param)(void *, uint32_t, char *, size_t), void *arg)
+static void read_params(struct exchange *exchange, int (*next_param)(void *, uint32_t, char *, size_t), void *arg)
 {
 	char text[URI_MAX + 1], error[PARAMS_ERROR_MAX];
 	for (uint32_t i = 0;; i++) {
 		int length = next_param(arg, i, text, sizeof text);
 		if (length < 0)
-			return true;
+			return;
 		if (params_add(&exchange->params, exchange->route->params, text, (size_t)length, error)) {
 			exchange_problem(exchange, 400, "%s", error);
-			return false;
+			return;
 		}
 	}
 }
 
-bool route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
+void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
 		   void *arg)
 {
 	exchange->route = find(exchange);
 	if (!exchange->route) {
 		exchange_problem(exchange, 404, "there is nothing at this path");
-		return false;
+		return;
 	}
 	unsigned method = 1u << (exchange->method == METHOD_HEAD ? METHOD_GET : exchange->method);
-	if (!(exchange->route->methods & method)) {
-		exchange->allow = exchange->route->methods & ROUTE_GET ? "GET, HEAD" : "POST";
+	if (!(exchange->route->flags & method)) {
+		exchange->allow = exchange->route->flags & ROUTE_GET ? "GET, HEAD" : "POST";
 		exchange_problem(exchange, 405, "this path answers %s", exchange->allow);
-		return false;
+		return;
 	}
-	if (!may(exchange, exchange->route->who)) {
+	read_params(exchange, next_param, arg);
+}
+
+/* Who may not even know what there is, is not told that there is nothing. */
+static bool may(const struct exchange *exchange)
+{
+	const struct route *route = exchange->route;
+	enum role least = route ? route->least : ROLE_VIEWER;
+	return exchange->role >= least ||
+	       (route && (route->flags & ROUTE_METRICS) && exchange->peer->door->only_metrics);
+}
+
+static bool changes_something(const struct exchange *exchange)
+{
+	return exchange->method != METHOD_GET && exchange->method != METHOD_HEAD;
+}
+
+void route_enter(struct exchange *exchange)
+{
+	if (!may(exchange))
 		exchange_problem(exchange, 403, "this needs an operator");
-		return false;
-	}
-	return read_params(exchange, next_param, arg);
+	else if (exchange->status >= 400)
+		return;
+	else if (changes_something(exchange) && exchange->is_foreign)
+		exchange_problem(exchange, 403, "nothing is changed for a page of another site");
+	else if (changes_something(exchange) && exchange->peer->door->is_tcp && !exchange->is_json)
+		exchange_problem(exchange, 415, "what changes something is sent with Content-Type: application/json");
+	else
+		exchange->route->handle(exchange);
 }

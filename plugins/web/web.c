@@ -12,44 +12,47 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+static const char *const only_choices[] = {"metrics", NULL};
 
 static const struct cw_option listen_fields[] = {
 	{.key = "address",
 	 .type = CW_OPTION_STRING,
 	 .flags = CW_OPTION_REQUIRED,
-	 .help = "Where to listen: unix:/path (host:port comes with a later version)"},
-	{.key = "only", .type = CW_OPTION_STRING, .help = "Serve only this part (not available in this version)"},
+	 .help = "Where to listen: unix:/path, 127.0.0.1:8470, [::1]:8470"},
+	{.key = "only",
+	 .type = CW_OPTION_CHOICE,
+	 .choices = only_choices,
+	 .help = "Serve only this: metrics, to everybody who can connect (and whether the agent lives)"},
 };
 
 static const struct cw_option options[] = {
 	{.key = "listen",
 	 .type = CW_OPTION_ITEMS,
-	 .fallback = "[\"unix:/run/callwatch/control.sock\"]",
+	 .fallback = "[\"unix:/run/callwatch/control.sock\", \"127.0.0.1:8470\"]",
 	 .help = "Where to listen, one item for each place; a UNIX socket is for root and its group only",
 	 .fields = CW_ARRAY(listen_fields)},
+	{.key = "allowed_hosts",
+	 .type = CW_OPTION_LIST,
+	 .help = "Names by which browsers and scrapers may ask over TCP, besides the addresses listened on, localhost "
+		 "and the hostname"},
+	{.key = "trusted_proxies",
+	 .type = CW_OPTION_LIST,
+	 .help = "Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count"},
 	{.key = "max_connections",
 	 .type = CW_OPTION_INT,
 	 .fallback = "64",
 	 .min = 4,
 	 .max = 4096,
-	 .help = "Connections at a time, over all listeners; one more is refused with 503"},
+	 .help = "Connections at a time, over all listeners, a quarter of them for UNIX sockets only; one more is "
+		 "refused with 503"},
 };
 
 static void web_check(const struct cw_value *values, struct cw_problems *problems)
 {
-	const struct cw_value *items = cw_get(values, "listen");
-	if (!items || items->count == 0)
-		problems->error(problems, items, "listen needs at least one item");
-	for (uint32_t i = 0; items && i < items->count; i++) {
-		const struct cw_value *item = &items->children[i];
-		const char *address = cw_get_string(item, "address");
-		const char *wrong = address ? listen_check(address) : NULL;
-		if (wrong)
-			problems->error(problems, cw_get(item, "address"), "%s: %s", address, wrong);
-		if (cw_get_string(item, "only"))
-			problems->error(problems, cw_get(item, "only"),
-					"\"only\" is for TCP listeners, which come with a later version");
-	}
+	listen_check(values, problems);
+	guard_check(values, problems);
 }
 
 static void on_second(uv_timer_t *timer)
@@ -88,6 +91,7 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 	web->host = host;
 	web->frontend = host->frontend;
 	web->connections_max = (uint32_t)cw_get_integer(values, "max_connections", /* otherwise: */ 64);
+	web->tcp_max = web->connections_max - web->connections_max / 4;
 	uv_timer_init(host->loop(self), &web->second);
 	web->second.data = web;
 	uv_timer_start(&web->second, on_second, /* first: */ 1000, /* repeat: */ 1000);
@@ -95,7 +99,7 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 	if (rc)
 		host->state(self, CW_DOWN, /* next_try: */ 0, "libwebsockets does not start");
 	else
-		rc = listeners_start(web, cw_get(values, "listen"));
+		rc = listeners_start(web, values);
 	if (rc)
 		web_stop(web);
 	return rc;
@@ -104,10 +108,16 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 static int web_write(void *state, const struct cw_batch *batch)
 {
 	struct web *web = state;
-	uint64_t refused = web->series.refused;
+	uint64_t before[SERIES_DROPS];
+	memcpy(before, web->series.dropped, sizeof before);
 	series_list_add(&web->series, batch, web->host->now());
-	if (web->series.refused > refused)
-		web->host->count_error(web->self, web->series.refused - refused);
+	for (int reason = 0; reason < SERIES_DROPS; reason++)
+		if (web->series.dropped[reason] > before[reason])
+			web->host->dropped(web->self, (enum cw_drop)reason,
+					   web->series.dropped[reason] - before[reason]);
+	if (*web->series.clash)
+		web->host->log(web->self, CW_WARNING, "%s", web->series.clash);
+	*web->series.clash = '\0';
 	return 0;
 }
 

@@ -4,13 +4,16 @@
  * Private to the plugin web.
  *
  * The way of a request: listen.c accepts a connection and looks at the peer, http.c hands it to libwebsockets, which
- * parses the head; http.c makes an exchange of it and finds its route (route.c); the route's handler (routes/…) answers
- * at once or names a `pull` that is called whenever the connection takes more; http.c writes what it gave.
+ * parses the head; http.c makes an exchange of it; request.c judges what the head says; route.c finds the route and
+ * whether who asks may take it; the route's handler (routes/…) answers at once or names a `pull` that is called
+ * whenever the connection takes more; http.c writes what it gave.
  */
 #ifndef CALLWATCH_WEB_WEB_H
 #define CALLWATCH_WEB_WEB_H
 
 #include "buffer.h"
+#include "guard.h"
+#include "ip.h"
 #include "params.h"
 #include "series.h"
 
@@ -25,26 +28,41 @@ struct lws_vhost;
 struct web;
 struct listener;
 
+/* What holds for all that comes in by one listener. */
+struct door {
+	bool is_tcp;              /* else a UNIX socket: who connects is an operator */
+	bool only_metrics;        /* nothing else is served */
+	bool proxies_only;        /* in clear and beyond loopback: for trusted proxies */
+	struct endpoint endpoint; /* of TCP */
+};
+
 /* Who speaks at the other end. */
 struct peer {
-	uid_t uid;
+	const struct door *door;
+	uid_t uid; /* of a UNIX socket */
 	pid_t pid;
-	bool is_operator; /* else a viewer: masked, and may not act */
+	struct ip address;     /* of TCP */
+	struct endpoint local; /* where it came to */
 };
 
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
-enum { ROUTE_GET = 1 << METHOD_GET, ROUTE_POST = 1 << METHOD_POST }; /* GET stands for HEAD too */
-enum who { WHO_ANYBODY, WHO_VIEWER, WHO_OPERATOR };
+enum {
+	ROUTE_GET = 1 << METHOD_GET, /* and HEAD */
+	ROUTE_POST = 1 << METHOD_POST,
+	ROUTE_METRICS = 1 << 8 /* a listener for metrics serves it too, to everybody */
+};
+/* Each may what the one before may. A viewer sees masked numbers and may not act. */
+enum role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR };
 
-enum { PATH_ARGUMENTS_MAX = 2, URI_MAX = 8192 };
+enum { PATH_ARGUMENTS_MAX = 2, URI_MAX = 8192, ASKER_TEXT_MAX = 160 };
 
 struct exchange;
 
 /* One line of the table of routes. `{}` in the path stands for an argument; a last one takes the rest of the path. */
 struct route {
 	const char *path;
-	unsigned methods;
-	enum who who;
+	unsigned flags;
+	enum role least; /* who may; ROLE_NOBODY: everybody */
 	const struct param *params;
 	void (*handle)(struct exchange *exchange);
 };
@@ -62,12 +80,20 @@ struct exchange {
 	struct lws *wsi;
 	const struct peer *peer;
 
+	/* who asks */
+	enum role role;
+	struct ip client;        /* of TCP: the peer's, or who a trusted proxy asks for */
+	char by[ASKER_TEXT_MAX]; /* `user 0, process 4711`, `127.0.0.1`: for events */
+
 	/* the request */
 	enum method method;
 	const char *path;                    /* decoded; borrowed until the handler returns */
 	char *arguments[PATH_ARGUMENTS_MAX]; /* owned, for the `{}` of the route */
 	struct params params;
+	char *accept; /* owned; NULL: not said */
 	bool http11;
+	bool is_foreign; /* a browser sends it for a page of somebody else */
+	bool is_json;    /* Content-Type says so, as no form of a page can */
 
 	/* the answer */
 	const struct route *route;
@@ -115,7 +141,10 @@ struct web {
 	uint32_t listeners_count;
 	struct connection *connections;
 	uint32_t connections_count, connections_max;
+	uint32_t tcp_count, tcp_max; /* of these over TCP: the rest is for operators at a UNIX socket */
 	const struct peer *adopting; /* whose connection is being handed over */
+	struct guard guard;
+	void *answer_headers; /* http.c's */
 	struct series_list series;
 	struct reload_wait *reloads;
 };
@@ -126,6 +155,10 @@ void http_stop(struct web *web);
 void http_release(struct web *web);                                        /* when the loop ran out */
 void http_adopt(struct web *web, int descriptor, const struct peer *peer); /* takes over the descriptor */
 void http_tick(struct web *web, int64_t now);                              /* each second */
+/* A whole answer for who does not get as far as libwebsockets, in clear; what does not fit into the socket at once is
+ * not sent. */
+void http_refuse(int descriptor, int status, const char *detail);
+uint32_t http_connections_of(const struct web *web, const struct ip *address);
 
 /* For handlers. */
 void exchange_wake(struct exchange *exchange);
@@ -135,10 +168,21 @@ void exchange_text(struct exchange *exchange, int status, const char *text);
 /* For an answer that is small and cannot wait for the connection's turn. Negative: it went wrong. */
 int exchange_send_now(struct exchange *exchange);
 
+static inline bool exchange_is_operator(const struct exchange *exchange)
+{
+	return exchange->role == ROLE_OPERATOR;
+}
+
+/* request.c */
+/* Reads what the head says beside method and path. False: a problem is answered. */
+bool request_read(struct exchange *exchange, size_t path_length);
+
 /* route.c */
-/* Finds the route, fills in the arguments and the parameters, or answers 404, 405, 403, 400. `next_param` gives one
+/* Finds the route and fills in the arguments and the parameters, or prepares 404, 405 or 400. `next_param` gives one
  * `name=value` after the other: its length, or negative at the end. */
-bool route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
+void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
 		   void *arg);
+/* Answers 401 or 403 if who asks may not; else what is prepared, or by the route's handler. */
+void route_enter(struct exchange *exchange);
 
 #endif

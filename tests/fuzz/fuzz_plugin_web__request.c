@@ -46,7 +46,8 @@ static void check_rows(const char *text, size_t length)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct peer peer;
+	static const struct door doors[] = {{.is_tcp = true}, {.is_tcp = true, .only_metrics = true}};
+	const struct peer peer = {.door = &doors[size % 2]};
 	if (size == 0 || size > 4096)
 		return 0;
 	char *text = malloc(size + 1);
@@ -58,8 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		*path_end = '\0';
 	struct exchange exchange = {.peer = &peer, .path = text, .method = (enum method)(data[0] % 4)};
 	buffer_init(&exchange.body, 0, 65536);
-	bool found = route_resolve(&exchange, next_param, &lines);
-	if (!found && (exchange.status < 400 || !text_is_utf8(buffer_text(&exchange.body), exchange.body.length)))
+	route_resolve(&exchange, next_param, &lines);
+	if (exchange.status >= 400 && !text_is_utf8(buffer_text(&exchange.body), exchange.body.length))
+		abort();
+	if (exchange.status < 400 && !exchange.route)
 		abort();
 	params_release(&exchange.params);
 	for (int i = 0; i < PATH_ARGUMENTS_MAX; i++)

@@ -316,12 +316,14 @@ static void status__is_a_verdict_with_reasons(void **state)
 {
 	struct scene *scene = *state;
 	static const char *const healths[] = {"healthy", NULL};
+	static const double bounds[] = {1};
+	static const uint64_t buckets[] = {3, 0};
 	static const struct cw_metric metrics[] = {
 		{.name = "calls_active", .kind = CW_GAUGE, .labels = {{.name = "health", .values = healths}}},
-		{.name = "round_trip_seconds", .kind = CW_HISTOGRAM},
+		{.name = "round_trip_seconds", .kind = CW_HISTOGRAM, .bounds = bounds, .bounds_count = 1},
 	};
 	const char *label[] = {"healthy"};
-	struct cw_histogram histogram = {.count = 3, .sum = 0.5};
+	struct cw_histogram histogram = {.buckets = buckets, .count = 3, .sum = 0.5};
 	struct cw_sample samples[] = {
 		{.metric = &metrics[0],
 		 .labels = label,
@@ -330,8 +332,10 @@ static void status__is_a_verdict_with_reasons(void **state)
 		 .integer = 7},
 		{.metric = &metrics[1], .time = 1795354245000000000, .number = CW_BUCKETS, .histogram = &histogram},
 	};
-	fake_write(&scene->fake,
-		   &(struct cw_batch){.instance = "calls", .interval = 5 * CW_SECOND, .samples = CW_ARRAY(samples)});
+	fake_write(&scene->fake, &(struct cw_batch){.host = "test",
+						    .instance = "calls",
+						    .interval = 5 * CW_SECOND,
+						    .samples = CW_ARRAY(samples)});
 	assert_int_equal(ask(scene, "GET", "/api/v1/status"), 200);
 	assert_has(scene, "{\"version\":\"0.0.1\",\"hostname\":\"test\",\"pid\":");
 	assert_has(scene, "\"started\":\"2026-11-22T13:30:45.000Z\",\"uptime_seconds\":2,\"ready\":true,");
@@ -351,6 +355,69 @@ static void status__is_a_verdict_with_reasons(void **state)
 		   "\"calls is down: connection refused\"]");
 	assert_null(strstr(scene->answer, "calls_active")); /* the gauge stopped coming */
 	assert_has(scene, "round_trip_seconds");
+}
+
+/* Enough for several chunks, in two families, one of them ages. */
+static void write_many(struct fake *fake, uint32_t count)
+{
+	static const struct cw_metric metrics[] = {
+		{.name = "seen_total", .kind = CW_COUNTER, .help = "Seen", .labels = {{.name = "what"}}},
+		{.name = "sweep_age_seconds", .kind = CW_GAUGE, .help = "Age", .labels = {{.name = "what"}}},
+	};
+	struct cw_sample *samples = calloc(2 * (size_t)count, sizeof *samples);
+	char(*names)[16] = calloc(count, sizeof *names);
+	const char **labels = calloc(count, sizeof *labels);
+	for (uint32_t i = 0; i < 2 * count; i++) {
+		snprintf(names[i / 2], sizeof names[0], "%06u", i / 2);
+		labels[i / 2] = names[i / 2];
+		samples[i] = (struct cw_sample){.metric = &metrics[i % 2],
+						.labels = &labels[i / 2],
+						.time = 1795354245000000000,
+						.number = CW_INTEGER,
+						.integer = 5};
+	}
+	struct cw_batch batch = {.host = "test",
+				 .instance = "calls",
+				 .interval = 5 * CW_SECOND,
+				 .samples = {samples, 2 * count, sizeof *samples}};
+	fake_write(fake, &batch);
+	free(samples);
+	free(names);
+	free(labels);
+}
+
+static void metrics__are_told_whole_in_both_formats(void **state)
+{
+	struct scene *scene = *state;
+	static const char openmetrics[] =
+		"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
+	assert_int_equal(ask(scene, "GET", "/metrics"), 200);
+	assert_string_equal(body_of(scene), "");
+	write_many(&scene->fake, 2000);
+	assert_int_equal(ask(scene, "GET", "/metrics"), 200);
+	assert_has(scene, "content-type: text/plain; version=0.0.4; charset=utf-8\r\n");
+	assert_true(dechunk(scene));
+	assert_int_equal(count_of(scene->answer, "# TYPE callwatch_seen_total counter\n"), 1);
+	assert_int_equal(count_of(scene->answer, "\ncallwatch_seen_total{"), 2000);
+	assert_int_equal(count_of(scene->answer, "\ncallwatch_sweep_age_seconds{"), 2000);
+	assert_int_equal(count_of(scene->answer, "\ncallwatch_sweep_timestamp_seconds{"), 2000);
+	assert_int_equal(count_of(scene->answer, "# "), 6);
+	assert_has(scene, "callwatch_sweep_timestamp_seconds{plugin_instance=\"calls\",what=\"001999\"} 1795354240\n");
+	assert_int_equal(ask_raw(scene, openmetrics, strlen(openmetrics)), 200);
+	assert_has(scene, "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n");
+	assert_true(dechunk(scene));
+	assert_int_equal(count_of(scene->answer, "# TYPE callwatch_seen counter\n"), 1);
+	assert_string_equal(body_of(scene) + strlen(body_of(scene)) - 6, "# EOF\n");
+	static const struct cw_metric gauge = {.name = "seen_total", .kind = CW_GAUGE};
+	struct cw_sample clash = {.metric = &gauge, .number = CW_INTEGER};
+	fake_write(&scene->fake,
+		   &(struct cw_batch){.host = "test", .instance = "other", .samples = {&clash, 1, sizeof clash}});
+	assert_int_equal(scene->fake.dropped[CW_DROP_COLLISION], 1);
+	assert_true(fake_said(&scene->fake, "metric seen_total of other is left out of /metrics"));
+	fake_turn_clock(&scene->fake, 16 * CW_SECOND);
+	assert_int_equal(ask(scene, "GET", "/metrics"), 200);
+	assert_int_equal(count_of(scene->answer, "sweep_"), 0); /* gauges stopped coming, counters hold */
+	assert_has(scene, "\ncallwatch_seen_total{");
 }
 
 static void wrong_requests__are_told_what_is_wrong(void **state)
@@ -724,12 +791,17 @@ static void hostile_requests__get_an_answer_or_the_door(void **state)
 		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 501},
 		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 501},
 		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 403},
+		{"GET http://x/-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", 403},
 		{"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 0},
 		{"POST /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx", 405},
 		{"POST /-/healthy HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
 		 "3\r\n\r\n0\r\n\r\n",
-		 405},
-		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 200},
+		 400},
+		{"POST /-/healthy HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
+		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400},
+		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\n", 400},
+		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400},
+		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400},
 		{"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n", 200},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -773,6 +845,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rows_in_ndjson_and_csv__are_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(row__by_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(status__is_a_verdict_with_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(metrics__are_told_whole_in_both_formats, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_requests__are_told_what_is_wrong, setup, teardown),
 		cmocka_unit_test_setup_teardown(unread_stream__holds_a_bounded_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_stream__is_seen_by_its_reader, setup, teardown),

@@ -4,6 +4,10 @@
  */
 #include "web_fake.h"
 
+#include "options.h"
+#include "problems.h"
+#include "yamltree.h"
+
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -420,6 +424,12 @@ static void host_count_error(struct cw_instance *self, uint64_t n)
 	current->errors += n;
 }
 
+static void host_dropped(struct cw_instance *self, enum cw_drop reason, uint64_t n)
+{
+	(void)self;
+	current->dropped[reason] += n;
+}
+
 static const struct cw_host host = {
 	.abi_major = CW_ABI_MAJOR,
 	.abi_minor = CW_ABI_MINOR,
@@ -432,6 +442,7 @@ static const struct cw_host host = {
 	.state = host_state,
 	.count_error = host_count_error,
 	.frontend = &frontend,
+	.dropped = host_dropped,
 };
 
 /* -- the thread --------------------------------------------------------------------------------------------------- */
@@ -467,39 +478,40 @@ static void on_loop(struct fake *fake, void (*task)(struct fake *fake, const voi
 	pthread_mutex_unlock(&private->mutex);
 }
 
-static void free_options(struct cw_value *items, uint32_t count)
+/* The options as the core reads and checks them. */
+static struct cw_value *read_options(const struct fake *fake)
 {
-	for (uint32_t i = 0; i < count; i++)
-		free((void *)items[i].children);
-	free(items);
+	char text[4096] = "";
+	size_t used = (size_t)snprintf(text, sizeof text, "max_connections: %u\n%s", fake->max_connections,
+				       fake->options ? fake->options : "listen:\n");
+	for (uint32_t i = 0; !fake->options && fake->listen[i]; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "  - \"%s\"\n", fake->listen[i]);
+	struct problems problems = {0};
+	struct yaml *yaml = yaml_read_text(text, used, "options", &problems);
+	assert_non_null(yaml);
+	struct options_context context = {
+		.tables = {&cw_plugin.options}, .subject = "plugin web", .read_files = true, .problems = &problems};
+	struct cw_value *values = options_check(&context, yaml_root(yaml));
+	if (!values)
+		fail_msg("%s", problems.list[0].message);
+	yaml_free(yaml);
+	problems_release(&problems);
+	return values;
 }
 
 static void *run(void *arg)
 {
 	struct fake *fake = arg;
 	struct private *private = private_of(fake);
-	uint32_t count = 0;
-	struct cw_value *items = calloc(4, sizeof *items);
-	for (; fake->listen[count]; count++) {
-		struct cw_value *address = calloc(1, sizeof *address);
-		*address = (struct cw_value){
-			.key = "address", .type = CW_OPTION_STRING, .known = true, .string = fake->listen[count]};
-		items[count] =
-			(struct cw_value){.type = CW_OPTION_GROUP, .known = true, .children = address, .count = 1};
-	}
-	struct cw_value values[] = {
-		{.key = "listen", .type = CW_OPTION_ITEMS, .known = true, .children = items, .count = count},
-		{.key = "max_connections", .type = CW_OPTION_INT, .known = true, .integer = fake->max_connections},
-	};
-	struct cw_value options = {.type = CW_OPTION_GROUP, .known = true, .children = values, .count = 2};
+	struct cw_value *options = read_options(fake);
 	pthread_mutex_lock(&private->mutex);
-	private->start_result = cw_plugin.start(NULL, &host, &options, &private->state);
+	private->start_result = cw_plugin.start(NULL, &host, options, &private->state);
 	private->started = 1;
 	pthread_cond_broadcast(&private->done);
 	pthread_mutex_unlock(&private->mutex);
 	uv_run(&private->loop, UV_RUN_DEFAULT);
 	cw_plugin.release(private->state);
-	free_options(items, count);
+	options_free(options);
 	return NULL;
 }
 

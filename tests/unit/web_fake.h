@@ -14,6 +14,7 @@ struct fake {
 	uint32_t text_bytes; /* of its column note */
 	uint32_t max_connections;
 	const char *listen[4]; /* items, NULL-terminated */
+	const char *options;   /* all options but max_connections instead, as YAML */
 	bool ready;
 	const char *reload_text;
 	int reload_answer;       /* 1 ok, 0 refused, -1 never */
@@ -22,6 +23,7 @@ struct fake {
 	/* to look at */
 	_Atomic int open_queries, open_views, state, reloads, looks; /* looks: view_next() was called */
 	_Atomic uint64_t rows_made, errors, turns;                   /* turns of the loop */
+	_Atomic uint64_t dropped[3];                                 /* samples, by enum cw_drop */
 	char where[16][256], sort[64], key[256], cursor[64];
 	uint32_t where_count;
 	bool reveal, viewer;

@@ -6,7 +6,6 @@
 
 #include "render.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,16 +80,10 @@ static void no_longer_waited_for(struct exchange *exchange)
 	wait->exchange = NULL;
 }
 
-void peer_text(const struct peer *peer, char text[PEER_TEXT_MAX])
-{
-	snprintf(text, PEER_TEXT_MAX, "user %u, process %d", (unsigned)peer->uid, (int)peer->pid);
-}
-
 void route_reload(struct exchange *exchange)
 {
 	struct web *web = exchange->web;
 	struct reload_wait *wait = calloc(1, sizeof *wait);
-	char by[PEER_TEXT_MAX];
 	if (!wait) {
 		exchange_problem(exchange, 500, "no memory");
 		return;
@@ -101,8 +94,7 @@ void route_reload(struct exchange *exchange)
 	exchange->work = wait;
 	exchange->drop = no_longer_waited_for;
 	exchange->pull = wait_for_outcome;
-	peer_text(exchange->peer, by);
-	web->frontend->reload(web->self, by, on_reloaded, wait);
+	web->frontend->reload(web->self, exchange->by, on_reloaded, wait);
 }
 
 /* A reload that restarts this very instance ends it before the outcome is known. */

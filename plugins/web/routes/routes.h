@@ -14,8 +14,8 @@ void route_reload(struct exchange *exchange);
 void reloads_leave(struct web *web); /* before the connections are closed: answers who still waits */
 void reloads_release(struct web *web);
 
-enum { PEER_TEXT_MAX = 64 };
-void peer_text(const struct peer *peer, char text[PEER_TEXT_MAX]); /* `user 0, process 4711`: who, for events */
+/* routes/metrics.c */
+void route_metrics(struct exchange *exchange);
 
 /* routes/status.c */
 void route_status(struct exchange *exchange);
@@ -32,7 +32,6 @@ struct asked {
 	const char *where[PARAM_REPEAT_MAX + 1]; /* with room for one of the route's own */
 	const char **columns;
 	char *columns_text;
-	char by[PEER_TEXT_MAX];
 };
 bool asked_init(struct asked *asked, struct exchange *exchange, const char *table);
 void asked_release(struct asked *asked);

@@ -114,7 +114,7 @@ static enum pull say_instances(struct exchange *exchange, struct status *status)
 	const struct cw_frontend *frontend = exchange->web->frontend;
 	char error[CW_QUERY_ERROR_MAX];
 	if (!status->query) {
-		struct cw_query_spec spec = {.table = "instances", .viewer = !exchange->peer->is_operator};
+		struct cw_query_spec spec = {.table = "instances", .viewer = !exchange_is_operator(exchange)};
 		if (frontend->query_open(exchange->web->self, &spec, &status->query, error))
 			return PULL_DONE; /* no such table: an agent without instances */
 		status->columns = frontend->query_columns(status->query, &status->columns_count);

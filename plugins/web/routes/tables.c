@@ -57,8 +57,12 @@ static bool read_reveal(struct asked *asked, struct exchange *exchange)
 		exchange_problem(exchange, 400, "%s", error);
 		return false;
 	}
-	if (asked->spec.reveal && !exchange->peer->is_operator) {
+	if (asked->spec.reveal && !exchange_is_operator(exchange)) {
 		exchange_problem(exchange, 403, "revealing numbers needs an operator");
+		return false;
+	}
+	if (asked->spec.reveal && exchange->is_foreign) {
+		exchange_problem(exchange, 403, "revealing numbers is not for a page of another site");
 		return false;
 	}
 	return true;
@@ -71,9 +75,8 @@ bool asked_init(struct asked *asked, struct exchange *exchange, const char *tabl
 	*asked = (struct asked){.spec = {.table = table,
 					 .sort = params_get(params, "sort"),
 					 .cursor = params_get(params, "cursor"),
-					 .viewer = !exchange->peer->is_operator,
-					 .by = asked->by}};
-	peer_text(exchange->peer, asked->by);
+					 .viewer = !exchange_is_operator(exchange),
+					 .by = exchange->by}};
 	asked->spec.where_count = params_all(params, "where", asked->where);
 	asked->spec.where = asked->where;
 	return read_reveal(asked, exchange) && (!columns || split_columns(asked, exchange, columns));
