@@ -28,7 +28,8 @@ BIN = BUILD / "bin"
 TOOLS = TOP / "tests/tools"
 LARGE = float(os.environ.get("CALLWATCH_LARGE", 0))  # seconds of churn; also 100,000 calls, a cut at every 1,000th byte
 SANITIZED = BUILD.name in ("asan", "tsan")
-SLOWER = 4 if SANITIZED else 1  # deadlines are generous, they never decide whether something is right
+SLOWER = 4 if SANITIZED else 1
+PATIENCE = 2  # a deadline is what suffices on a quiet machine; so much longer, and it is a failure
 SANITIZER_REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:)")
 
 
@@ -38,7 +39,7 @@ class Deadline(AssertionError):
 
 def wait_for(condition, deadline=10.0, every=0.05, what=None):
     """Waits until condition() is true and gives what it said; an exception of it counts as false until the deadline."""
-    end = time.monotonic() + deadline * SLOWER
+    end = time.monotonic() + deadline * SLOWER * PATIENCE
     while True:
         error = None
         try:
@@ -367,14 +368,22 @@ class Daemon:
         except Deadline as e:
             raise Deadline(f"{e}; it is {self.state(name)}\n{self.stderr[-3000:]}") from None
 
+    def wait_healthy(self, deadline=15):
+        """Until every instance is up: rows are there before the state that follows from them has been told."""
+        wait_for(lambda: self.get("/api/v1/status")["state"] == "healthy", deadline, what="callwatchd to be healthy")
+
+    def wait_malformed(self, least, most=None, name="calls"):
+        """Counters of `instances` follow once a second."""
+        return wait_for(lambda: least <= self.instance(name)["malformed"] <= (most or least), what=f"malformed to be {least}")
+
     def wait_total(self, n, deadline=15, table="calls", **query):
         return wait_for(lambda: self.total(table, **query) == n, deadline, what=f"{n} rows in {table} {query}") and n
 
     def hup(self):
         self.process.send(signal.SIGHUP)
 
-    def stop(self, deadline=6):
-        """A clean end: exit code 0 within 5 s, and no word of a sanitizer."""
+    def stop(self, deadline=8):
+        """A clean end: exit code 0 within 5 s (and a little), and no word of a sanitizer."""
         code = self.process.end(deadline=deadline)
         self.check_clean()
         assert code == 0, f"callwatchd ended with {code}\n{self.stderr[-4000:]}"

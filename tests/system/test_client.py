@@ -36,6 +36,7 @@ def platform(redis, daemon, client):
     put_calls(redis)
     daemon.start(harness.config(daemon, redis.url, calls="sweep: { max_age: 2s, budget: 50% }"))
     harness.wait_for(lambda: daemon.table("calls")["complete"] and daemon.total() == 3)
+    daemon.wait_healthy()
     return client
 
 
@@ -163,8 +164,7 @@ def test_a_blind_source_is_said_loudly_and_never_as_zero(platform, redis, daemon
     assert check.returncode == 2
     assert check.stdout.startswith("CALLWATCH CRITICAL - 1 of 2 instances up, calls not known, ") and "calls=" not in check.stdout
     redis.start()
-    daemon.wait_state("up")
-    assert platform("status").returncode == 0
+    harness.wait_for(lambda: platform("status").returncode == 0, 20)
 
 
 def test_reload_tells_the_outcome(platform, redis, daemon):
@@ -180,7 +180,7 @@ def test_reload_tells_the_outcome(platform, redis, daemon):
     assert not event["text"].endswith("\n")
     daemon.config_path.unlink()
     assert "cannot be read" in platform("reload").stderr
-    assert re.search(r" error \S+: cannot be read", daemon.stderr), "there is no line to name"
+    harness.wait_for(lambda: re.search(r" error \S+: cannot be read", daemon.stderr), what="a message without a line, for there is none")
     daemon.configure(good)
     assert platform("reload").returncode == 0
 

@@ -19,6 +19,7 @@ def platform(redis, make_sim, daemon):
     make_sim(redis.url, "--calls", 250, "--seed", 7, "--load-only")
     daemon.start(config(daemon, redis.url))
     daemon.wait_total(250)
+    daemon.wait_healthy()
     return daemon
 
 
