@@ -49,7 +49,7 @@ static int end_world(void **state)
 
 #define WAIT_UNTIL(condition)                                                                                          \
 	do {                                                                                                           \
-		int64_t give_up = clock_now() + 20 * CW_SECOND;                                                        \
+		int64_t give_up = clock_now() + 60 * CW_SECOND;                                                        \
 		while (!(condition)) {                                                                                 \
 			if (clock_now() > give_up)                                                                     \
 				fail_msg("never came true: %s", #condition);                                           \
