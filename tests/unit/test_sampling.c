@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "instance.h"
 #include "log.h"
+#include "lookup.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,6 +27,7 @@
 
 static struct hub *hub;
 static struct resolver *resolver;
+static struct lookups *lookups;
 static struct plan plan = {.references = 1000}; /* never freed: made of static data */
 
 static int make_world(void **state)
@@ -35,7 +37,8 @@ static int make_world(void **state)
 	log_open(LOG_TEXT, CW_ERROR + 1);
 	hub = hub_new(&options);
 	resolver = resolver_new();
-	return hub && resolver && hub_start(hub) == 0 ? 0 : -1;
+	lookups = lookups_new();
+	return hub && resolver && lookups && hub_start(hub) == 0 ? 0 : -1;
 }
 
 static int end_world(void **state)
@@ -43,6 +46,7 @@ static int end_world(void **state)
 	(void)state;
 	hub_stop(hub);
 	resolver_free(resolver);
+	lookups_free(lookups);
 	hub_free(hub);
 	return 0;
 }
@@ -243,6 +247,7 @@ static void begin(struct run *run, const char *name, const struct plugin *plugin
 		(struct plan_instance){.name = name, .plugin = plugin, .options = &run->group, .common = &run->group};
 	struct instance_context context = {.hub = hub,
 					   .resolver = resolver,
+					   .lookups = lookups,
 					   .hostname = "h",
 					   .version = "test",
 					   .once = once,
