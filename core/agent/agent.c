@@ -143,7 +143,13 @@ static void carry_out_reload(struct agent *agent, struct request *request)
 		reload_ask(agent, request->asker);
 }
 
-void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg)
+static void carry_out_preview(struct agent *agent, struct request *request)
+{
+	reload_preview(agent, request->asker);
+}
+
+static void ask_for(struct agent *agent, void (*carry_out)(struct agent *agent, struct request *request),
+		    const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg)
 {
 	struct asker *asker = malloc(sizeof *asker);
 	if (asker)
@@ -151,7 +157,17 @@ void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, b
 	else if (done)
 		done(arg, false, "out of memory");
 	if (asker)
-		ask(agent, carry_out_reload, asker);
+		ask(agent, carry_out, asker);
+}
+
+void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg)
+{
+	ask_for(agent, carry_out_reload, by, done, arg);
+}
+
+void agent_preview(struct agent *agent, void (*done)(void *arg, bool ok, const char *text), void *arg)
+{
+	ask_for(agent, carry_out_preview, /* by */ NULL, done, arg);
 }
 
 static void carry_out_flush(struct agent *agent, struct request *request)

@@ -27,6 +27,8 @@ void agent_stop(struct agent *agent);
 /* done(), which may be NULL, runs on the agent's thread, or at once when the agent is ending; it must only pass on what
  * it is told. */
 void agent_reload(struct agent *agent, const char *by, void (*done)(void *arg, bool ok, const char *text), void *arg);
+/* What a reload would do: a line for each instance and for what needs a restart, "" if nothing; done() as above. */
+void agent_preview(struct agent *agent, void (*done)(void *arg, bool ok, const char *text), void *arg);
 void agent_flush(struct agent *agent);
 void agent_log_states(struct agent *agent);
 /* Every source has had its first reading or failed it; wall time of the start. An agent that is NULL is not ready. */

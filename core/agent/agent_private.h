@@ -75,6 +75,7 @@ void agent_poll_soon(struct agent *agent);
 
 /* reload.c: on the agent's thread */
 void reload_ask(struct agent *agent, struct asker *asker);
+void reload_preview(struct agent *agent, struct asker *asker);
 void reload_step(struct agent *agent);                             /* while reload.plan: have the leaving ones ended? */
 void reload_abort(struct agent *agent);                            /* the agent ends: whoever waits is told so */
 void asker_answer(struct asker *asker, bool ok, const char *text); /* and frees it */

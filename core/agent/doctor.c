@@ -142,6 +142,7 @@ static void pass_on_note(const struct examination *examination, const struct pat
 	struct cw_check check = examine_rung(patient->decl, finding->rung);
 	struct cw_examined examined = {
 		.instance = patient->name,
+		.plugin = patient->decl->name,
 		.check = check.name,
 		.help = check.help,
 		.verdict = finding->verdict,

@@ -381,8 +381,8 @@ static int64_t frontend_started(void)
 	return instance_speaking ? agent_started(instance_speaking->context.agent) : 0;
 }
 
-/* A reload that was asked for: its outcome comes back as mail. If the asking instance was itself restarted meanwhile,
- * its mailbox is shut and the outcome is dropped. */
+/* A reload, or the preview of one, that was asked for: its outcome comes back as mail. If the asking instance was
+ * itself restarted meanwhile, its mailbox is shut and the outcome is dropped. */
 struct reload_answer {
 	struct mail mail; /* first */
 	struct mailbox *box;
@@ -418,22 +418,40 @@ static void on_reloaded(void *arg, bool ok, const char *text)
 		answer_free(&answer->mail);
 }
 
-static void frontend_reload(struct cw_instance *instance, const char *by,
-			    void (*done)(void *arg, bool ok, const char *text), void *arg)
+/* NULL: nothing is to be asked, and done() was told so unless the asker is gone. */
+static struct reload_answer *answer_new(struct instance *self, void (*done)(void *arg, bool ok, const char *text),
+					void *arg)
 {
-	struct instance *self = own(instance);
 	if (gone(self))
-		return;
+		return NULL;
 	struct reload_answer *answer = calloc(1, sizeof *answer);
 	if (!answer) {
 		done(arg, false, "out of memory");
-		return;
+		return NULL;
 	}
 	answer->mail = (struct mail){.deliver = on_answer, .drop = answer_free};
 	answer->box = mailbox_ref(self->box);
 	answer->done = done;
 	answer->arg = arg;
-	agent_reload(self->context.agent, by, on_reloaded, answer);
+	return answer;
+}
+
+static void frontend_reload(struct cw_instance *instance, const char *by,
+			    void (*done)(void *arg, bool ok, const char *text), void *arg)
+{
+	struct instance *self = own(instance);
+	struct reload_answer *answer = answer_new(self, done, arg);
+	if (answer)
+		agent_reload(self->context.agent, by, on_reloaded, answer);
+}
+
+static void frontend_reload_preview(struct cw_instance *instance, void (*done)(void *arg, bool ok, const char *text),
+				    void *arg)
+{
+	struct instance *self = own(instance);
+	struct reload_answer *answer = answer_new(self, done, arg);
+	if (answer)
+		agent_preview(self->context.agent, on_reloaded, answer);
 }
 
 static int frontend_doctor(struct cw_instance *instance, const char *name,
@@ -460,6 +478,7 @@ static const struct cw_frontend frontend = {
 	.ready = frontend_ready,
 	.started = frontend_started,
 	.reload = frontend_reload,
+	.reload_preview = frontend_reload_preview,
 	.doctor = frontend_doctor,
 };
 

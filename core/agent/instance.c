@@ -203,9 +203,14 @@ const char *instance_name(const struct instance *self)
 	return self->name;
 }
 
-const uint8_t *instance_fingerprint(const struct instance *self)
+const struct plan *instance_plan(const struct instance *self)
 {
-	return self->what->fingerprint;
+	return self->plan;
+}
+
+const struct plan_instance *instance_planned(const struct instance *self)
+{
+	return self->what;
 }
 
 bool instance_first_done(const struct instance *self)

@@ -36,7 +36,8 @@ struct instance_context {
 struct instance *instance_start(const struct instance_context *context, struct plan *plan,
 				const struct plan_instance *what);
 const char *instance_name(const struct instance *instance);
-const uint8_t *instance_fingerprint(const struct instance *instance);
+const struct plan *instance_plan(const struct instance *instance);             /* it was made by, and … */
+const struct plan_instance *instance_planned(const struct instance *instance); /* … as what; live as long as it */
 enum cw_state instance_state(const struct instance *instance);
 bool instance_first_done(const struct instance *instance); /* has read, or failed to, at least once */
 bool instance_is_up(const struct instance *instance);

@@ -325,23 +325,32 @@ static void ask_plugin(struct making *making, const struct config_entry *entry, 
 		plugin->decl.check(options, &problems.face);
 }
 
+static const char *const inherited[] = {"interval", "labels", "phones", NULL};
+
+bool plan_is_inherited(const char *key)
+{
+	for (size_t i = 0; inherited[i]; i++)
+		if (strcmp(inherited[i], key) == 0)
+			return true;
+	return false;
+}
+
 /* Of all that would make it another instance: what was written for it, and what it takes from the agent's options. */
 static void fingerprint(struct making *making, struct plan_instance *instance)
 {
 	crypto_generichash_state state;
 	const struct cw_value *agent = making->plan->agent;
 	const struct plugin *plugin = instance->plugin;
-	const char *from_agent[] = {"interval", "labels", "phones"};
 	uint8_t hash[16];
 	crypto_generichash_init(&state, NULL, 0, sizeof instance->fingerprint);
 	crypto_generichash_update(&state, (const uint8_t *)plugin->path, strlen(plugin->path) + 1);
 	crypto_generichash_update(&state, (const uint8_t *)instance->name, strlen(instance->name) + 1);
 	options_fingerprint(instance->options, hash);
 	crypto_generichash_update(&state, hash, sizeof hash);
-	for (size_t i = 0; i < sizeof from_agent / sizeof *from_agent; i++) {
+	for (size_t i = 0; inherited[i]; i++) {
 		memset(hash, 0, sizeof hash);
-		if (cw_get(agent, from_agent[i]))
-			options_fingerprint(cw_get(agent, from_agent[i]), hash);
+		if (cw_get(agent, inherited[i]))
+			options_fingerprint(cw_get(agent, inherited[i]), hash);
 		crypto_generichash_update(&state, hash, sizeof hash);
 	}
 	crypto_generichash_final(&state, instance->fingerprint, sizeof instance->fingerprint);

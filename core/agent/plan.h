@@ -30,6 +30,8 @@ enum plan_flags { PLAN_NO_SECRETS = 1 << 0, PLAN_ONCE = 1 << 1 };
 
 /* The core's own keys: of `agent:`, of every instance, of outputs (a superset). Arrays of struct cw_option. */
 extern const struct cw_array plan_agent_options, plan_common_options, plan_output_options;
+/* Does this key of `agent:` make other instances of all of them? */
+bool plan_is_inherited(const char *key);
 /* With PLAN_ONCE an entry of the file of this name is kept whatever its role; other outputs are left out. */
 extern const char plan_overlay[];
 

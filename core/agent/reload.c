@@ -7,11 +7,14 @@
  *
  * One reload at a time. Who asks while one is under way gets the answer of the next, since the files may have changed
  * after the first one read them.
+ *
+ * A preview goes as far as the comparison, and says what would be done.
  */
 #include "agent_private.h"
 #include "clock.h"
 #include "log.h"
 #include "options.h"
+#include "plan_diff.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -64,7 +67,8 @@ static void log_problems(const struct problems *problems)
 	}
 }
 
-static void refuse(struct agent *agent, const struct problems *problems)
+/* One a line; the caller frees it. NULL: no memory. */
+static char *problems_text(const struct problems *problems)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -75,7 +79,15 @@ static void refuse(struct agent *agent, const struct problems *problems)
 	}
 	if (size && text[size - 1] == '\n')
 		text[size - 1] = '\0';
-	finish(agent, false, text ? text : "the configuration is wrong");
+	return text;
+}
+
+static const char words_of_error[] = "the configuration is wrong";
+
+static void refuse(struct agent *agent, const struct problems *problems)
+{
+	char *text = problems_text(problems);
+	finish(agent, false, text ? text : words_of_error);
 	free(text);
 }
 
@@ -95,13 +107,19 @@ static const struct slot *find_slot(const struct agent *agent, const char *name)
 	return NULL;
 }
 
+/* NULL is one that is not there. */
+static bool is_the_same(const struct plan_instance *planned, const struct instance *running)
+{
+	return planned &&
+	       memcmp(planned->fingerprint, instance_planned(running)->fingerprint, sizeof planned->fingerprint) == 0;
+}
+
 static void send_off(struct agent *agent, const struct plan *plan)
 {
 	for (size_t i = 0; i < agent->count; i++) {
 		struct slot *slot = &agent->slots[i];
 		const struct plan_instance *planned = find_planned(plan, instance_name(slot->instance));
-		if (planned && memcmp(planned->fingerprint, instance_fingerprint(slot->instance),
-				      sizeof planned->fingerprint) == 0)
+		if (is_the_same(planned, slot->instance))
 			continue;
 		slot->leaving = true;
 		slot->removed = !planned;
@@ -109,12 +127,17 @@ static void send_off(struct agent *agent, const struct plan *plan)
 	}
 }
 
+static struct plan *read_plan(const struct agent *agent, struct problems *problems)
+{
+	struct config *config = config_load(agent->config_paths, problems);
+	return config ? plan_make(config, /* flags */ 0, problems) : NULL;
+}
+
 static void begin(struct agent *agent)
 {
 	struct problems problems;
 	problems_init(&problems);
-	struct config *config = config_load(agent->config_paths, &problems);
-	struct plan *plan = config ? plan_make(config, /* flags */ 0, &problems) : NULL;
+	struct plan *plan = read_plan(agent, &problems);
 	log_problems(&problems);
 	if (!plan) {
 		plan_use_directories(agent->plan);
@@ -174,21 +197,22 @@ static bool differs(const struct plan *a, const struct plan *b, const char *key)
 	return memcmp(hashes[0], hashes[1], sizeof hashes[0]) != 0;
 }
 
-/* What a reload cannot change is said, not done by halves. */
-static void say_needs_restart(const struct agent *agent, const struct plan *plan, struct words *words)
+/* What a reload cannot change is said, not done by halves: each sentence with `before` in front. */
+static void say_needs_restart(const struct agent *agent, const struct plan *plan, const char *before,
+			      struct words *words)
 {
 	static const char *const keys[] = {"hostname", "state_dir"};
 	static const char *const own_keys[] = {"labels", "interval"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (differs(plan, agent->first_plan, keys[i]))
-			say(words, "; `agent: %s:` changed, which needs a restart", keys[i]);
+			say(words, "%s`agent: %s:` changed, which needs a restart", before, keys[i]);
 	for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++)
 		if (differs(plan, agent->first_plan, own_keys[i]))
-			say(words, "; `agent: %s:` changed, which for the agent's own samples needs a restart",
+			say(words, "%s`agent: %s:` changed, which for the agent's own samples needs a restart", before,
 			    own_keys[i]);
 	for (size_t i = 0; i < plan->count; i++)
 		if (loader_changed_on_disk(plan->instances[i].plugin))
-			say(words, "; plugin %s changed on disk, which needs a restart",
+			say(words, "%splugin %s changed on disk, which needs a restart", before,
 			    plan->instances[i].plugin->decl.name);
 }
 
@@ -241,7 +265,7 @@ static void complete(struct agent *agent)
 	group_say(&words, &restarted, "restarted");
 	group_say(&words, &added, "added");
 	group_say(&words, &removed, "removed");
-	say_needs_restart(agent, plan, &words);
+	say_needs_restart(agent, plan, /* before */ "; ", &words);
 	finish(agent, true, words.text);
 }
 
@@ -278,6 +302,61 @@ void reload_ask(struct agent *agent, struct asker *asker)
 	*last = asker;
 	asker->next = NULL;
 	begin_next(agent);
+}
+
+/* ---- a preview ---- */
+
+enum { PREVIEW_BYTES_MAX = 1024 * 1024 };
+
+static void preview_running(const struct slot *slot, const struct plan *plan, struct buffer *out)
+{
+	const char *name = instance_name(slot->instance);
+	const struct plan_instance *planned = find_planned(plan, name);
+	struct planned before = {instance_plan(slot->instance), instance_planned(slot->instance)};
+	if (is_the_same(planned, slot->instance))
+		return;
+	buffer_print(out, "%s: %s", name, planned ? "restarted: " : "stopped");
+	if (planned)
+		plan_diff(before, (struct planned){plan, planned}, out);
+	buffer_string(out, "\n");
+}
+
+static void preview_all(const struct agent *agent, const struct plan *plan, struct buffer *out)
+{
+	struct words words = {.length = 0};
+	for (size_t i = 0; i < agent->count; i++)
+		preview_running(&agent->slots[i], plan, out);
+	for (size_t i = 0; i < plan->count; i++)
+		if (!find_slot(agent, plan->instances[i].name))
+			buffer_print(out, "%s: started (plugin %s)\n", plan->instances[i].name,
+				     plan->instances[i].plugin->decl.name);
+	say_needs_restart(agent, plan, /* before */ "\n", &words);
+	if (words.length > 0) /* without the first line end, and with one after the last */
+		buffer_print(out, "%s\n", words.text + 1);
+	if (out->length > 0)
+		buffer_cut(out, out->length - 1);
+	buffer_bytes(out, "", 1);
+}
+
+void reload_preview(struct agent *agent, struct asker *asker)
+{
+	struct problems problems;
+	struct buffer out;
+	problems_init(&problems);
+	buffer_init(&out, /* head */ 0, PREVIEW_BYTES_MAX);
+	struct plan *plan = read_plan(agent, &problems);
+	if (plan) {
+		preview_all(agent, plan, &out);
+		asker_answer(asker, !out.failed, out.failed ? "too much would change to be told" : buffer_text(&out));
+	} else {
+		char *text = problems_text(&problems);
+		asker_answer(asker, false, text ? text : words_of_error);
+		free(text);
+	}
+	plan_use_directories(agent->plan);
+	plan_unref(plan);
+	buffer_release(&out);
+	problems_release(&problems);
 }
 
 void reload_abort(struct agent *agent)

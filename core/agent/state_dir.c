@@ -17,14 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int say_who(int fd, const char *path)
+/* 0: not known. */
+static long read_pid(int fd)
 {
 	char text[32] = "";
 	ssize_t length = pread(fd, text, sizeof text - 1, 0);
-	long pid = length > 0 ? strtol(text, NULL, 10) : 0;
+	return length > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int say_who(int fd, const char *path)
+{
 	log_line(NULL, CW_ERROR,
-		 "another callwatchd (process %ld) uses %s: stop it first, or give this one another state_dir", pid,
-		 path);
+		 "another callwatchd (process %ld) uses %s: stop it first, or give this one another state_dir",
+		 read_pid(fd), path);
 	close(fd);
 	return -EBUSY;
 }
@@ -53,4 +58,20 @@ int state_dir_lock(const char *path)
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
 		log_line(NULL, CW_WARNING, "state_dir %s: %s", path, strerror(errno)); /* the lock holds all the same */
 	return fd;
+}
+
+/* A shared lock is refused only while the exclusive one is held; it goes with the descriptor. */
+int state_dir_holder(const char *path, long *ret_pid)
+{
+	char file[PATH_MAX];
+	if ((size_t)snprintf(file, sizeof file, "%s/callwatchd.lock", path) >= sizeof file)
+		return -ENAMETOOLONG;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	int held = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0 : errno == EWOULDBLOCK ? 1 : -errno;
+	if (held > 0)
+		*ret_pid = read_pid(fd);
+	close(fd);
+	return held;
 }

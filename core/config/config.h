@@ -54,5 +54,7 @@ void config_free(struct config *config); /* NULL is fine */
  * _key, and passwords inside URLs, are *** anyway. */
 void config_print(const struct config *config, FILE *out,
 		  bool (*is_secret)(const struct config_entry *entry, const char *key));
+/* The text with *** for the password of a URL in it; the caller frees it. NULL: no memory. */
+char *config_without_password(const char *text);
 
 #endif

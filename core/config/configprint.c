@@ -66,15 +66,23 @@ static bool find_password(const char *url, size_t *ret_begin, size_t *ret_end)
 	return true;
 }
 
-static void print_scalar(const struct printer *printer, const struct node *node, bool secret)
+char *config_without_password(const char *text)
 {
 	size_t begin, end;
 	char *masked = NULL;
+	if (!find_password(text, &begin, &end))
+		return strdup(text);
+	return asprintf(&masked, "%.*s***%s", (int)begin, text, text + end) < 0 ? NULL : masked;
+}
+
+static void print_scalar(const struct printer *printer, const struct node *node, bool secret)
+{
+	size_t begin, end;
 	if (secret) {
 		fputs("\"***\"", printer->out);
 	} else if (find_password(node->text, &begin, &end)) {
-		if (asprintf(&masked, "%.*s***%s", (int)begin, node->text, node->text + end) >= 0)
-			print_quoted(printer->out, masked);
+		char *masked = config_without_password(node->text);
+		print_quoted(printer->out, masked ? masked : "***");
 		free(masked);
 	} else if (node_is_null(node)) {
 		fputs("null", printer->out);

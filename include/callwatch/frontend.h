@@ -80,7 +80,7 @@ struct cw_table_info {
 
 /* One rung of one instance, for `callwatch doctor`. Borrowed for the call. */
 struct cw_examined {
-	const char *instance, *check, *help;
+	const char *instance, *plugin, *check, *help;
 	enum cw_verdict verdict;
 	const char *text; /* what was seen; for a rung after a failed one: that it was not tried */
 };
@@ -120,7 +120,8 @@ struct cw_frontend {
 	/* ---- since 1.1 ---- */
 
 	/* What a reload would do, without doing it: one line for each instance that would be started, restarted (with
-	 * the options that changed) or stopped; or the errors as with reload(). */
+	 * the options that changed) or stopped, `calls: restarted: warning_after: 60s → 90s`, then what a reload cannot
+	 * do; "" if nothing; or the errors as with reload(). Secrets are ***. */
 	void (*reload_preview)(struct cw_instance *self, void (*done)(void *arg, bool ok, const char *text), void *arg);
 
 	/* Examines an instance, or all with NULL: result() for each rung, in order, one instance after the other, then
