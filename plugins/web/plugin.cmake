@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 callwatch_plugin(web
   SOURCES web.c listen.c listen_tcp.c listen_unix.c guard.c http.c ip.c request.c route.c params.c family.c series.c exposition.c render_json.c render_csv.c
-          routes/agent.c routes/metrics.c routes/status.c routes/tables.c routes/watch.c
+          routes/agent.c routes/config.c routes/doctor.c routes/metrics.c routes/pending.c routes/status.c routes/tables.c routes/watch.c
   LIBRARIES PkgConfig::libwebsockets)
 
 set(unit ${CMAKE_SOURCE_DIR}/tests/unit)

@@ -23,6 +23,7 @@ static const struct param table_params[] = {
 	{0},
 };
 static const struct param row_params[] = {{.name = "instance"}, {.name = "columns"}, {.name = "reveal"}, {0}};
+static const struct param doctor_params[] = {{.name = "format"}, {0}};
 
 /* What a listener for metrics serves besides /metrics says no more than that the agent lives. */
 static const struct route routes[] = {
@@ -30,6 +31,9 @@ static const struct route routes[] = {
 	{"/-/ready", ROUTE_GET | ROUTE_METRICS, ROLE_NOBODY, no_params, route_ready},
 	{"/-/reload", ROUTE_POST, ROLE_OPERATOR, no_params, route_reload},
 	{"/metrics", ROUTE_GET | ROUTE_METRICS, ROLE_VIEWER, no_params, route_metrics},
+	{"/api/v1/config/diff", ROUTE_GET, ROLE_OPERATOR, no_params, route_config_diff},
+	{"/api/v1/doctor", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
+	{"/api/v1/doctor/{}", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
 	{"/api/v1/status", ROUTE_GET, ROLE_VIEWER, no_params, route_status},
 	{"/api/v1/tables", ROUTE_GET, ROLE_VIEWER, no_params, route_tables},
 	{"/api/v1/tables/{}", ROUTE_GET, ROLE_VIEWER, table_params, route_table},

@@ -76,6 +76,7 @@ static void web_release(void *state)
 	http_release(web);
 	listeners_free(web);
 	reloads_release(web);
+	pendings_release(web);
 	series_list_release(&web->series);
 	free(web);
 }

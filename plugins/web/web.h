@@ -147,6 +147,7 @@ struct web {
 	void *answer_headers; /* http.c's */
 	struct series_list series;
 	struct reload_wait *reloads;
+	struct pending *pendings; /* routes/pending.c */
 };
 
 /* http.c */

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROBLEMS_SHOWN_MAX = 1000 };
-
 void route_healthy(struct exchange *exchange)
 {
 	exchange_text(exchange, 200, "callwatch is alive\n");
@@ -22,22 +20,6 @@ void route_ready(struct exchange *exchange)
 		exchange_text(exchange, 200, "callwatch is ready\n");
 	else
 		exchange_problem(exchange, 503, "not every source has had its first reading");
-}
-
-/* Nothing but a problem's text tells its lines apart: each becomes an element of `problems`. */
-static void reload_refused(struct exchange *exchange, const char *text)
-{
-	exchange_problem(exchange, 422, "%s", "the configuration was not taken over: nothing has changed");
-	buffer_cut(&exchange->body, exchange->body.length - strlen("}\n"));
-	buffer_string(&exchange->body, ",\"problems\":[");
-	for (int n = 0; *text && n < PROBLEMS_SHOWN_MAX; n++) {
-		size_t length = strcspn(text, "\n");
-		if (n)
-			buffer_bytes(&exchange->body, ",", 1);
-		buffer_json(&exchange->body, text, length);
-		text += length + (text[length] == '\n');
-	}
-	buffer_string(&exchange->body, "]}\n");
 }
 
 static void forget(struct reload_wait *wait)
@@ -63,7 +45,7 @@ static void on_reloaded(void *arg, bool ok, const char *text)
 		exchange_text(exchange, 200, text);
 		buffer_string(&exchange->body, "\n");
 	} else {
-		reload_refused(exchange, text);
+		configuration_problem(exchange, "the configuration was not taken over: nothing has changed", text);
 	}
 	exchange_wake(exchange);
 }

@@ -17,6 +17,28 @@ void reloads_release(struct web *web);
 /* routes/metrics.c */
 void route_metrics(struct exchange *exchange);
 
+/* routes/config.c */
+void route_config_diff(struct exchange *exchange);
+/* 422, with the lines of `problems` as a list of that name. */
+void configuration_problem(struct exchange *exchange, const char *detail, const char *problems);
+
+/* routes/doctor.c */
+void route_doctor(struct exchange *exchange);
+
+/* routes/pending.c: an answer that comes later, from a callback with the pending as its argument. */
+enum { PENDINGS_MAX = 16 };
+struct pending {
+	struct pending *next;
+	struct web *web;
+	struct exchange *exchange; /* NULL: its reader has left, and nobody is told anything */
+	bool done;
+};
+/* `size`: of a struct that begins with it, zeroed. NULL: a problem is answered. */
+struct pending *pending_new(struct exchange *exchange, size_t size);
+void pending_abort(struct pending *pending); /* in the handler: no callback will come, another answer is given */
+void pending_end(struct pending *pending);   /* the answer is complete; the pending is gone */
+void pendings_release(struct web *web);
+
 /* routes/status.c */
 void route_status(struct exchange *exchange);
 
