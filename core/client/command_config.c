@@ -2,14 +2,17 @@
  *
  * `callwatch config show`: the configuration as callwatchd would merge it, each key with the place it comes from. Needs
  * no daemon. Which keys are secrets the plugins say themselves; of a plugin that cannot be loaded every key with a
- * telling name is one.
+ * telling name is one. `callwatch config diff` asks callwatchd what a reload would do.
  */
 #include "client.h"
 #include "config.h"
+#include "http.h"
 #include "loader.h"
 #include "plugin_directories.h"
 #include "problems.h"
+#include "query.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,10 +61,51 @@ static int show(const struct arguments *arguments)
 	return code;
 }
 
+static void print_changes(const json_t *changes)
+{
+	const json_t *change;
+	size_t i;
+	json_array_foreach(changes, i, change)
+	{
+		char *shown = visible(json_string_value(change));
+		puts(shown);
+		free(shown);
+	}
+	if (json_array_size(changes) == 0)
+		puts("nothing: the configuration on disk is the one in force");
+}
+
+static int diff(const struct arguments *arguments)
+{
+	if (arguments->config[0]) {
+		complain("`config diff` is about the files that callwatchd was started with: no -c");
+		return EXIT_USAGE;
+	}
+	struct http *http = http_open(arguments);
+	if (!http)
+		return EXIT_USAGE;
+	struct http_failure failure;
+	json_t *answer = http_json(http, "/api/v1/config/diff", /* whole_s: */ 60, &failure);
+	int code = EXIT_FINE;
+	if (answer) {
+		print_changes(json_object_get(answer, "changes"));
+	} else {
+		code = failure.status == 422              ? EXIT_BAD_CONFIG
+		       : failure.kind == HTTP_UNREACHABLE ? EXIT_UNREACHABLE
+							  : EXIT_FAILED;
+		fail(&failure);
+	}
+	json_decref(answer);
+	http_close(http);
+	return code;
+}
+
 int command_config(const struct arguments *arguments)
 {
 	if (strcmp(arguments->words[1], "show") == 0)
 		return show(arguments);
-	complain("`config` knows `show`, not \"%s\"", arguments->words[1]);
+	if (strcmp(arguments->words[1], "diff") == 0)
+		return diff(arguments);
+	complain("`config` knows `show` and `diff`, not \"%s\"", arguments->words[1]);
 	return EXIT_USAGE;
 }

@@ -61,6 +61,22 @@ static const char help_events[] = "What happened: transitions, states of sources
 				  "  callwatch events --limit 20\n"
 				  "  callwatch events --where kind=transition --where to=stale --follow\n";
 
+static const char help_doctor[] =
+	"Finds out what is wrong, rung by rung. Is callwatchd reached? Of each instance, or of INSTANCE: does\n"
+	"its loop come round, what does it say of itself, are its readings or its queue in order; then the\n"
+	"checks of its plugin, tried afresh: name, connection, sign-in, rights and so on. What rests on a\n"
+	"broken rung is not tried. The last lines name the first broken rung of each instance.\n"
+	"\n"
+	"A callwatchd that cannot be reached is the first broken rung itself: then its configuration (-c names\n"
+	"another one than callwatchd's own) and its process are looked at from here.\n"
+	"\n"
+	"Exit code: 0 nothing is broken, 1 something is, 3 callwatchd cannot be reached.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch doctor\n"
+	"  callwatch doctor calls\n"
+	"  callwatch doctor --format json | jq '.broken'\n";
+
 static const char help_plugins[] =
 	"Without a name: the plugins there are. With a name or a file (./x.so, with a slash): its options, tables, "
 	"metrics,\n"
@@ -78,8 +94,13 @@ static const char help_config[] =
 	"from, secrets as ***. No daemon is asked. What is wrong with its form goes to stderr; exit code 78\n"
 	"then. What its keys and values mean is checked by `callwatchd -t`.\n"
 	"\n"
+	"`config diff` asks callwatchd what a reload would do now: a line for each instance that would be started,\n"
+	"restarted (with the options that changed) or stopped. What callwatchd would refuse is printed as\n"
+	"file:line:column; exit code 78 then.\n"
+	"\n"
 	"Examples\n"
 	"  callwatch config show\n"
+	"  callwatch config diff && callwatch reload\n"
 	"  callwatch config show -c /etc/callwatch/conf.d -c extra.yaml\n";
 
 static const char help_reload[] = "callwatchd reads its configuration again. Instances whose options did not change "
@@ -95,8 +116,10 @@ const struct command client_commands[] = {
 	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events},
 	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
 	 OPTION_CONFIG, 0, 1, command_plugins},
-	{"config", "show [-c PATH]…", "the merged configuration and where each key comes from", help_config,
-	 OPTION_CONFIG, 1, 1, command_config},
+	{"doctor", "[INSTANCE]", "what is wrong, and what to do about it", help_doctor, OPTION_FORMAT | OPTION_CONFIG,
+	 0, 1, command_doctor},
+	{"config", "show [-c PATH]… | diff", "the configuration and where it comes from; what a reload would do",
+	 help_config, OPTION_CONFIG, 1, 1, command_config},
 	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload},
 	{0},
 };
