@@ -6,16 +6,21 @@ run beside each other. The build under test is named by CALLWATCH_BUILD (default
 """
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -487,6 +492,43 @@ def run_client(daemon, *arguments, timeout=20, env=None):
                           timeout=timeout * SLOWER, env={**os.environ, **(env or {})}, errors="replace")
     assert not SANITIZER_REPORT.search(done.stderr), done.stderr
     return done
+
+
+class Terminal:
+    """The client on a terminal of its own."""
+
+    def __init__(self, daemon, *arguments, columns=120, lines=30):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.process = subprocess.Popen([BIN / "callwatch", "--socket", daemon.socket, *arguments], stdin=slave, stdout=slave, stderr=slave,
+                                        env={**os.environ, "TERM": "xterm-256color"}, start_new_session=True)
+        os.close(slave)
+        self.master, self.text = master, ""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while True:
+            try:
+                part = os.read(self.master, 65536)
+            except OSError:
+                return
+            if not part:
+                return
+            self.text += part.decode(errors="replace")
+
+    @property
+    def picture(self):
+        """What was drawn last, without escapes."""
+        whole = self.text.rsplit("\x1b[?2026l", 1)[0].rsplit("\x1b[?2026h", 1)[-1]
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", whole)
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20 * SLOWER)
+        self.reader.join(10)
+        os.close(self.master)
+        return code
 
 
 def run_once(folder, text, *arguments, timeout=30, env=None):

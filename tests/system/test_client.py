@@ -2,16 +2,12 @@
 """The callwatch command against a real callwatchd that watches a real Redis."""
 
 import csv
-import fcntl
 import io
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
-import termios
 import threading
 import time
 
@@ -205,45 +201,8 @@ def test_config_and_plugins_need_no_daemon(daemon, client):
     assert client("config", "show", "-c", daemon.config_path).returncode == 78
 
 
-class Terminal:
-    """The client on a terminal of its own."""
-
-    def __init__(self, daemon, *arguments, columns=120, lines=30):
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.process = subprocess.Popen([harness.BIN / "callwatch", "--socket", daemon.socket, *arguments], stdin=slave, stdout=slave, stderr=slave,
-                                        env={**os.environ, "TERM": "xterm-256color"}, start_new_session=True)
-        os.close(slave)
-        self.master, self.text = master, ""
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self):
-        while True:
-            try:
-                part = os.read(self.master, 65536)
-            except OSError:
-                return
-            if not part:
-                return
-            self.text += part.decode(errors="replace")
-
-    @property
-    def picture(self):
-        """What was drawn last, without escapes."""
-        whole = self.text.rsplit("\x1b[?2026l", 1)[0].rsplit("\x1b[?2026h", 1)[-1]
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", whole)
-
-    def end(self):
-        self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20 * harness.SLOWER)
-        self.reader.join(10)
-        os.close(self.master)
-        return code
-
-
 def test_watch_on_a_terminal_follows_and_survives_a_restart(platform, redis, daemon):
-    terminal = Terminal(daemon, "calls", "--watch")
+    terminal = harness.Terminal(daemon, "calls", "--watch")
     harness.wait_for(lambda: "3 rows" in terminal.picture, 15)
     assert "Ctrl-C ends" in terminal.picture and "CA02" in terminal.picture
     put_calls(redis, 1, prefix="NEW")
@@ -261,7 +220,7 @@ def test_watch_on_a_terminal_follows_and_survives_a_restart(platform, redis, dae
 
 
 def test_watch_says_that_a_frozen_daemon_does_not_answer(platform, daemon):
-    terminal = Terminal(daemon, "calls", "--watch", columns=50)
+    terminal = harness.Terminal(daemon, "calls", "--watch", columns=50)
     harness.wait_for(lambda: "3 rows" in terminal.picture, 15)
     assert re.search(r"for lack of\n? *width", terminal.picture.replace("\r", "")), "cut between words"
     daemon.process.freeze()
@@ -277,7 +236,7 @@ def test_events_are_cut_but_not_their_subject(platform, redis, daemon):
     name = "calls/CA2dbb76314b9fd05a6c96e4a4f94fea00"
     harness.wait_for(lambda: name in platform("events").stdout, 30)
     for columns in (80, 100):
-        terminal = Terminal(daemon, "events", columns=columns)
+        terminal = harness.Terminal(daemon, "events", columns=columns)
         assert terminal.process.wait(20 * harness.SLOWER) == 0
         terminal.reader.join(10)
         assert name in terminal.text and "not shown for lack of width: instance, id" in terminal.text, terminal.text
@@ -286,7 +245,7 @@ def test_events_are_cut_but_not_their_subject(platform, redis, daemon):
 
 def test_a_table_is_cut_to_the_terminal(platform, daemon):
     for columns in (40, 80, 140):
-        terminal = Terminal(daemon, "calls", columns=columns)
+        terminal = harness.Terminal(daemon, "calls", columns=columns)
         assert terminal.process.wait(20 * harness.SLOWER) == 0
         terminal.reader.join(10)
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.text).replace("\r", "").split("\n")
