@@ -25,7 +25,7 @@ def sample_of(plugin):
 
 
 def uncommented(text):
-    return re.sub(r"^    # ", "    ", text, flags=re.M)
+    return re.sub(r"^( {2,4})# ", r"\1", text, flags=re.M)
 
 
 def flat(options, prefix=""):
@@ -82,7 +82,9 @@ def test_vendor_file_is_a_configuration_and_so_is_what_its_comment_shows(folder,
 
 
 def test_sample_names_every_option_with_its_default(plugin):
-    sample = flat(yaml.safe_load(uncommented(sample_of(plugin)))["plugins"][0])
+    sample = {}
+    for entry in yaml.safe_load(uncommented(sample_of(plugin)))["plugins"]:
+        sample |= flat(entry)
     for path, default in declared_options(plugin):
         assert path in sample or f"{path}_file" in sample, f"{path} is not in the sample"
         if default is not None and path in sample:
