@@ -4,6 +4,7 @@
  */
 #include "plugin_host.h"
 
+#include "batch.h"
 #include "clock.h"
 #include "table.h"
 
@@ -256,6 +257,17 @@ static void host_read_done(struct cw_instance *self, int status)
 	self->read_status = status;
 }
 
+static void host_write_done(struct cw_instance *self, int status)
+{
+	self->write_is_done = true;
+	self->write_status = status;
+}
+
+static void host_dropped(struct cw_instance *self, enum cw_drop reason, uint64_t n)
+{
+	self->dropped[reason] += n;
+}
+
 static int host_table_open(struct cw_instance *self, uint32_t table, const struct cw_array *extra,
 			   struct cw_part **ret_part)
 {
@@ -441,6 +453,10 @@ static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .counter = host_counter,
 				    .histogram = host_histogram,
 				    .read_done = host_read_done,
+				    .write_done = host_write_done,
+				    .batch_ref = batch_ref,
+				    .batch_unref = batch_unref,
+				    .dropped = host_dropped,
 				    .table_open = host_table_open,
 				    .row_find = row_find,
 				    .row_key = row_key,
@@ -546,6 +562,13 @@ int plugin_host_read(struct cw_instance *self)
 	if (status == CW_LATER)
 		status = plugin_host_wait(self, read_is_done, NULL, 20000) ? self->read_status : -ETIMEDOUT;
 	return status;
+}
+
+int plugin_host_write(struct cw_instance *self, const struct cw_batch *batch)
+{
+	self->write_is_done = false;
+	memset(self->dropped, 0, sizeof(self->dropped));
+	return self->plugin->write(self->plugin_state, batch);
 }
 
 double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label)

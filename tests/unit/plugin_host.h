@@ -44,8 +44,9 @@ struct cw_instance {
 	char reason[512];
 	uint32_t state_changes;
 	uint64_t errors, malformed, transitions;
-	bool read_is_done;
-	int read_status;
+	bool read_is_done, write_is_done;
+	int read_status, write_status;
+	uint64_t dropped[CW_DROP_REFUSED + 1]; /* of the last batch */
 	struct plugin_host_sample samples[PLUGIN_HOST_SAMPLES];
 	uint32_t samples_count;
 	struct declared declared;
@@ -71,6 +72,8 @@ bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance 
 		      const void *arg, uint32_t deadline_ms);
 /* One reading; waits for read_done(). The samples of the one before are gone. */
 int plugin_host_read(struct cw_instance *self);
+/* Gives an output a batch; what write() said. If it is CW_LATER, write_is_done and write_status tell the outcome. */
+int plugin_host_write(struct cw_instance *self, const struct cw_batch *batch);
 /* NaN: no such sample. `label` may be NULL. */
 double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label);
 /* The same by `name{label=value,…}`, the last that came; NULL: none. */
