@@ -355,9 +355,9 @@ static void take_in(struct series_list *list, struct origin *origin, const struc
 
 void series_list_add(struct series_list *list, const struct cw_batch *batch, int64_t now)
 {
-	struct origin *origin = origin_of(list, batch);
 	if (list->count == SERIES_MAX)
-		series_list_expire(list, now);
+		series_list_expire(list, now); /* before there is an origin that has no series yet */
+	struct origin *origin = origin_of(list, batch);
 	if (!origin) {
 		list->dropped[CW_DROP_REFUSED] += batch->samples.count;
 		return;

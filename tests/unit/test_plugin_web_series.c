@@ -186,6 +186,23 @@ static void series__beyond_the_limit__are_counted(void **state)
 	series_list_release(&list);
 }
 
+/* Its origin has no series, and was never seen before: nothing to keep, and nothing to forget while it is used. */
+static void an_instance__that_comes_when_all_is_full__is_counted(void **state)
+{
+	struct series_list list = {0};
+	char label[32];
+	(void)state;
+	for (int i = 0; i < SERIES_MAX; i++) {
+		snprintf(label, sizeof label, "%d", i);
+		add(&list, "a", &gauge, label, i, 10000 * CW_SECOND);
+	}
+	add(&list, "b", &gauge, "x", 1, 10000 * CW_SECOND);
+	add(&list, "c", &gauge, "x", 1, 10000 * CW_SECOND);
+	assert_int_equal(list.count, SERIES_MAX);
+	assert_int_equal(list.dropped[CW_DROP_REFUSED], 2);
+	series_list_release(&list);
+}
+
 static void walk__goes_on_after_a_change(void **state)
 {
 	struct series_list list = {0};
@@ -213,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_metric_of_another_shape__replaces_the_series),
 		cmocka_unit_test(values_that_look_the_same__are_one_series_and_counted),
 		cmocka_unit_test(series__beyond_the_limit__are_counted),
+		cmocka_unit_test(an_instance__that_comes_when_all_is_full__is_counted),
 		cmocka_unit_test(walk__goes_on_after_a_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
