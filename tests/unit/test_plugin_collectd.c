@@ -38,6 +38,7 @@ static struct server {
 	char *lines; /* all that was received on this connection */
 	size_t length, answered_to;
 	uint32_t answered, connections;
+	size_t cut_at; /* hangs up when it has read so many bytes of a connection; 0: never */
 } server;
 
 static const char *reply_well(uint32_t i, const char *line)
@@ -104,11 +105,11 @@ static void serve(void)
 		server.connections += server.client >= 0;
 	}
 	ssize_t n = 0;
-	while (server.client >= 0 &&
-	       (n = read(server.client, server.lines + server.length, LINES_BYTES - server.length)) > 0)
+	size_t most = server.cut_at ? server.cut_at : LINES_BYTES;
+	while (server.client >= 0 && (n = read(server.client, server.lines + server.length, most - server.length)) > 0)
 		server.length += (size_t)n;
 	answer_lines();
-	if (server.client >= 0 && n == 0)
+	if (server.client >= 0 && n == 0) /* the other side has closed it, or it is to be cut here */
 		hang_up();
 }
 
@@ -331,6 +332,39 @@ static void fault_42_a_connection_lost_in_mid_batch__offers_the_whole_again(void
 	assert_int_equal(write_and_wait(10, false), 0);
 	assert_int_equal(lines_received(), 11);
 	assert_int_equal(instance.dropped[CW_DROP_REFUSED], 1);
+	plugin_host_stop(&instance);
+	end_server();
+}
+
+static void connect_again(void)
+{
+	instance.examined = false;
+	cw_plugin.examine(instance.plugin_state, /* connect */ 1); /* does not wait for the pause */
+	wait_for(is_examined);
+}
+
+static void fault_42_a_connection_cut_at_each_byte__gives_whole_lines_afterwards(void **state)
+{
+	(void)state;
+	listen_here(reply_well);
+	start_on_server();
+	assert_int_equal(write_and_wait(2, false), 0);
+	size_t all = server.length;
+	char *expected = strndup(server.lines, all);
+	for (size_t cut = 1; cut < all; cut++) {
+		server.cut_at = cut;
+		hang_up();
+		wait_for(is_down);
+		connect_again();
+		int status = write_and_wait(2, false);
+		assert_true(status == -EPIPE || status == -ENOTCONN);
+		server.cut_at = 0;
+		connect_again();
+		assert_int_equal(write_and_wait(2, false), 0);
+		assert_int_equal(server.length, all);
+		assert_memory_equal(server.lines, expected, all);
+	}
+	free(expected);
 	plugin_host_stop(&instance);
 	end_server();
 }
@@ -682,6 +716,7 @@ int main(void)
 		cmocka_unit_test(a_histogram_refused_in_part__is_one_sample_dropped),
 		cmocka_unit_test(lines_without_answer__are_bounded),
 		cmocka_unit_test(fault_42_a_connection_lost_in_mid_batch__offers_the_whole_again),
+		cmocka_unit_test(fault_42_a_connection_cut_at_each_byte__gives_whole_lines_afterwards),
 		cmocka_unit_test(who_answers_as_no_collectd_does__is_told_from_it),
 		cmocka_unit_test(a_batch_that_comes_before_the_connection__waits_for_it),
 		cmocka_unit_test(fault_40_a_stop_in_mid_batch__leaves_nothing),

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: MIT
+"""Output collectd against a real collectd: what arrives, by the socket and by the network at each security level, and what is said and kept
+when collectd is not there, frozen, killed, or refuses.
+"""
+
+import datetime
+import json
+import re
+import time
+
+import pytest
+from collectd import PASSWORD, TYPES_DB, USER, Collectd, missing, single_types
+
+from harness import BUILD, SANITIZED, TOP, run_client, run_once, wait_for
+
+HOSTILE = ["a/b", "../../etc/passwd", 'q"uote', "back\\slash", "a\nPUTVAL \"x/y/gauge-z\" N:1\n", "a b", "100%", "%2F", "-", "--", "a;b=c", "\u202egpj",
+           "\u200b", "日本語", "🎉", "é" * 150, "x" * 250 + "1", "x" * 250 + "2", "/" * 80, "'", "tab\t", ""]
+FLOOD = 50  # series in most tests here
+
+
+@pytest.fixture
+def make_collectd(folder):
+    made = []
+
+    def make(name="collectd", **options):
+        made.append(Collectd(folder, name, **options))
+        return made[-1]
+
+    yield make
+    for collectd in made:
+        if collectd.process:
+            collectd.kill()
+
+
+@pytest.fixture
+def collectd(make_collectd):
+    return make_collectd()
+
+
+def yaml(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+def config(daemon, plugins, hostname="testhost", interval="200ms"):
+    return (f"agent:\n  hostname: {yaml(hostname)}\n  interval: {interval}\n  state_dir: {daemon.folder}/{daemon.name}.d\n"
+            f"  plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins]\nplugins:\n  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n"
+            + "".join(f"  - {yaml(plugin)}\n" for plugin in plugins))
+
+
+def by_socket(collectd, **more):
+    return {"plugin": "collectd", "socket": str(collectd.socket), **more}
+
+
+def by_network(port, address="127.0.0.1", security="none", **more):
+    user = {} if security == "none" else {"username": USER, "password": more.pop("password", PASSWORD)}
+    return {"plugin": "collectd", "network": {"address": f"{address}:{port}", "security": security, **user}, **more}
+
+
+def samples(daemon):
+    """What stdout's json says of all samples so far, each with its time in seconds."""
+    found = []
+    for line in daemon.process.stdout.splitlines(keepends=True):
+        if line.endswith("\n"):
+            found.append(json.loads(line))
+            moment = datetime.datetime.fromisoformat(found[-1]["time"].replace("Z", "+00:00"))
+            found[-1]["seconds"] = moment.timestamp()
+    return found
+
+
+def counter(daemon, metric, instance="collectd", **labels):
+    """The last that was said of a counter of the agent's own."""
+    found = [s["value"] for s in samples(daemon) if (s["instance"], s["metric"], s["labels"]) == (instance, metric, labels)]
+    return found[-1] if found else 0
+
+
+def readings_of_all(collectd, host="testhost"):
+    """Which readings of flood have arrived of each series, {series: set}: flood_value is reading × 1000000 + series."""
+    found = {}
+    for (_, _, name), points in collectd.values(host, "flood").items():
+        series = re.fullmatch(r"flood_value-s(\d+)", name)
+        if series:
+            found[int(series[1])] = {(int(float(value)) - int(series[1])) // 1000000 for value in points.values()}
+    return found
+
+
+def readings(collectd, series=0):
+    return readings_of_all(collectd).get(series, set())
+
+
+def assert_without_gap(collectd, first=None, last=None):
+    """Of every series each reading from the first to the last has arrived."""
+    found = readings_of_all(collectd)
+    assert len(found) == FLOOD
+    for series, numbers in found.items():
+        begin, end = first or min(numbers), last or max(numbers)
+        assert numbers >= set(range(begin, end + 1)), f"series {series}: {sorted(set(range(begin, end + 1)) - numbers)} are not there"
+
+
+# ---- what arrives ----
+
+
+LEVELS = {"none": "::1", "sign": "127.0.0.1", "encrypt": "127.0.0.1"}
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("way", ["socket", *LEVELS])
+def test_every_declared_metric_arrives_with_its_numbers(make_collectd, daemon, way):
+    """Each metric that any plugin declares, and the agent's own; csv says what stdout says."""
+    listen = [(LEVELS[way], way)] if way in LEVELS else []
+    collectd = make_collectd(listen=listen).start()
+    address = f"[{LEVELS[way]}]" if way == "none" else LEVELS.get(way)
+    output = by_network(collectd.ports[0], address, way) if listen else by_socket(collectd)
+    sources = [{"plugin": "mimic", "name": path.stem, "of": str(path)} for path in sorted((BUILD / "plugins").glob("*.so"))]
+    output["name"] = "the-output"
+    sources = [source for source in sources if source["name"] not in ("web", "stdout")]
+    daemon.start(config(daemon, [*sources, output, {"plugin": "stdout", "format": "json"}]))
+    wait_for(lambda: counter(daemon, "samples_sent_total", "the-output") > 300, 20, what="samples to be sent")
+    daemon.stop()
+    said = samples(daemon)
+    assert {s["instance"] for s in said} >= {"redis-calls", "agent", "the-output"}
+    assert {s["kind"] for s in said} == {"gauge", "counter", "histogram"}
+    sent = [s for s in said if s["seconds"] < said[-1]["seconds"] - 0.5]
+    assert sent
+    types = single_types()
+
+    def all_there():
+        values = collectd.values("testhost")
+        wrong = [sentence for sample in sent for sentence in missing(sample, values, types)]
+        assert not wrong, wrong[:10]
+        return True
+
+    wait_for(all_there, 10, every=0.5, what="every sample to be in csv")
+    assert "refus" not in daemon.stderr
+
+
+@pytest.mark.parametrize("way", ["socket", "network"])
+def test_fault_43_hostile_names_are_one_value_each_in_collectd(make_collectd, daemon, way):
+    collectd = make_collectd(listen=[("127.0.0.1", "none")] if way == "network" else []).start()
+    output = by_network(collectd.ports[0]) if way == "network" else by_socket(collectd)
+    source = {"plugin": "flood", "names": HOSTILE, "series": len(HOSTILE), "counters": True, "host": 'we/ird "host" -1'}
+    daemon.start(config(daemon, [source, output, {"plugin": "stdout", "format": "json", "metrics": ["instance=flood"]}]))
+    host = "we%2Fird %22host%22 -1"
+    wait_for(lambda: len(collectd.values(host)) >= 2 * len(HOSTILE), 20, what="all series")
+    daemon.stop()
+    said = samples(daemon)
+    sent = said[:2 * len(HOSTILE)]
+    values = collectd.values(host)
+    assert len(values) == 2 * len(HOSTILE)
+    assert not [sentence for sample in sent for sentence in missing(sample, values, single_types())]
+    assert {path.name for path in collectd.csv.iterdir()} <= {host, "testhost", "here"}
+
+
+def test_a_wrong_password_is_not_heard_and_a_right_one_is(make_collectd, make_daemon):
+    """Collectd says nothing, so neither do we: the README tells so."""
+    collectd = make_collectd(listen=[("127.0.0.1", "sign")]).start()
+    daemons = []
+    for name, password in (("right", PASSWORD), ("wrong", "guessed")):
+        output = by_network(collectd.ports[0], security="encrypt", password=password)
+        daemons.append(make_daemon(name))
+        daemons[-1].start(config(daemons[-1], [{"plugin": "flood"}, output, {"plugin": "stdout", "format": "json"}], hostname=name))
+    wait_for(lambda: collectd.values("right"), 15, what="values")
+    wait_for(lambda: counter(daemons[1], "samples_sent_total") > 0, 15, what="samples to be sent")
+    wait_for(lambda: len(collectd.values("right", "flood")) > 100, 15, what="all values")
+    assert not collectd.values("wrong")
+    assert daemons[1].state("collectd")[0] == "up"
+    assert "guessed" not in daemons[1].stderr + daemons[1].process.stdout
+
+
+def test_types_are_those_of_collectd():
+    text = (TOP / "plugins/format/collectd_types.c").read_text()
+    ours = {}
+    for name, kind in (("gauges", "GAUGE"), ("derives", "DERIVE"), ("counters", "COUNTER"), ("absolutes", "ABSOLUTE")):
+        names = re.findall(r'"(\w+)"', re.search(rf"\b{name}\[\] = {{(.*?)}};", text, re.S)[1])
+        assert names == sorted(names)
+        ours |= {name: kind for name in names}
+    assert ours == single_types(TYPES_DB)
+
+
+# ---- when collectd is not well ----
+
+
+def test_fault_40_collectd_absent_frozen_killed_planted_loses_nothing(collectd, daemon):
+    """The other output, stdout, goes on all the time; in csv no reading is missing at the end."""
+    source = {"plugin": "flood", "series": FLOOD}
+    daemon.start(config(daemon, [source, by_socket(collectd), {"plugin": "stdout", "format": "json"}]))
+
+    def others_go_on():
+        before = len(samples(daemon))
+        wait_for(lambda: len(samples(daemon)) > before + FLOOD, 5, what="the other output to go on")
+
+    daemon.wait_state("down", "is collectd running, with LoadPlugin unixsock?", name="collectd")
+    others_go_on()
+    collectd.start()
+    daemon.wait_state("up", name="collectd", deadline=20)
+    wait_for(lambda: 1 in readings(collectd), 10, what="the first reading, from before it was there")
+
+    collectd.freeze()
+    daemon.wait_state("down", "does not answer", name="collectd", deadline=20)
+    others_go_on()
+    last = max(int(s["value"]) // 1000000 for s in samples(daemon) if s["metric"] == "flood_value")
+    collectd.thaw()
+    daemon.wait_state("up", name="collectd", deadline=30)
+    wait_for(lambda: last in readings(collectd), 20, what="what was read meanwhile")
+    assert_without_gap(collectd, first=1, last=last)
+
+    collectd.stop()
+    daemon.wait_state("down", name="collectd")
+    collectd.socket.unlink(missing_ok=True)
+    collectd.socket.write_text("planted")
+    daemon.wait_state("down", "is not a socket", name="collectd", deadline=30)
+    others_go_on()
+    assert collectd.socket.read_text() == "planted"
+    collectd.start()
+    daemon.wait_state("up", name="collectd", deadline=30)
+
+    collectd.kill()
+    daemon.wait_state("down", name="collectd")
+    last = max(int(s["value"]) // 1000000 for s in samples(daemon) if s["metric"] == "flood_value")
+    collectd.start()
+    daemon.wait_state("up", name="collectd", deadline=30)
+    wait_for(lambda: last + 3 in readings(collectd), 20, what="readings after the kill")
+    daemon.stop()
+    books_balance(daemon)
+
+
+def books_balance(daemon, instance="collectd"):
+    """In the last run of the agent's own samples: what was produced is sent, waiting or dropped."""
+    said = samples(daemon)
+    at = max(s["seconds"] for s in said if s["metric"] == "output_queue_length" and s["instance"] == instance)
+    now = [s for s in said if s["seconds"] == at]
+    produced = sum(s["value"] for s in now if s["metric"] == "samples_produced_total") - sum(
+        s["value"] for s in now if s["metric"] == "samples_dropped_total" and s["labels"]["reason"] == "hub_full")
+    here = [s for s in now if s["instance"] == instance]
+    accounted = sum(s["value"] for s in here if s["metric"] in ("samples_sent_total", "output_queue_length"))
+    accounted += sum(s["value"] for s in here if s["metric"] == "samples_dropped_total")
+    assert accounted == produced
+
+
+@pytest.mark.parametrize("how", ["frozen", "absent", "planted"])
+def test_fault_40_stop_is_short_whatever_collectd_does(collectd, daemon, how):
+    if how == "frozen":
+        collectd.start()
+    if how == "planted":
+        collectd.socket.write_text("planted")
+    daemon.start(config(daemon, [{"plugin": "flood", "series": 20000}, by_socket(collectd)]))
+    daemon.wait_state("up" if how == "frozen" else "down", name="collectd")
+    if how == "frozen":
+        collectd.freeze()
+        before = daemon.instance("collectd")["queue"]
+        wait_for(lambda: daemon.instance("collectd")["queue"] > before, 10, what="samples to wait")
+    daemon.stop(deadline=6)
+
+
+def test_fault_40_network_says_who_is_not_there_and_comes_back(make_collectd, daemon):
+    collectd = make_collectd(listen=[("127.0.0.1", "none")])
+    output = by_network(collectd.ports[0], address="localhost")
+    daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, output, {"plugin": "stdout", "format": "json"}]))
+    daemon.wait_state("down", "connection refused: nobody listens at localhost:", name="collectd")
+    collectd.start()
+    daemon.wait_state("up", name="collectd", deadline=40)
+    wait_for(lambda: 1 in readings(collectd), 15, what="the first reading, from before it was there")
+    collectd.stop()
+    daemon.wait_state("down", "connection refused", name="collectd", deadline=15)
+    before = len(samples(daemon))
+    wait_for(lambda: len(samples(daemon)) > before + FLOOD, 5, what="the other output to go on")
+    daemon.stop()
+    books_balance(daemon)
+
+
+def test_fault_42_collectd_gets_whole_lines_wherever_the_connection_is_cut(collectd, daemon, make_tool):
+    collectd.start()
+    proxy = make_tool("proxy.py", "--to", f"unix:{collectd.socket}", "--listen", f"unix:{collectd.folder}/proxy")
+    output = {"plugin": "collectd", "socket": f"{collectd.folder}/proxy"}
+    daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, output]))
+    daemon.wait_state("up", name="collectd")
+    for cut in ("cut-up 300", "cut-down 70"):
+        assert proxy.say(cut) == "ok"
+        cuts = proxy.stats()["cuts"]
+        proxy.say("close")
+        wait_for(lambda: proxy.stats()["cuts"] > cuts, 20, what=f"{cut} to happen")
+    daemon.wait_state("up", name="collectd", deadline=30)
+    seen = max(readings(collectd))
+    wait_for(lambda: max(readings(collectd)) > seen + 2, 15, what="readings after the cuts")
+    daemon.stop()
+    assert_without_gap(collectd, first=1)
+    assert "Parsing" not in collectd.log.read_text() and "not collectd" not in daemon.stderr
+
+
+def test_what_collectd_refuses_is_counted_and_said_and_the_rest_arrives(make_collectd, daemon, folder):
+    types = folder / "types.db"
+    types.write_text("gauge value:GAUGE:U:U\nderive value:DERIVE:0:U\n")
+    collectd = make_collectd(types_db=types).start()
+    daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, by_socket(collectd), {"plugin": "stdout", "format": "json"}]))
+    daemon.wait_state("degraded", "collectd refuses samples, first", name="collectd")
+    assert "isn't defined" in daemon.state("collectd")[1]
+    wait_for(lambda: counter(daemon, "samples_dropped_total", reason="refused") > 0, 10, what="refusals to be counted")
+    wait_for(lambda: len(readings(collectd)) > 3, 10, what="the others")
+    daemon.stop()
+    refused = counter(daemon, "samples_dropped_total", reason="refused")
+    assert refused < counter(daemon, "samples_sent_total")
+    assert_without_gap(collectd, first=1, last=3)
+    books_balance(daemon)
+
+
+# ---- what people see ----
+
+
+@pytest.mark.parametrize("options, line, said", [
+    ("", 4, "neither `socket` nor `network` is given"),
+    ("    socket: /s\n    network: { address: h }\n", 6, "`socket` and `network` are two ways"),
+    ("    network:\n      security: sign\n", 6, "`address` is required"),
+    ("    network:\n      address: h\n      security: encrypt\n      username: u\n", 7, "`encrypt` needs a username and a password"),
+    ("    network:\n      address: \"h:70000\"\n", 6, "the port must be a number"),
+    ("    socket: relative\n", 5, "named by an absolute path"),
+])
+def test_mistakes_are_told_with_their_place(folder, options, line, said):
+    text = f"agent:\n  plugin_dir: [{BUILD}/plugins]\nplugins:\n  - plugin: collectd\n{options}"
+    done = run_once(folder, text, "-t")
+    assert done.returncode == 78
+    assert re.search(rf"once\.yaml:{line}:\d+: .*{re.escape(said)}", done.stderr + done.stdout), done.stderr
+
+
+def test_a_password_may_be_in_a_file_and_is_in_no_log(make_collectd, daemon, folder):
+    secret = folder / "password"
+    secret.write_text(PASSWORD + "\n")
+    secret.chmod(0o600)
+    collectd = make_collectd(listen=[("127.0.0.1", "encrypt")]).start()
+    output = by_network(collectd.ports[0], security="encrypt")
+    del output["network"]["password"]
+    output["network"]["password_file"] = str(secret)
+    daemon.start(config(daemon, [{"plugin": "flood"}, output]), arguments=["-v"])
+    wait_for(lambda: collectd.values("testhost"), 15, what="values")
+    shown = run_client(daemon, "config", "show").stdout
+    assert PASSWORD not in daemon.stderr + shown
