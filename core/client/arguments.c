@@ -30,6 +30,9 @@ static const struct option_row {
 	{OPTION_INSTANCE, "instance", "NAME", "only the rows of this instance"},
 	{OPTION_CHECK, "check", NULL, "one line and the exit codes of a Nagios plugin"},
 	{OPTION_CONFIG, "config", "PATH", "-c PATH: a file or a directory; repeatable (default: callwatchd's own)"},
+	{OPTION_ROLE, "role", "ROLE", "viewer or operator"},
+	{OPTION_NAME, "name", "NAME", "by which it is known"},
+	{OPTION_EXPIRES, "expires", "TIME", "not taken any more from then on: 2027-01-31, or how long from now: 90d"},
 	{OPTION_SOCKET, "socket", "PATH",
 	 "callwatchd's socket (default: $CALLWATCH_SOCKET or /run/callwatch/control.sock)"},
 	{OPTION_URL, "url", "URL", "ask over the network instead (default: $CALLWATCH_URL)"},
@@ -155,6 +158,15 @@ static int take_option(struct arguments *arguments, unsigned bit, const char *va
 		return 0;
 	case OPTION_CHECK:
 		arguments->check = true;
+		return 0;
+	case OPTION_ROLE:
+		arguments->role = value;
+		return 0;
+	case OPTION_NAME:
+		arguments->name = value;
+		return 0;
+	case OPTION_EXPIRES:
+		arguments->expires = value;
 		return 0;
 	case OPTION_CONFIG:
 		return take_repeated(arguments->config, ARGUMENTS_CONFIG_MAX, "-c", value, error);

@@ -29,7 +29,10 @@ enum option_bit {
 	OPTION_INSTANCE = 1 << 13,
 	OPTION_CHECK = 1 << 14,
 	OPTION_CONFIG = 1 << 15,
-	OPTION_FOLLOW = 1 << 16
+	OPTION_FOLLOW = 1 << 16,
+	OPTION_ROLE = 1 << 17,
+	OPTION_NAME = 1 << 18,
+	OPTION_EXPIRES = 1 << 19
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
@@ -46,6 +49,7 @@ struct arguments {
 	bool utc, watch, reveal, check;
 	const char *where[ARGUMENTS_WHERE_MAX + 1]; /* NULL-terminated */
 	const char *sort, *columns, *instance;
+	const char *role, *name, *expires;
 	int64_t limit; /* 0: all; -1: not given */
 	enum format format;
 	const char *config[ARGUMENTS_CONFIG_MAX + 1]; /* NULL-terminated */

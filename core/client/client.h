@@ -42,6 +42,8 @@ int command_plugins(const struct arguments *arguments);
 int command_config(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_doctor(const struct arguments *arguments);
+int command_passwd(const struct arguments *arguments);
+int command_token(const struct arguments *arguments);
 
 /* One sentence on stderr, `callwatch: …`, made visible line by line. */
 void complain(const char *format, ...) CW_PRINTF(1, 2);

@@ -107,6 +107,26 @@ static const char help_reload[] = "callwatchd reads its configuration again. Ins
 				  "are not touched; with any error\n"
 				  "nothing changes, and all errors are printed. Exit code: 0 reloaded, 1 not.\n";
 
+static const char help_passwd[] =
+	"Makes the lines of configuration by which somebody may ask callwatchd over TCP with a name and a password. "
+	"The\n"
+	"password is asked for twice, or read as one line where stdin is no terminal; what is printed is its hash. No\n"
+	"daemon is asked: put the lines into the configuration of the plugin web and `callwatch reload`.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch passwd --name ada --role operator\n"
+	"  pwgen 20 1 | tee password | callwatch passwd --name grafana\n";
+
+static const char help_token[] =
+	"Makes a token by which a program may ask callwatchd over TCP, prints it once, and the lines of configuration\n"
+	"that hold its hash. No daemon is asked: put the lines into the configuration of the plugin web and\n"
+	"`callwatch reload`.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch token add --role viewer --name prometheus\n"
+	"  callwatch token add --role operator --name deploy --expires 90d\n"
+	"  callwatch --url https://callwatch.example.net:8470 --token-file ~/.callwatch-token status\n";
+
 const struct command client_commands[] = {
 	{"status", "[--check]", "how callwatch and the platform are", help_status, OPTION_CHECK, 0, 0, command_status},
 	{"get", "[TABLE [KEY]]", "rows of a table (short: `callwatch TABLE`)", help_get, OPTIONS_ROWS, 0, 2,
@@ -121,6 +141,10 @@ const struct command client_commands[] = {
 	{"config", "show [-c PATH]… | diff", "the configuration and where it comes from; what a reload would do",
 	 help_config, OPTION_CONFIG, 1, 1, command_config},
 	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload},
+	{"passwd", "[--role viewer|operator]", "make a user's password for asking over TCP", help_passwd,
+	 OPTION_ROLE | OPTION_NAME, 0, 0, command_passwd},
+	{"token", "add --role viewer|operator", "make a token for asking over TCP", help_token,
+	 OPTION_ROLE | OPTION_NAME | OPTION_EXPIRES, 1, 1, command_token},
 	{0},
 };
 

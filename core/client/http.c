@@ -294,6 +294,13 @@ static char *problem_sentence(const json_t *problem)
 	return sentence;
 }
 
+static void advise(struct exchange *exchange, const char *advice)
+{
+	char *longer = must_printf("%s\n%s", exchange->failure->sentence, advice);
+	free(exchange->failure->sentence);
+	exchange->failure->sentence = longer;
+}
+
 static void say_refusal(struct exchange *exchange, long status)
 {
 	json_t *problem = exchange->refusal.length
@@ -304,6 +311,9 @@ static void say_refusal(struct exchange *exchange, long status)
 	exchange->failure->sentence = problem_sentence(problem);
 	if (!exchange->failure->sentence)
 		exchange->failure->sentence = must_printf("%s answered with status %ld", exchange->http->where, status);
+	if (status == 401)
+		advise(exchange, "--token-file FILE (or CALLWATCH_TOKEN_FILE) names the file that holds a token; "
+				 "`callwatch token add` makes one");
 	json_decref(problem);
 }
 
