@@ -85,6 +85,8 @@ static const char *status_title(int status)
 		return "Unsupported Media Type";
 	case 421:
 		return "Misdirected Request";
+	case 429:
+		return "Too Many Requests";
 	case 422:
 		return "Unprocessable Content";
 	case 501:
@@ -175,6 +177,14 @@ static int write_head(struct exchange *exchange)
 		return -1;
 	if (exchange->allow && add_header(exchange->wsi, "allow:", exchange->allow, &at, end))
 		return -1;
+	if (exchange->challenge && add_header(exchange->wsi, "www-authenticate:", exchange->challenge, &at, end))
+		return -1;
+	if (exchange->retry_after) {
+		char seconds[16];
+		snprintf(seconds, sizeof seconds, "%u", (unsigned)exchange->retry_after);
+		if (add_header(exchange->wsi, "retry-after:", seconds, &at, end))
+			return -1;
+	}
 	if (exchange->complete && lws_add_http_header_content_length(exchange->wsi, exchange->body.length, &at, end))
 		return -1;
 	if (exchange->chunked && add_header(exchange->wsi, "transfer-encoding:", "chunked", &at, end))
@@ -321,7 +331,8 @@ static int on_request(struct connection *connection, const char *path, size_t pa
 	exchange->path = path;
 	if (request_read(exchange, path_length)) {
 		route_resolve(exchange, next_param, connection->wsi);
-		route_enter(exchange);
+		if (request_identify(exchange))
+			route_enter(exchange);
 	}
 	exchange->path = NULL;
 	exchange_wake(exchange);

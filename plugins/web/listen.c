@@ -4,6 +4,7 @@
  * descriptor must neither spin nor leave its clients waiting, so one descriptor is kept in reserve: given up for a
  * moment, it lets the next client be refused in words.
  */
+#include "access.h"
 #include "listen_private.h"
 
 #include <errno.h>
@@ -28,7 +29,6 @@ static bool is_unix(const char *address)
 static void check_item(const struct cw_value *values, const struct cw_value *item, struct cw_problems *problems)
 {
 	const char *address = cw_get_string(item, "address"), *only = cw_get_string(item, "only");
-	const struct cw_value *proxies = cw_get(values, "trusted_proxies");
 	struct endpoint endpoint;
 	if (!address)
 		return;
@@ -45,12 +45,11 @@ static void check_item(const struct cw_value *values, const struct cw_value *ite
 			problems, cw_get(item, "address"),
 			"%s: expected unix:/path, or an address (no name) with a port: 127.0.0.1:8470, [::1]:8470",
 			address);
-	else if (!ip_is_loopback(&endpoint.ip) && !only)
+	else if (!ip_is_loopback(&endpoint.ip) && !only && !access_is_configured(values))
 		problems->error(problems, cw_get(item, "address"),
-				"%s is not loopback: this needs users or tokens, and TLS (or trusted_proxies), "
-				"which come with a later version; or say `only: metrics`",
+				"%s is not loopback: this needs users or tokens, and TLS (or trusted_proxies); or say "
+				"`only: metrics`",
 				address);
-	(void)proxies;
 }
 
 /* Two sockets cannot have one address, whatever else is said about them. */
@@ -257,7 +256,7 @@ static void try_open(struct listener *listener)
 	uv_timer_start(&listener->timer, open_again, (uint64_t)(pause / CW_MILLISECOND), /* repeat: */ 0);
 }
 
-static void set_door(struct listener *listener, const struct cw_value *item)
+static void set_door(struct listener *listener, const struct cw_value *values, const struct cw_value *item)
 {
 	struct door *door = &listener->door;
 	door->is_tcp = !is_unix(listener->address);
@@ -266,13 +265,15 @@ static void set_door(struct listener *listener, const struct cw_value *item)
 	else
 		listener->path = listener->address + strlen("unix:");
 	door->only_metrics = cw_get_string(item, "only") != NULL;
+	door->asks = door->is_tcp && !door->only_metrics && access_is_configured(values);
 }
 
-static void listener_init(struct listener *listener, struct web *web, const struct cw_value *item)
+static void listener_init(struct listener *listener, struct web *web, const struct cw_value *values,
+			  const struct cw_value *item)
 {
 	listener->web = web;
 	listener->address = cw_get_string(item, "address");
-	set_door(listener, item);
+	set_door(listener, values, item);
 	listener->descriptor = -1;
 	listener->reserve = open_reserve();
 	listener->backoff = (struct backoff){.longest = 8 * CW_SECOND, .random = (uint64_t)web->host->now()};
@@ -304,7 +305,7 @@ int listeners_start(struct web *web, const struct cw_value *values)
 	if (!web->listeners)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
-		listener_init(&web->listeners[i], web, &items->children[i]);
+		listener_init(&web->listeners[i], web, values, &items->children[i]);
 	web->listeners_count = count;
 	int rc = make_guard(web, values);
 	if (rc)

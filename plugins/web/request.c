@@ -4,6 +4,7 @@
  * for whom. What two readers might read in two ways is refused, though nothing here could go wrong by it: every
  * connection ends with its answer, so nothing that follows a request is ever taken for another one.
  */
+#include "access.h"
 #include "web.h"
 
 #include <libwebsockets.h>
@@ -179,7 +180,23 @@ bool request_read(struct exchange *exchange, size_t path_length)
 	if (read_header(exchange, WSI_TOKEN_HTTP_ACCEPT, accept) > 0)
 		exchange->accept = strdup(accept);
 	exchange->is_json = is_json(exchange);
-	exchange->role = exchange->peer->door->is_tcp ? ROLE_VIEWER : ROLE_OPERATOR;
+	const struct door *door = exchange->peer->door;
+	exchange->role = !door->is_tcp ? ROLE_OPERATOR : door->asks ? ROLE_NOBODY : ROLE_VIEWER;
 	name_asker(exchange);
 	return true;
+}
+
+/* What everybody may know costs nobody the trial of a password. */
+bool request_identify(struct exchange *exchange)
+{
+	char value[VALUE_MAX];
+	struct credentials credentials;
+	if (!exchange->peer->door->asks || (exchange->route && exchange->route->least == ROLE_NOBODY))
+		return true;
+	int length = read_header(exchange, WSI_TOKEN_HTTP_AUTHORIZATION, value);
+	credentials_read(&credentials, length < 0 ? "" : length ? value : NULL);
+	enum access_verdict verdict = access_ask(exchange, &credentials);
+	credentials_wipe(&credentials);
+	explicit_bzero(value, sizeof value);
+	return verdict == ACCESS_KNOWN;
 }

@@ -4,6 +4,7 @@
  * is told to who may only: somebody who may not learns nothing of what there is. A new route is a line here and a
  * handler in routes/.
  */
+#include "access.h"
 #include "routes/routes.h"
 
 #include <errno.h>
@@ -121,13 +122,17 @@ void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint3
 	read_params(exchange, next_param, arg);
 }
 
-/* Who may not even know what there is, is not told that there is nothing. */
-static bool may(const struct exchange *exchange)
+/* Who may not even look is not told that there is nothing to see. */
+static enum role least_of(const struct exchange *exchange)
 {
-	const struct route *route = exchange->route;
-	enum role least = route ? route->least : ROLE_VIEWER;
-	return exchange->role >= least ||
-	       (route && (route->flags & ROUTE_METRICS) && exchange->peer->door->only_metrics);
+	return exchange->route ? exchange->route->least : ROLE_VIEWER;
+}
+
+static void ask_who(struct exchange *exchange)
+{
+	exchange->allow = NULL;
+	exchange->challenge = access_challenge(exchange->web);
+	exchange_problem(exchange, 401, "%s", exchange->denial ? exchange->denial : "this needs a user or a token");
 }
 
 static bool changes_something(const struct exchange *exchange)
@@ -137,12 +142,14 @@ static bool changes_something(const struct exchange *exchange)
 
 void route_enter(struct exchange *exchange)
 {
-	if (!may(exchange))
+	if (exchange->role == ROLE_NOBODY && least_of(exchange) > ROLE_NOBODY)
+		ask_who(exchange);
+	else if (exchange->role < least_of(exchange))
 		exchange_problem(exchange, 403, "this needs an operator");
 	else if (exchange->status >= 400)
 		return;
-	else if (changes_something(exchange) && exchange->is_foreign)
-		exchange_problem(exchange, 403, "nothing is changed for a page of another site");
+	else if ((changes_something(exchange) || least_of(exchange) == ROLE_OPERATOR) && exchange->is_foreign)
+		exchange_problem(exchange, 403, "this is not done for a page of another site");
 	else if (changes_something(exchange) && exchange->peer->door->is_tcp && !exchange->is_json)
 		exchange_problem(exchange, 415, "what changes something is sent with Content-Type: application/json");
 	else

@@ -7,6 +7,7 @@
  */
 #include "web.h"
 
+#include "access.h"
 #include "listen.h"
 #include "routes/routes.h"
 
@@ -27,12 +28,49 @@ static const struct cw_option listen_fields[] = {
 	 .help = "Serve only this: metrics, to everybody who can connect (and whether the agent lives)"},
 };
 
+static const char *const role_choices[] = {"viewer", "operator", NULL};
+
+static const struct cw_option user_fields[] = {
+	{.key = "name", .type = CW_OPTION_STRING, .flags = CW_OPTION_REQUIRED, .help = "Their name"},
+	{.key = "password_hash",
+	 .type = CW_OPTION_STRING,
+	 .flags = CW_OPTION_REQUIRED | CW_OPTION_SECRET,
+	 .help = "Their password as argon2id; callwatch passwd makes it"},
+	{.key = "role",
+	 .type = CW_OPTION_CHOICE,
+	 .fallback = "viewer",
+	 .choices = role_choices,
+	 .help = "A viewer sees masked numbers and may not act"},
+};
+
+static const struct cw_option token_fields[] = {
+	{.key = "name", .type = CW_OPTION_STRING, .flags = CW_OPTION_REQUIRED, .help = "What it is for"},
+	{.key = "token_hash",
+	 .type = CW_OPTION_STRING,
+	 .flags = CW_OPTION_REQUIRED | CW_OPTION_SECRET,
+	 .help = "The token's SHA-256; callwatch token add makes both"},
+	{.key = "role",
+	 .type = CW_OPTION_CHOICE,
+	 .fallback = "viewer",
+	 .choices = role_choices,
+	 .help = "A viewer sees masked numbers and may not act"},
+	{.key = "expires", .type = CW_OPTION_STRING, .help = "Date or time from which it is not taken any more"},
+};
+
 static const struct cw_option options[] = {
 	{.key = "listen",
 	 .type = CW_OPTION_ITEMS,
 	 .fallback = "[\"unix:/run/callwatch/control.sock\", \"127.0.0.1:8470\"]",
 	 .help = "Where to listen, one item for each place; a UNIX socket is for root and its group only",
 	 .fields = CW_ARRAY(listen_fields)},
+	{.key = "users",
+	 .type = CW_OPTION_ITEMS,
+	 .help = "Who may ask over TCP by name and password; with users or tokens loopback asks too",
+	 .fields = CW_ARRAY(user_fields)},
+	{.key = "tokens",
+	 .type = CW_OPTION_ITEMS,
+	 .help = "Tokens by which programs may ask over TCP",
+	 .fields = CW_ARRAY(token_fields)},
 	{.key = "allowed_hosts",
 	 .type = CW_OPTION_LIST,
 	 .help = "Names by which browsers and scrapers may ask over TCP, besides the addresses listened on, localhost "
@@ -52,6 +90,7 @@ static const struct cw_option options[] = {
 static void web_check(const struct cw_value *values, struct cw_problems *problems)
 {
 	listen_check(values, problems);
+	access_check(values, problems);
 	guard_check(values, problems);
 }
 
@@ -66,6 +105,7 @@ static void web_stop(void *state)
 	struct web *web = state;
 	listeners_stop(web);
 	reloads_leave(web);
+	access_stop(web);
 	http_stop(web);
 	uv_close((uv_handle_t *)&web->second, NULL);
 }
@@ -75,6 +115,7 @@ static void web_release(void *state)
 	struct web *web = state;
 	http_release(web);
 	listeners_free(web);
+	access_release(web);
 	reloads_release(web);
 	pendings_release(web);
 	series_list_release(&web->series);
@@ -99,7 +140,9 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 	int rc = http_start(web);
 	if (rc)
 		host->state(self, CW_DOWN, /* next_try: */ 0, "libwebsockets does not start");
-	else
+	if (rc == 0)
+		rc = access_start(web, values);
+	if (rc == 0)
 		rc = listeners_start(web, values);
 	if (rc)
 		web_stop(web);

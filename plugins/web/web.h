@@ -25,6 +25,7 @@
 struct lws;
 struct lws_context;
 struct lws_vhost;
+struct access;
 struct web;
 struct listener;
 
@@ -33,6 +34,7 @@ struct door {
 	bool is_tcp;              /* else a UNIX socket: who connects is an operator */
 	bool only_metrics;        /* nothing else is served */
 	bool proxies_only;        /* in clear and beyond loopback: for trusted proxies */
+	bool asks;                /* wants to know who asks */
 	struct endpoint endpoint; /* of TCP */
 };
 
@@ -99,7 +101,10 @@ struct exchange {
 	const struct route *route;
 	int status;
 	const char *content_type;
-	const char *allow; /* for 405 */
+	const char *allow;     /* for 405 */
+	const char *challenge; /* for 401 */
+	const char *denial;    /* … and why; NULL: nothing was shown */
+	uint32_t retry_after;  /* seconds, for 429 and 503; 0: not said */
 	struct buffer body;
 	bool hold;                                    /* write nothing before PULL_DONE: the status may still change */
 	enum pull (*pull)(struct exchange *exchange); /* NULL: the body is complete */
@@ -144,6 +149,7 @@ struct web {
 	uint32_t tcp_count, tcp_max; /* of these over TCP: the rest is for operators at a UNIX socket */
 	const struct peer *adopting; /* whose connection is being handed over */
 	struct guard guard;
+	struct access *access;
 	void *answer_headers; /* http.c's */
 	struct series_list series;
 	struct reload_wait *reloads;
@@ -177,6 +183,8 @@ static inline bool exchange_is_operator(const struct exchange *exchange)
 /* request.c */
 /* Reads what the head says beside method and path. False: a problem is answered. */
 bool request_read(struct exchange *exchange, size_t path_length);
+/* Finds out who asks, if that matters. False: it is answered, or will be. */
+bool request_identify(struct exchange *exchange);
 
 /* route.c */
 /* Finds the route and fills in the arguments and the parameters, or prepares 404, 405 or 400. `next_param` gives one

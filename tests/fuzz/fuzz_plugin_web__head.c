@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a head says of where it comes from and goes to: lines Host, Origin, X-Forwarded-For, Accept. Whatever they say,
- * only our names are ours, an origin that is the site's own is made of its Host, and no client is found behind who is
- * no proxy.
+ * What a head says of where it comes from, where it goes to and who asks: lines Host, Origin, X-Forwarded-For, Accept,
+ * Authorization. Whatever they say, only our names are ours, an origin that is the site's own is made of its Host, no
+ * client is found behind who is no proxy, and what is no well-formed name or secret is empty.
  */
+#include "credentials.h"
 #include "exposition.h"
 #include "guard.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LINES = 4 };
+enum { LINES = 5 };
 
 static struct guard guard;
 static struct endpoint local;
@@ -69,10 +70,24 @@ static void check_client(const char *forwarded_for)
 	guard_find_client(&guard, forwarded_for, &proxy);
 }
 
+static void check_credentials(const char *authorization)
+{
+	uint8_t hash[TOKEN_HASH_BYTES];
+	struct credentials credentials;
+	credentials_read(&credentials, authorization);
+	bool is_right = credentials.scheme == SCHEME_BASIC || credentials.scheme == SCHEME_BEARER;
+	if (strlen(credentials.name) > CREDENTIAL_NAME_MAX || strlen(credentials.secret) > CREDENTIAL_SECRET_MAX ||
+	    (!is_right && (*credentials.name || *credentials.secret)))
+		abort();
+	user_name_check(authorization);
+	password_hash_check(authorization);
+	token_hash_parse(hash, authorization);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *lines[LINES] = {"", "", "", ""};
+	const char *lines[LINES] = {"", "", "", "", ""};
 	if (size > 4096)
 		return 0;
 	prepare();
@@ -85,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_origin(lines[1], lines[0]);
 	check_client(lines[2]);
 	exposition_wanted(lines[3]);
+	check_credentials(lines[4]);
 	free(text);
 	return 0;
 }

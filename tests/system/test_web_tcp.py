@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The plugin web on TCP: who may come in, what is told to whom, requests that mean harm, more clients than there is room for."""
 
-import contextlib
 import json
 import os
 import re
@@ -9,73 +8,12 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 import yaml
 
 from harness import BUILD, LARGE, SLOWER, TOP, Process, free_port, run_client, run_once, wait_for
-
-SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff", "cache-control": "no-store", "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin", "cross-origin-resource-policy": "same-origin", "connection": "close",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-}
-
-
-def config(daemon, listen, redis=None, options="", calls="", interval="1s"):
-    """The plugin web on the daemon's socket and on these places (YAML items), a source if there is a Redis."""
-    text = (f"agent:\n  hostname: testhost\n  interval: {interval}\n  state_dir: {daemon.folder}/state\n"
-            f"  plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins]\nplugins:\n")
-    if redis:
-        text += f"  - {{ plugin: redis-calls, name: calls, url: \"{redis.url}\"{calls} }}\n"
-    text += f"  - plugin: web\n    listen: [\"unix:{daemon.socket}\", {', '.join(listen)}]\n"
-    return text + "".join(f"    {line}\n" for line in options.strip("\n").split("\n") if line)
-
-
-class Answer:
-    def __init__(self, raw):
-        self.raw = raw
-        head, _, self.body = raw.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        self.status = int(lines[0].split(" ")[1]) if lines[0].startswith("HTTP/1.") else None
-        self.fields = [tuple(line.split(": ", 1)) for line in lines[1:] if ": " in line]
-        self.headers = {name.lower(): value for name, value in self.fields}
-
-    @property
-    def problem(self):
-        return json.loads(self.body)["detail"]
-
-
-def dial(port, timeout=15, address="127.0.0.1"):
-    return socket.create_connection((address, port), timeout=timeout * SLOWER)
-
-
-def read_to_end(s):
-    answer = b""
-    while True:
-        try:
-            piece = s.recv(65536)
-        except (ConnectionResetError, BrokenPipeError):  # it closed with bytes of ours unread
-            return answer
-        if not piece:
-            return answer
-        answer += piece
-
-
-def raw(port, request, half_close=False, address="127.0.0.1"):
-    with dial(port, address=address) as s:
-        with contextlib.suppress(OSError):  # it may have closed before it has read all
-            s.sendall(request)
-            if half_close:
-                s.shutdown(socket.SHUT_WR)
-        return Answer(read_to_end(s))
-
-
-def ask(port, target, method="GET", headers=(), host="127.0.0.1", address="127.0.0.1"):
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *headers]
-    return raw(port, "\r\n".join(lines).encode() + b"\r\n\r\n", address=address)
-
+from web_raw import SECURITY_HEADERS, Answer, ask, config, dial, raw, read_to_end
 
 @pytest.fixture
 def port():
@@ -316,6 +254,7 @@ HOSTILE = {  # what may come back; None: closed without an answer
     b"GET /-/healthy HTTP/1.1\nHost: localhost\n\n": {None, 200, 400, 403},
     b"GET /-/healthy HTTP/1.1\rHost: localhost\r\r": {None, 400, 403, 408},
     b"GET /-/healthy" + HOST + b" folded: header\r\n\r\n": {200, 400},
+    b"GET /-/healthy HTTP/1.1\r\nX: the library takes what follows for its name\r\nHost: localhost\r\n\r\n": {200, 400},
     b"GET /-/healthy" + HOST + b": no name\r\n\r\n": {None, 200, 400, 403},
     b"GET /-/healthy" + HOST + b"X: " + b"a" * 1000000 + b"\r\n\r\n": {None, 431},
     b"GET /-/healthy" + HOST + b"X: y\r\n" * 100000 + b"\r\n": {None, 431},
