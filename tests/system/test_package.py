@@ -125,7 +125,9 @@ class Root:
         return command(*self.argv(*argv), env=environment, **options)
 
     def start(self, folder, name, *argv, env=None):
-        return Process(folder, name, self.argv(*argv), env={"LC_ALL": "C.UTF-8", **(env or {})})
+        """A service, with a loopback of its own: the port of the vendor's configuration may be taken outside."""
+        alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        return Process(folder, name, [*alone, *self.argv(*argv)], env={"LC_ALL": "C.UTF-8", **(env or {})})
 
     def __truediv__(self, inner):
         return self.path / inner.lstrip("/")
@@ -170,12 +172,26 @@ def newer(deb, folder, root):
     return "/callwatch-9.deb"
 
 
+COLLECTD = """\
+Hostname "host"
+FQDNLookup false
+BaseDir "/tmp"
+PIDFile "/tmp/collectd.pid"
+TypesDB "/usr/share/collectd/types.db"
+Interval 1
+LoadPlugin csv
+<Plugin csv>
+  DataDir "/tmp/csv"
+</Plugin>
+"""
+
 CONFIGURATION = """\
 agent: { hostname: host, interval: 1s }
 connections:
   main: { url: "unix:///run/redis.sock", username: callwatch, password_file: callwatch.redis }
 plugins:
   - { plugin: redis-calls, name: calls, connection: main }
+  - { plugin: collectd, socket: /run/collectd.sock, interval: 1s }
 """
 
 
@@ -195,7 +211,7 @@ def start_service(root, folder, name):
 
 
 def set_up_peers(root, folder):
-    """Redis with a user that has the rights `callwatch plugins redis-calls` names."""
+    """Redis with a user that has the rights `callwatch plugins redis-calls` names, and collectd with our snippet."""
     line = re.search(r"ACL SETUSER .*", root.run("callwatch", "plugins", "redis-calls"))[0]
     line = re.sub(r">\S+", ">secret", line)
     assert ">secret" in line, line
@@ -206,7 +222,20 @@ def set_up_peers(root, folder):
         root.run("redis-cli", "-s", "/run/redis.sock", "HSET", f"call_ctx:CA{i}", "business_id", "b", "from_phone_number", "+14155550132",
                  "to_phone_number", "+14155550100", "start_time", "2026-01-01T00:00:00Z")
         root.run("redis-cli", "-s", "/run/redis.sock", "SET", f"call_heartbeat:CA{i}", f"{time.time():.3f}")
-    return [redis]
+    snippet = (root / "usr/share/callwatch/collectd/callwatch.conf").read_text()
+    (root / "collectd.conf").write_text(COLLECTD + re.sub(r'SocketFile ".*"', 'SocketFile "/run/collectd.sock"', snippet))
+    collectd = root.start(folder, "collectd", "collectd", "-f", "-C", "/collectd.conf")
+    wait_for(lambda: (root / "run/collectd.sock").exists())
+    return [redis, collectd]
+
+
+def collected(root):
+    """The sum of calls_active as collectd's csv has it now."""
+    last = {}
+    for path in (root / "tmp/csv").rglob("*calls_active-*"):
+        state = path.name.split("calls_active-")[1].split("-20")[0]
+        last[state] = float(path.read_text().strip().split("\n")[-1].split(",")[1])
+    return sum(last.values()) if len(last) == 3 else None
 
 
 @pytest.mark.timeout(600)  # most of it is debootstrap and apt
@@ -214,7 +243,7 @@ def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     for deb in packages.values():
         shutil.copy(deb, root / "/")
     debs = [f"/{deb.name}" for deb in packages.values()]
-    root.run("apt-get", "-q", "-y", "--no-install-recommends", "install", *debs, "redis-server", "redis-tools")
+    root.run("apt-get", "-q", "-y", "--no-install-recommends", "install", *debs, "redis-server", "redis-tools", "collectd-core")
     assert "callwatch" in root.run("getent", "passwd", "callwatch") and "callwatch" in root.run("getent", "group", "callwatch")
     assert "configuration ok" in root.run("callwatchd", "-t")
     assert "redis-calls" in root.run("callwatch", "plugins")
@@ -226,6 +255,7 @@ def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     processes = set_up_peers(root, folder)
     service = start_service(root, folder, "callwatchd")
     try:
+        wait_for(lambda: collected(root) == 3, 30, what=f"3 calls in collectd's csv: {service.stderr}")
         wait_for(lambda: "● healthy" in root.run("callwatch", "status"), 20)
         assert root.run("setpriv", "--reuid", "nobody", "--regid", "callwatch", "--clear-groups", "callwatch", "calls", "--format", "csv").count("CA") == 3
         (root / "var/lib/callwatch/kept").write_text("state")
