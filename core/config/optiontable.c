@@ -178,6 +178,13 @@ static const char *sample_value(const struct cw_option *option)
 	return option->type == CW_OPTION_CHOICE ? option->choices[0] : forms[option->type];
 }
 
+/* Would YAML take this text for something else? */
+static bool needs_quotes(const struct cw_option *option, const char *text)
+{
+	return option->type == CW_OPTION_STRING && *text != '"' &&
+	       (strchr("{}[]&*!|>'%@`,?-:#", *text) || strstr(text, ": ") || strstr(text, " #"));
+}
+
 static void print_sample(const struct cw_array *options, int indent, bool comment, FILE *out)
 {
 	for (uint32_t i = 0; i < options->count; i++) {
@@ -190,8 +197,9 @@ static void print_sample(const struct cw_array *options, int indent, bool commen
 			fprintf(out, "%*s%s%s:\n", indent, "", required ? "" : "# ", option->key);
 			print_sample(&option->fields, indent + 2, !required, out);
 		} else {
-			fprintf(out, "%*s%s%s: %s\n", indent, "", required ? "" : "# ", option->key,
-				sample_value(option));
+			const char *value = sample_value(option), *quote = needs_quotes(option, value) ? "\"" : "";
+			fprintf(out, "%*s%s%s: %s%s%s\n", indent, "", required ? "" : "# ", option->key, quote, value,
+				quote);
 		}
 	}
 }

@@ -474,6 +474,28 @@ static void sample__loads(void **state)
 	free(text);
 }
 
+static void sample__quotes_what_yaml_would_take_for_something_else(void **state)
+{
+	(void)state;
+	static const struct cw_option texts[] = {
+		{.key = "braces", .fallback = "{prefix}.{host}", .help = "h"},
+		{.key = "colon", .fallback = "call_ctx: x", .help = "h"},
+		{.key = "url", .fallback = "redis://host:6379/0", .help = "h"},
+		{.key = "list", .type = CW_OPTION_LIST, .fallback = "[a]", .help = "h"},
+	};
+	const struct cw_array of_texts = CW_ARRAY(texts);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	options_print_sample(&of_texts, out);
+	fclose(out);
+	assert_non_null(strstr(text, "# braces: \"{prefix}.{host}\"\n"));
+	assert_non_null(strstr(text, "# colon: \"call_ctx: x\"\n"));
+	assert_non_null(strstr(text, "# url: redis://host:6379/0\n"));
+	assert_non_null(strstr(text, "# list: [a]\n"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +516,7 @@ int main(void)
 		cmocka_unit_test(fingerprint__changes_with_values_only),
 		cmocka_unit_test(tables__that_are_wrong__are_found),
 		cmocka_unit_test(sample__loads),
+		cmocka_unit_test(sample__quotes_what_yaml_would_take_for_something_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
