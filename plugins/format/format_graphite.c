@@ -63,12 +63,10 @@ static uint64_t hash(const char *text)
 	return value;
 }
 
-/* Writes at most NODE_ROOM bytes, gives the end of the node. `also` stays too, if not 0. *doubtful is set if the
- * result has a `_`, for that may stand for anything. */
-static char *put_node(char *to, const char *text, char also, bool *doubtful)
+/* put_node() from `from` on, when what is before it is written. */
+static char *put_rest(char *start, char *to, const char *text, const char *from, char also, bool *doubtful)
 {
-	char *start = to, *cut = to;
-	const char *from = text;
+	char *cut = to;
 	while (*from) {
 		size_t length = node_character(from, also), put = length ? length : 1;
 		if ((size_t)(to - start) + put > FORMAT_GRAPHITE_NODE_MAX) {
@@ -92,9 +90,23 @@ static char *put_node(char *to, const char *text, char also, bool *doubtful)
 	return to;
 }
 
+/* Writes at most NODE_ROOM bytes, gives the end of the node. `also` stays too, if not 0. *doubtful is set if the
+ * result has a `_`, for that may stand for anything. */
+static char *put_node(char *to, const char *text, char also, bool *doubtful)
+{
+	char *start = to;
+	const char *from = text;
+	for (; graphite_is_plain((unsigned char)*from) && to - start < CUT_AT; from++) { /* mostly that is all of it */
+		*doubtful |= *from == '_';
+		*to++ = *from;
+	}
+	return *from || to == start ? put_rest(start, to, text, from, also, doubtful) : to;
+}
+
 static char *put_text(char *to, const char *text, size_t length)
 {
-	memcpy(to, text, length);
+	if (length)
+		memcpy(to, text, length);
 	return to + length;
 }
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See keyed.h. Open addressing with linear probing, at most half full; the hash is its own place. A slot is the hash
+ * and the value behind it; a hash of zeros marks one that is free. Nothing is taken out but by a sweep, which builds
+ * the table anew.
+ */
+#include "keyed.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_SIZE = 64 };
+
+struct keyed_hash keyed_hash(const unsigned char secret[KEYED_SECRET_SIZE], const void *bytes, size_t length)
+{
+	struct keyed_hash hash;
+	_Static_assert(sizeof(hash) == crypto_shorthash_siphashx24_BYTES, "a hash is what siphash gives");
+	_Static_assert(KEYED_SECRET_SIZE == crypto_shorthash_siphashx24_KEYBYTES, "and its key what it wants");
+	crypto_shorthash_siphashx24((unsigned char *)&hash, bytes, length, secret);
+	hash.parts[1] |= hash.parts[0] == 0 && hash.parts[1] == 0;
+	return hash;
+}
+
+void keyed_init(struct keyed *keyed, size_t value_size, uint32_t limit)
+{
+	*keyed = (struct keyed){.value_size = value_size, .limit = limit};
+}
+
+void keyed_release(struct keyed *keyed)
+{
+	free(keyed->slots);
+	keyed->slots = NULL;
+	keyed->size = keyed->count = 0;
+}
+
+static size_t slot_size(const struct keyed *keyed)
+{
+	return sizeof(struct keyed_hash) + keyed->value_size;
+}
+
+static unsigned char *slot_at(const struct keyed *keyed, uint64_t at)
+{
+	return keyed->slots + (at & (keyed->size - 1)) * slot_size(keyed);
+}
+
+static bool is_free(const unsigned char *slot)
+{
+	static const struct keyed_hash none;
+	return memcmp(slot, &none, sizeof(none)) == 0;
+}
+
+/* The slot of the hash, or the free one where it belongs. */
+static unsigned char *find(const struct keyed *keyed, struct keyed_hash hash)
+{
+	uint64_t at = hash.parts[0];
+	unsigned char *slot = slot_at(keyed, at);
+	while (!is_free(slot) && memcmp(slot, &hash, sizeof(hash)) != 0)
+		slot = slot_at(keyed, ++at);
+	return slot;
+}
+
+/* All but what is stale into a table of that size. False: no memory, nothing changed. */
+static bool rebuild(struct keyed *keyed, uint32_t size, bool (*stale)(void *arg, void *value), void *arg)
+{
+	struct keyed anew = {.value_size = keyed->value_size, .limit = keyed->limit, .size = size};
+	anew.slots = calloc(size, slot_size(keyed));
+	if (!anew.slots)
+		return false;
+	for (uint32_t i = 0; i < keyed->size; i++) {
+		unsigned char *slot = slot_at(keyed, i);
+		if (is_free(slot) || (stale && stale(arg, slot + sizeof(struct keyed_hash))))
+			continue;
+		struct keyed_hash hash;
+		memcpy(&hash, slot, sizeof(hash));
+		memcpy(find(&anew, hash), slot, slot_size(keyed));
+		anew.count++;
+	}
+	free(keyed->slots);
+	*keyed = anew;
+	return true;
+}
+
+void *keyed_put(struct keyed *keyed, struct keyed_hash hash, bool *ret_new)
+{
+	if (!keyed->size && !rebuild(keyed, FIRST_SIZE, /* stale */ NULL, /* arg */ NULL))
+		return NULL;
+	unsigned char *slot = find(keyed, hash);
+	*ret_new = is_free(slot);
+	if (!*ret_new)
+		return slot + sizeof(hash);
+	if (keyed->count == keyed->limit)
+		return NULL;
+	if ((keyed->count + 1) * 2 > keyed->size) {
+		if (!rebuild(keyed, keyed->size * 2, /* stale */ NULL, /* arg */ NULL))
+			return NULL;
+		slot = find(keyed, hash);
+	}
+	memcpy(slot, &hash, sizeof(hash));
+	keyed->count++;
+	return slot + sizeof(hash);
+}
+
+void keyed_sweep(struct keyed *keyed, bool (*stale)(void *arg, void *value), void *arg)
+{
+	if (keyed->size)
+		rebuild(keyed, keyed->size, stale, arg);
+}
