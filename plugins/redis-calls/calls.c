@@ -156,6 +156,13 @@ struct sign {
 	int64_t claimed;
 };
 
+bool calls_is_heard(const struct watch *watch, const struct call *call)
+{
+	const int told = CALL_KNOWN | CALL_BEAT | CALL_HEARD, odd = CALL_BARE | CALL_SUSPECT | CALL_UNJUDGED;
+	return watch->channels_live && !watch->backlog && (call->flags & (told | odd)) == told &&
+	       call->health == HEALTHY && watch->host->now() - call->alive < watch->settings.warning_after / 2;
+}
+
 /* Any other value than before was written since, even one that went back with its worker's clock. Not before `floor`:
  * the instant at which the key was last seen without this value. */
 static struct sign take_sign(struct watch *watch, struct call *call, const struct answer *answer, int64_t floor,
@@ -178,7 +185,7 @@ static struct sign take_sign(struct watch *watch, struct call *call, const struc
 		watch->beats[VIA_KEY] += is_news;
 		watch->silent_key_beats += is_news && floor != INT64_MIN;
 		call->alive = alive;
-		call->flags |= CALL_BEAT;
+		call->flags = (uint8_t)((call->flags | CALL_BEAT) & ~CALL_HEARD);
 	}
 	call->claimed = time;
 	return sign;
@@ -376,7 +383,8 @@ static void update(struct watch *watch, uint32_t row, struct call *call, const s
 	struct sign sign = take_sign(watch, call, answer, floor, &malformed);
 	call->flags &= (uint8_t)~CALL_SUSPECT;
 	set_big(watch, call, answer);
-	note_read(watch, call, answer);
+	if (!answer->without_beat)
+		note_read(watch, call, answer);
 	report(watch, call, malformed);
 	watch->host->row_mark(watch->calls_part, row);
 	show_sign(watch, row, call, &sign, changes, n);
@@ -395,6 +403,9 @@ void calls_read(struct watch *watch, const struct answer *answer)
 	struct call *call = calls_find(watch, answer->sid, answer->length, &row);
 	if (call && !(call->flags & CALL_BARE))
 		update(watch, row, call, answer, &hash);
+	else if (answer->without_beat)
+		pages_fetch(watch, answer->sid, answer->length,
+			    /* again */ true); /* it ended meanwhile, and began anew */
 	else
 		add(watch, answer, &hash);
 }
@@ -427,7 +438,7 @@ void calls_beat(struct watch *watch, uint32_t row, struct call *call, const stru
 	if (!is_first && received < call->alive)
 		return; /* more is known already */
 	call->alive = received;
-	call->flags = (uint8_t)((call->flags | CALL_BEAT) & ~CALL_UNJUDGED);
+	call->flags = (uint8_t)((call->flags | CALL_BEAT | CALL_HEARD) & ~CALL_UNJUDGED);
 	n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, integer_cell(beat->has_time ? beat->time : wall));
 	n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, integer_cell(received));
 	enum health health = judge(watch, call, now);

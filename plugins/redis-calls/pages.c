@@ -3,7 +3,8 @@
  * Asking Redis about many calls at once. A page is a run of keys whose commands go out as one pipeline, two for each
  * key: its heartbeat's value (GETRANGE, never more than 64 bytes) and then its hash (HMGET of the fields we know, never
  * HGETALL) or, when the question is only whether it is still there, EXISTS. Answers come in order, so a page needs no
- * more than a count to know whose they are.
+ * more than a count to know whose they are. A paced sweep leaves out the heartbeats of calls whose messages have just
+ * been heard (calls_is_heard()): of what a sweep costs Redis, that is a quarter.
  *
  * Three kinds: the pages of a sweep; fetches, of calls that something happened to; asks, of calls whose deadline has
  * come. The latter two collect for 20 ms, so that a burst is one pipeline and a call's first heartbeat is there.
@@ -25,7 +26,9 @@ enum { FETCHES_MAX = 4, ASKS_MAX = 2, COLLECT_MS = 20, LARGE_FIELD = 4096 };
 
 struct page_key {
 	uint64_t hash;
-	uint32_t offset, length; /* of the call_sid in bytes */
+	uint32_t offset; /* of the call_sid in bytes */
+	uint16_t length;
+	bool without_beat; /* its heartbeat is not asked for */
 };
 
 struct page {
@@ -33,12 +36,14 @@ struct page {
 	struct watch *watch;
 	enum page_kind kind;
 	bool lost;
-	uint32_t n, room, answered;
+	uint32_t n, room;
+	uint32_t answered; /* keys */
 	uint32_t sequence; /* of events, when sent */
 	int64_t sent;
 	char *bytes;
 	size_t bytes_length, bytes_room;
 	/* of the key whose answers are coming in */
+	bool has_beat; /* its heartbeat has been answered */
 	char beat[HEARTBEAT_VALUE_MAX];
 	size_t beat_length;
 	uint32_t malformed;
@@ -77,7 +82,7 @@ static int page_add(struct page *page, const char *sid, size_t length, uint64_t 
 	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): no sid is empty (parse_sid()), so there are bytes */
 	memcpy(page->bytes + page->bytes_length, sid, length);
 	page->keys[page->n++] =
-		(struct page_key){.hash = hash, .offset = (uint32_t)page->bytes_length, .length = (uint32_t)length};
+		(struct page_key){.hash = hash, .offset = (uint32_t)page->bytes_length, .length = (uint16_t)length};
 	page->bytes_length += length;
 	return 0;
 }
@@ -185,15 +190,19 @@ static void page_send(struct page *page)
 {
 	struct watch *watch = page->watch;
 	char *start = reserve_buffer(watch, page), *end = start;
+	uint32_t commands = page->n;
 	for (uint32_t i = 0; start && i < page->n; i++) {
-		const char *sid = page->bytes + page->keys[i].offset;
-		end = put_getrange(watch, end, sid, page->keys[i].length);
-		end = page->kind == PAGE_ASK ? put_exists(watch, end, sid, page->keys[i].length)
-					     : put_hmget(watch, end, sid, page->keys[i].length);
+		const struct page_key *key = &page->keys[i];
+		const char *sid = page->bytes + key->offset;
+		if (!key->without_beat)
+			end = put_getrange(watch, end, sid, key->length);
+		commands += !key->without_beat;
+		end = page->kind == PAGE_ASK ? put_exists(watch, end, sid, key->length)
+					     : put_hmget(watch, end, sid, key->length);
 	}
 	page->sent = watch->host->now();
 	page->sequence = watch->sequence;
-	if (!start || redis_raw(watch->commands, page_reply, page, 2 * page->n, start, (size_t)(end - start)) < 0) {
+	if (!start || redis_raw(watch->commands, page_reply, page, commands, start, (size_t)(end - start)) < 0) {
 		page_free(page); /* no connection: after the next one everything is read anew */
 		return;
 	}
@@ -278,7 +287,8 @@ static struct answer answer_of(const struct page *page, const struct page_key *k
 			       .beat = page->beat,
 			       .beat_length = page->beat_length,
 			       .malformed = page->malformed,
-			       .sent = page->sent};
+			       .sent = page->sent,
+			       .without_beat = key->without_beat};
 }
 
 static void heartbeat_reply(struct page *page, const redisReply *reply)
@@ -348,20 +358,38 @@ static void exists_reply(struct page *page, const struct page_key *key, const re
 	}
 }
 
+static bool expects_beat(const struct page *page)
+{
+	return !page->has_beat && !page->keys[page->answered].without_beat;
+}
+
+/* An answer more has come. Was it the last? */
+static bool advance(struct page *page)
+{
+	page->has_beat = expects_beat(page);
+	if (page->has_beat)
+		return false;
+	page->beat_length = 0;
+	page->malformed = 0;
+	return ++page->answered == page->n;
+}
+
+/* What is done about an answer may end the connection, and with it all answers still to come: they pass through here
+ * before this one is done. */
 static void page_reply(void *arg, const redisReply *reply)
 {
 	struct page *page = arg;
-	const struct page_key *key = &page->keys[page->answered / 2];
+	const struct page_key *key = &page->keys[page->answered];
 	page->lost = page->lost || !reply;
 	if (page->lost)
 		;
-	else if (page->answered % 2 == 0)
+	else if (expects_beat(page))
 		heartbeat_reply(page, reply);
 	else if (page->kind == PAGE_ASK)
 		exists_reply(page, key, reply);
 	else
 		hash_reply(page, key, reply);
-	if (++page->answered == 2 * page->n)
+	if (advance(page))
 		page_end(page);
 }
 
@@ -581,16 +609,18 @@ static void report_key(struct watch *watch, const char *key, size_t length, enum
 	seen_put(&watch->reported, hash, watch->host->now());
 }
 
-/* A call known to have a large field is not read with the others. */
-static bool took_carefully(struct watch *watch, const char *sid, size_t length)
+/* One more call of a sweep. If it is known to have a large field, it is not read with the others. */
+static void sweep_call(struct watch *watch, struct page *page, const char *sid, size_t length)
 {
 	uint32_t row;
-	struct call *call = watch->calls.big ? calls_find(watch, sid, length, &row) : NULL;
-	if (!call || !(call->flags & CALL_BIG))
-		return false;
-	watch->host->row_mark(watch->calls_part, row);
-	read_carefully(watch, sid, length);
-	return true;
+	bool is_paced = !watch->sweep.full_speed;
+	const struct call *call = is_paced || watch->calls.big ? calls_find(watch, sid, length, &row) : NULL;
+	if (call && call->flags & CALL_BIG) {
+		watch->host->row_mark(watch->calls_part, row);
+		read_carefully(watch, sid, length);
+	} else if (page_add(page, sid, length, watch_hash(watch, sid, length)) == 0) {
+		page->keys[page->n - 1].without_beat = is_paced && call && calls_is_heard(watch, call);
+	}
 }
 
 /* Its name was skipped, so all that is known of it is that it is there. */
@@ -620,8 +650,8 @@ void pages_sweep(struct watch *watch, const redisReply *keys)
 		int status = parse_sid(sid, length);
 		if (status < 0)
 			report_key(watch, sid, length, status == -EMSGSIZE ? KEY_TOO_LONG : BAD_KEY);
-		else if (!took_carefully(watch, sid, length))
-			page_add(page, sid, length, watch_hash(watch, sid, length));
+		else
+			sweep_call(watch, page, sid, length);
 	}
 	if (page && page->n)
 		page_send(page);

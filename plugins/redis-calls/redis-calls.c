@@ -485,7 +485,7 @@ static const struct cw_option sweep_options[] = {
 	 .fallback = "60s",
 	 .min = 1e9,
 	 .max = 86400e9,
-	 .help = "Every call is to be confirmed this often; a sweep begins at half of it"},
+	 .help = "Every call is to be confirmed this often; a sweep begins in time to end within it"},
 };
 
 static const char *const breakdown_choices[] = {"business_id", NULL};

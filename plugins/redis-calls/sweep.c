@@ -4,8 +4,8 @@
  *
  * The first sweep after connecting goes at full speed, with the next SCAN sent before the page at hand, so that Redis
  * and we work at the same time. All others keep to a budget: after each page, a pause so long that the page's time
- * (without the least round trip) is not more than `sweep.budget` of the whole. One begins every `max_age`/2, or at
- * once when events were lost.
+ * (without the least round trip) is not more than `sweep.budget` of the whole. One begins so late that it will be
+ * through before the last one is `max_age` old (due_after()), or at once when events were lost.
  *
  * What a sweep does not meet has not ended by that. It is *suspect* if it was known before the sweep began, the cursor
  * came back to 0 on the same server (run_id), and the connection held; then EXISTS decides (calls_suspect).
@@ -213,6 +213,16 @@ void sweep_settle(struct watch *watch)
 	sweep->last_began_wall = sweep->settling_began_wall;
 }
 
+/* When the next sweep must begin, to be through within max_age of the beginning of this one: even if it takes half as
+ * long again, the tick comes late, and asking for who was missing takes a second. How long a paced one takes is not
+ * known after one at full speed. */
+static int64_t due_after(const struct watch *watch, int64_t duration)
+{
+	int64_t max_age = watch->settings.max_age, latest = max_age - duration * 3 / 2 - 2 * CW_SECOND;
+	bool is_known = !watch->sweep.full_speed && latest > max_age / 2;
+	return watch->sweep.began + (is_known ? latest : max_age / 2);
+}
+
 static void complete(struct watch *watch)
 {
 	struct sweep *sweep = &watch->sweep;
@@ -232,7 +242,7 @@ static void complete(struct watch *watch)
 	sweep->ever = true;
 	sweep_settle(watch);
 	sweep->last_duration = now - sweep->began;
-	sweep->next = sweep->began + watch->settings.max_age / 2;
+	sweep->next = due_after(watch, sweep->last_duration);
 	sweep->confirmed_wall = watch->host->wall();
 	sweep->count = SCAN_COUNT;
 	sweep->skipped_before = sweep->skipped;

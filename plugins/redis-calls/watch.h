@@ -60,13 +60,14 @@ enum channel_id { CHANNEL_HEARTBEAT, CHANNEL_LOGS, CHANNEL_DLQ, CHANNELS };
 enum { VIA_CHANNEL, VIA_KEY, VIAS };
 
 enum {
-	CALL_KNOWN = 1,    /* this entry is in use */
-	CALL_BEAT = 2,     /* a heartbeat has been seen: `alive` is its instant; else where its age is counted from */
-	CALL_STARTED = 4,  /* start_s is known */
-	CALL_BIG = 8,      /* has a field too large to be read blindly */
-	CALL_BARE = 16,    /* of an earlier life of this source: nothing but its row is known */
-	CALL_SUSPECT = 32, /* a sweep did not meet it: does it exist? */
-	CALL_UNJUDGED = 64 /* its heartbeat moved but its clock makes it look old: wait once more */
+	CALL_KNOWN = 1,     /* this entry is in use */
+	CALL_BEAT = 2,      /* a heartbeat has been seen: `alive` is its instant; else where its age is counted from */
+	CALL_STARTED = 4,   /* start_s is known */
+	CALL_BIG = 8,       /* has a field too large to be read blindly */
+	CALL_BARE = 16,     /* of an earlier life of this source: nothing but its row is known */
+	CALL_SUSPECT = 32,  /* a sweep did not meet it: does it exist? */
+	CALL_UNJUDGED = 64, /* its heartbeat moved but its clock makes it look old: wait once more */
+	CALL_HEARD = 128    /* what it was last known to be alive by was a message */
 };
 
 /* About one row of the table, found by row number. 40 bytes, for there may be a million. */
@@ -244,13 +245,17 @@ struct answer {
 	size_t beat_length;
 	uint32_t malformed; /* seen on the way: WRONG_TYPE of the heartbeat key, TOO_LARGE fields */
 	int64_t sent;
-	bool careful; /* has large fields */
+	bool careful;      /* has large fields */
+	bool without_beat; /* its heartbeat was not asked for: nothing is known of it, rather than that there is none */
 };
 void calls_read(struct watch *watch, const struct answer *answer);
 void calls_beat(struct watch *watch, uint32_t row, struct call *call, const struct beat *beat);
 /* The answer to having asked about a call that was due. */
 void calls_asked(struct watch *watch, uint32_t row, struct call *call, const struct answer *answer);
 void calls_end(struct watch *watch, uint32_t row, struct call *call, const char *why);
+/* A message of it came so lately that its heartbeat key need not be read: long before its silence is judged, it will.
+ */
+bool calls_is_heard(const struct watch *watch, const struct call *call);
 void calls_suspect(struct watch *watch, uint32_t row);
 void calls_ask_due(struct watch *watch);                                 /* asks about calls whose deadline has come */
 void calls_refile(struct watch *watch, uint32_t row, struct call *call); /* asked in vain: again later */

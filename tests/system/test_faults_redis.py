@@ -18,7 +18,7 @@ import oracle
 from harness import always, config, run_client, wait_for
 
 QUICK = "warning_after: 4s\nstale_after: 8s"
-OFTEN = "sweep: { budget: 50%, max_age: 4s }"  # a sweep begins every 2 s
+OFTEN = "sweep: { budget: 50%, max_age: 4s }"  # a sweep begins every 2 to 4 s
 RECOVERY = 10
 
 

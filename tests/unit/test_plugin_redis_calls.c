@@ -161,6 +161,14 @@ static bool has_pattern(struct cw_instance *instance, const void *arg)
 	return has;
 }
 
+static bool has_beats(struct cw_instance *instance, const void *arg)
+{
+	plugin_host_read(instance);
+	return plugin_host_sample(instance, "heartbeats_total", "pubsub") >= *(const double *)arg;
+}
+
+#define wait_for_beats(n) assert_true(plugin_host_wait(&self, has_beats, &(double){n}, DEADLINE_MS))
+
 static void start_with(bool once, const char *const *settings)
 {
 	const char *all[16] = {server.url};
@@ -384,6 +392,41 @@ static void sweeps__find_what_no_event_told(void **state)
 	plugin_host_stop(&self);
 }
 
+static long times_called(const char *command)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "cmdstat_%s:calls=", command);
+	redisReply *reply = redisCommand(server.client, "INFO commandstats");
+	const char *found = strstr(reply->str, name);
+	long times = found ? strtol(found + strlen(name), NULL, 10) : 0;
+	freeReplyObject(reply);
+	return times;
+}
+
+static bool has_read_all_again(struct cw_instance *instance, const void *arg)
+{
+	(void)instance;
+	redis("PUBLISH call_heartbeat CA1");
+	return times_called("hmget") > *(const long *)arg + 10;
+}
+
+/* One of the two calls beats by messages, the other is only known by its key. */
+static void sweeps__leave_out_the_heartbeat_of_whom_they_have_heard(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 0);
+	make_call("CA2", 10, 0);
+	start_up((const char *const[]){"sweep.max_age=1s", NULL});
+	redis("PUBLISH call_heartbeat CA1");
+	wait_for_beats(1);
+	long hashes = times_called("hmget"), beats = times_called("getrange");
+	assert_true(plugin_host_wait(&self, has_read_all_again, &hashes, DEADLINE_MS));
+	hashes = times_called("hmget") - hashes;
+	beats = times_called("getrange") - beats;
+	assert_in_range(beats, 4, hashes - 2);
+	plugin_host_stop(&self);
+}
+
 static void fault_01_redis_down__is_a_state_and_comes_back(void **state)
 {
 	(void)state;
@@ -545,6 +588,7 @@ int main(void)
 		cmocka_unit_test_setup(a_key_that_moved__is_life_whatever_its_workers_clock_says, flush),
 		cmocka_unit_test_setup(a_call_that_is_gone_when_its_deadline_falls__has_ended, flush),
 		cmocka_unit_test_setup(sweeps__find_what_no_event_told, flush),
+		cmocka_unit_test_setup(sweeps__leave_out_the_heartbeat_of_whom_they_have_heard, flush),
 		cmocka_unit_test_setup(fault_01_redis_down__is_a_state_and_comes_back, flush),
 		cmocka_unit_test_setup(a_name_with_an_address_out_of_reach__connects_to_the_next, flush),
 		cmocka_unit_test_setup(fault_04_frozen__is_down_by_timeout, flush),
