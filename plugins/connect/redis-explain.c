@@ -17,11 +17,17 @@ enum redis_failure redis_explain(const struct redis *redis, const redisReply *er
 		return REDIS_DENIED;
 	}
 	if (redis_is_error(error, "WRONGPASS") || strcmp(command, "AUTH") == 0) {
-		snprintf(reason, REDIS_ERROR_MAX, "user %.64s or its password is refused (WRONGPASS)", user);
+		snprintf(reason, REDIS_ERROR_MAX,
+			 "user %.64s or its password is refused (WRONGPASS): compare `username` and password_file with "
+			 "`ACL GETUSER %.64s`",
+			 user, user);
 		return REDIS_DENIED;
 	}
 	if (redis_is_error(error, "NOPERM")) {
-		snprintf(reason, REDIS_ERROR_MAX, "user %.64s may not run %s (NOPERM)", user, command);
+		snprintf(
+			reason, REDIS_ERROR_MAX,
+			"user %.64s may not run %s (NOPERM): `callwatch plugins NAME` shows the ACL line of the plugin",
+			user, command);
 		return REDIS_DENIED;
 	}
 	if (redis_is_error(error, "LOADING")) {

@@ -132,31 +132,33 @@ static const char *place(const struct redis *redis, char buffer[PLACE_MAX])
 	return buffer;
 }
 
-static const char *why(int status)
-{
-	switch (status) {
-	case UV_ECONNREFUSED:
-		return "connection refused";
-	case UV_ENOENT:
-		return "no such socket";
-	case UV_EACCES:
-		return "no permission to open the socket";
-	case UV_ETIMEDOUT:
-		return "connection timed out";
-	case UV_ECONNRESET:
-	case UV_EPIPE:
-		return "connection reset";
-	case UV_EOF:
-		return "connection closed by the other side";
-	default:
-		return uv_strerror(status);
-	}
-}
+static const struct {
+	int status;
+	const char *what, *to_do;
+} whys[] = {
+	{UV_ECONNREFUSED, "connection refused", "is Redis running there, and is it the right port?"},
+	{UV_ENOENT, "no such socket", "is Redis running, and is this its `unixsocket`?"},
+	{UV_EACCES, "no permission to open the socket",
+	 "add callwatchd's user to the socket's group (`unixsocketperm 770`)"},
+	{UV_ETIMEDOUT, "connection timed out", "is the host up, or does a firewall drop packets?"},
+	{UV_EHOSTUNREACH, "no route to the host", "is the host up, and in this network?"},
+	{UV_ENETUNREACH, "no route to the network", "has this machine a route to it?"},
+	{UV_ECONNRESET, "connection reset", "Redis restarted or cut us off, its log says why"},
+	{UV_EPIPE, "connection reset", "Redis restarted or cut us off, its log says why"},
+	{UV_EOF, "connection closed by the other side", "Redis restarted or cut us off, its log says why"},
+};
 
+/* What happened, where, and what to do about it. */
 void redis_fail_link(struct redis *redis, int status)
 {
 	char where[PLACE_MAX];
-	failf(redis, REDIS_UNREACHABLE, "%s (%s)", why(status), place(redis, where));
+	place(redis, where);
+	for (size_t i = 0; i < sizeof(whys) / sizeof(whys[0]); i++)
+		if (whys[i].status == status) {
+			failf(redis, REDIS_UNREACHABLE, "%s (%s): %s", whys[i].what, where, whys[i].to_do);
+			return;
+		}
+	failf(redis, REDIS_UNREACHABLE, "%s (%s)", uv_strerror(status), where);
 }
 
 /* ---- reading ---- */
@@ -313,6 +315,12 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 
 /* ---- signing in ---- */
 
+static void reach(struct redis *redis, enum redis_step step)
+{
+	if (redis->callbacks.reached)
+		redis->callbacks.reached(redis->arg, step);
+}
+
 static void on_up(struct redis *redis)
 {
 	redis->stage = UP;
@@ -422,6 +430,7 @@ static void try_next_address(struct redis *redis, int status)
 static void enter(struct redis *redis)
 {
 	redis->stage = SIGNING_IN;
+	reach(redis, REDIS_STEP_SECURED);
 	uv_timer_stop(&redis->timer);
 	redis->parser = redis_parser_new();
 	if (redis->parser)
@@ -454,6 +463,7 @@ static void on_connected(uv_connect_t *request, int status)
 		return;
 	}
 	watch_the_line(redis);
+	reach(redis, REDIS_STEP_CONNECTED);
 	if (uv_read_start(&link->stream, on_allocate, on_read) < 0)
 		fail(redis, REDIS_UNREACHABLE, "out of memory");
 	else if (redis->address.tls)
@@ -503,16 +513,18 @@ static void on_resolved(void *arg, int status, const struct sockaddr_storage *ad
 	struct redis *redis = arg;
 	redis->resolve = NULL;
 	if (status < 0 || n == 0) {
-		failf(redis, REDIS_UNREACHABLE, "%s (%s)",
+		failf(redis, REDIS_UNREACHABLE, "%s (%s): %s",
 		      status == -ENOENT      ? "no such host name"
 		      : status == -ETIMEDOUT ? "the name server does not answer"
 					     : "the host name cannot be looked up",
-		      redis->address.host);
+		      redis->address.host,
+		      status == -ENOENT ? "check `url`, or add the name to DNS" : "check /etc/resolv.conf");
 		return;
 	}
 	redis->addresses_count = n < ADDRESSES_MAX ? n : ADDRESSES_MAX;
 	redis->addresses_tried = 0;
 	memcpy(redis->addresses, addresses, redis->addresses_count * sizeof(*addresses));
+	reach(redis, REDIS_STEP_RESOLVED);
 	connect_next(redis);
 }
 
@@ -520,6 +532,7 @@ static void begin(struct redis *redis)
 {
 	redis->addresses_count = redis->addresses_tried = 0;
 	if (redis->address.is_unix) {
+		reach(redis, REDIS_STEP_RESOLVED);
 		connect_next(redis);
 		return;
 	}
@@ -563,7 +576,10 @@ static void check_deadline(struct redis *redis)
 	if (redis->stage < SIGNING_IN)
 		return; /* cut or closed meanwhile */
 	if (is_overdue(redis, &left))
-		failf(redis, REDIS_UNREACHABLE, "no answer within %d s", REDIS_DEADLINE_S);
+		failf(redis, REDIS_UNREACHABLE,
+		      "no answer within %d s: Redis is frozen or busy with a slow command (SLOWLOG), or packets get "
+		      "lost",
+		      REDIS_DEADLINE_S);
 	else if (redis->ring_count)
 		redis_set_timer(redis, left);
 }
@@ -648,6 +664,34 @@ void redis_skip_large(struct redis *redis, bool on)
 void redis_fail(struct redis *redis, enum redis_failure failure, const char *reason)
 {
 	fail(redis, failure, reason);
+}
+
+static size_t address_text(const struct sockaddr_storage *address, char *buffer, size_t size)
+{
+	buffer[0] = '\0';
+	if (address->ss_family == AF_INET)
+		uv_ip4_name((const struct sockaddr_in *)address, buffer, size);
+	else if (address->ss_family == AF_INET6)
+		uv_ip6_name((const struct sockaddr_in6 *)address, buffer, size);
+	return strlen(buffer);
+}
+
+void redis_addresses_text(const struct redis *redis, char *buffer, size_t size)
+{
+	size_t used = 0;
+	buffer[0] = '\0';
+	for (uint32_t i = 0; i < redis->addresses_count && used + 3 < size; i++) {
+		if (used)
+			used += (size_t)snprintf(buffer + used, size - used, ", ");
+		used += address_text(&redis->addresses[i], buffer + used, size - used);
+	}
+}
+
+void redis_peer_text(const struct redis *redis, char *buffer, size_t size)
+{
+	buffer[0] = '\0';
+	if (redis->addresses_tried > 0)
+		address_text(&redis->addresses[redis->addresses_tried - 1], buffer, size);
 }
 
 uint64_t redis_commands_sent(const struct redis *redis)

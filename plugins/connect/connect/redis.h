@@ -77,12 +77,25 @@ struct redis;
  * until the connection is cut. From a callback all functions below may be called, redis_close() included. */
 typedef void (*redis_reply_fn)(void *arg, const redisReply *reply);
 
+/* How far a connection has come, for who wants to know more than up and down (connect/redis-probe.h). */
+enum redis_step {
+	REDIS_STEP_BEGUN,
+	REDIS_STEP_RESOLVED,
+	REDIS_STEP_CONNECTED,
+	REDIS_STEP_SECURED,
+	REDIS_STEP_SIGNED_IN,
+	REDIS_STEPS
+};
+
 struct redis_callbacks {
 	void (*up)(void *arg); /* signed in and answering */
 	/* The connection failed or could not be made; it is tried again at the instant `next_try`. Commands under way
 	 * have got their NULL before. Called for each failed try. */
 	void (*down)(void *arg, enum redis_failure failure, const char *reason, int64_t next_try);
 	void (*push)(void *arg, const redisReply *reply); /* NULL: a command connection */
+	/* Name looked up, connected, TLS agreed on; REDIS_STEP_SECURED comes also without TLS. NULL is fine. The
+	 * connection must not be closed from it. */
+	void (*reached)(void *arg, enum redis_step step);
 };
 
 /* Begins to connect, at once. `address` is copied; `username` and `password` (NULL: none) are borrowed until close. */
@@ -112,6 +125,11 @@ void redis_skip_large(struct redis *redis, bool on);
 
 /* The caller's own judgement that this connection is of no use: cut it, say so, try again later. */
 void redis_fail(struct redis *redis, enum redis_failure failure, const char *reason);
+
+/* What the host's name was found to be, and which of it is connected to, as text; "" for a UNIX socket or nothing yet.
+ */
+void redis_addresses_text(const struct redis *redis, char *buffer, size_t size);
+void redis_peer_text(const struct redis *redis, char *buffer, size_t size);
 
 uint64_t redis_commands_sent(const struct redis *redis);
 size_t redis_in_flight(const struct redis *redis);
