@@ -166,7 +166,8 @@ static void check_probe(struct watch *watch, int64_t now)
 	if (!watch->probes && now - watch->probe_sent >= probe_every)
 		probe(watch);
 	else if (watch->probes && ++watch->probe_ticks > 2 && now - watch->probe_sent >= REDIS_DEADLINE_S * CW_SECOND)
-		redis_fail(watch->channels, REDIS_UNREACHABLE, "no answer within 5 s on the channels' connection");
+		redis_fail(watch->channels, REDIS_UNREACHABLE,
+			   "no answer within 5 s on the channels' connection: connecting anew");
 }
 
 /* ---- keyspace events ---- */
@@ -258,6 +259,11 @@ static void set_keyspace(struct watch *watch, bool on)
 }
 
 /* K with g (del, rename), h (hashes), x (expired) or e (evicted): A stands for all of them. */
+bool events_classes_suffice(const char *classes)
+{
+	return strchr(classes, 'K') && strpbrk(classes, "Aghxe");
+}
+
 static void on_config(void *arg, const redisReply *reply)
 {
 	struct watch *watch = arg;
@@ -267,8 +273,7 @@ static void on_config(void *arg, const redisReply *reply)
 		set_keyspace(watch, true); /* may not be asked: listen, and see */
 		return;
 	}
-	const char *classes = reply->element[1]->str;
-	set_keyspace(watch, strchr(classes, 'K') && strpbrk(classes, "Aghxe"));
+	set_keyspace(watch, events_classes_suffice(reply->element[1]->str));
 }
 
 void events_keyspace_check(struct watch *watch)
@@ -299,10 +304,14 @@ void events_server_changed(struct watch *watch)
 
 /* ---- table `channels` ---- */
 
-static void judge_channel(struct watch *watch, int i, int64_t now)
+bool events_beats_only_in_keys(const struct watch *watch)
 {
-	bool silent = i == CHANNEL_HEARTBEAT && watch->silent_key_beats >= SILENT_KEY_BEATS &&
-		      now - watch->last_beat > silent_after;
+	return watch->silent_key_beats >= SILENT_KEY_BEATS && watch->host->now() - watch->last_beat > silent_after;
+}
+
+static void judge_channel(struct watch *watch, int i)
+{
+	bool silent = i == CHANNEL_HEARTBEAT && events_beats_only_in_keys(watch);
 	watch->channel[i].state = !watch->channels_live ? CHANNEL_DOWN : silent ? CHANNEL_SILENT : CHANNEL_UP;
 }
 
@@ -321,7 +330,7 @@ void events_show(struct watch *watch)
 	double seconds = (double)(now - watch->last_shown) / (double)CW_SECOND;
 	for (int i = 0; i < CHANNELS; i++) {
 		struct channel *channel = &watch->channel[i];
-		judge_channel(watch, i, now);
+		judge_channel(watch, i);
 		if (seconds > 0)
 			channel->rate = (double)(channel->messages - channel->messages_before) / seconds;
 		channel->messages_before = channel->messages;

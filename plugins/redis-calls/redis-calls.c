@@ -285,6 +285,7 @@ static void on_tick(uv_timer_t *timer)
 		pages_soon(watch);
 	if (!watch->info->once)
 		events_tick(watch);
+	checks_tick(watch->checks);
 	sweep_tick(watch);
 	watch_say(watch);
 	if (watch->first_waits && !watch->info->once && now - watch->origin > first_wait)
@@ -420,6 +421,7 @@ static void stop(void *state)
 	redis_close(watch->commands);
 	redis_close(watch->channels);
 	redis_close(watch->keyspace);
+	checks_stop(watch->checks);
 	watch->commands = watch->channels = watch->keyspace = NULL;
 	uv_handle_t *timers[] = {(uv_handle_t *)&watch->tick, (uv_handle_t *)&watch->sweep.timer,
 				 (uv_handle_t *)&watch->pages.timer};
@@ -435,6 +437,7 @@ static void release(void *state)
 		return;
 	pages_release(watch);
 	calls_release(watch);
+	checks_free(watch->checks);
 	seen_release(&watch->recent);
 	seen_release(&watch->absent);
 	seen_release(&watch->reported);
@@ -462,6 +465,8 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 		status = make_tls(watch, options);
 	if (status == 0)
 		status = calls_init(watch);
+	if (status == 0 && !(watch->checks = checks_new(watch)))
+		status = -ENOMEM;
 	if (status == 0)
 		status = open_tables(watch);
 	if (status == 0)
@@ -469,6 +474,11 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	if (status < 0)
 		stop(watch);
 	return status;
+}
+
+static void examine(void *state, uint32_t check)
+{
+	checks_examine(((struct watch *)state)->checks, check);
 }
 
 /* ---- what the plugin is ---- */
@@ -623,7 +633,8 @@ static const struct cw_need needs[] = {
 		 "&call_heartbeat "
 		 "&call_logs &call_logs_dlq &callwatch:probe:* &__keyspace@0__:call_ctx:* nocommands +ping +select "
 		 "+time +dbsize +info "
-		 "+client|setname +scan +exists +hmget +hstrlen +getrange +subscribe +psubscribe +config|get"},
+		 "+client|setname +scan +exists +hmget +hstrlen +getrange +subscribe +psubscribe +config|get "
+		 "+pubsub|numsub"},
 };
 
 /* An extra column must be new, and a name that fits everywhere. */
@@ -665,4 +676,6 @@ CW_EXPORT const struct cw_plugin cw_plugin = {
 	.read = watch_read,
 	.stop = stop,
 	.release = release,
+	.checks = {watch_checks, CHECKS, sizeof(watch_checks[0])},
+	.examine = examine,
 };

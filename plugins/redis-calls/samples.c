@@ -265,7 +265,7 @@ static void give_business(void *arg, const char *name, uint64_t calls)
 	watch->host->gauge(watch->self, BUSINESS_CALLS, (const char *const[]){name ? label : "_other"}, (double)calls);
 }
 
-static double coverage_ratio(const struct watch *watch)
+double samples_coverage(const struct watch *watch)
 {
 	const struct sweep *sweep = &watch->sweep;
 	if (!sweep->ever)
@@ -287,7 +287,7 @@ static void give_gauges(struct watch *watch)
 		businesses_top(watch->calls.businesses, watch->settings.top, watch->calls.known, give_business, watch);
 	gauge(watch, SWEEP_DURATION, seconds(watch->sweep.last_duration));
 	gauge(watch, SWEEP_AGE, seconds(watch->host->now() - watch->sweep.last_began));
-	gauge(watch, SWEEP_COVERAGE, coverage_ratio(watch));
+	gauge(watch, SWEEP_COVERAGE, samples_coverage(watch));
 	if (watch->round_trips_count) {
 		gauge(watch, ROUND_TRIP, seconds(watch->round_trips[(watch->round_trips_count - 1) % ROUND_TRIPS]));
 		gauge(watch, CLOCK_SKEW, seconds(watch->skew));
@@ -316,7 +316,7 @@ static void give_counters(struct watch *watch)
 	give_histogram(watch, HEARTBEAT_DELAY, &watch->delays);
 	counter(watch, COMMANDS, NULL,
 		watch->commands_before + redis_commands_sent(watch->commands) + redis_commands_sent(watch->channels) +
-			redis_commands_sent(watch->keyspace));
+			redis_commands_sent(watch->keyspace) + checks_commands(watch->checks));
 	for (int i = 0; i < MALFORMED_KINDS; i++)
 		counter(watch, MALFORMED_TOTAL, malformed_names[i], watch->malformed[i]);
 	for (int i = 0; i < CHANNELS; i++)
@@ -337,7 +337,7 @@ static void give(struct watch *watch)
 	struct cw_coverage coverage = {.from = watch->sweep.last_began_wall,
 				       .to = watch->sweep.confirmed_wall,
 				       .complete = watch->sweep.ever,
-				       .ratio = coverage_ratio(watch)};
+				       .ratio = samples_coverage(watch)};
 	watch->host->coverage(watch->calls_part, &coverage);
 	if (!watch->info->once)
 		events_show(watch);

@@ -125,8 +125,7 @@ void sweep_refused(struct watch *watch, const redisReply *error, const char *com
 		redis_fail(watch->commands, failure, reason);
 		return;
 	}
-	snprintf(watch->refused, sizeof(watch->refused), "%.120s: see `callwatch plugins redis-calls` for the ACL line",
-		 reason);
+	snprintf(watch->refused, sizeof(watch->refused), "%s", reason);
 	sweep_abort(watch);
 	if (!watch->blind || watch->host->now() >= watch->sweep.next)
 		watch->sweep.next = watch->host->now() + refused_pause;

@@ -8,6 +8,7 @@
  *   pages.c        asking Redis about many calls at once: fetch, ask, and the pages of a sweep
  *   sweep.c        going through all calls, gently
  *   events.c       the channels and the keyspace events
+ *   checks.c       the rungs of `callwatch doctor`
  *   parse.c, wheel.c, seen.c   pure parts
  *
  * Three connections: `commands` asks; `channels` is subscribed to the platform's channels; `keyspace` is subscribed to
@@ -19,6 +20,7 @@
 #ifndef REDIS_CALLS_WATCH_H
 #define REDIS_CALLS_WATCH_H
 
+#include "checks.h"
 #include "connect/redis.h"
 #include "parse.h"
 #include "seen.h"
@@ -162,6 +164,7 @@ struct watch {
 
 	struct tls_client *tls; /* NULL: without */
 	struct redis *commands, *channels, *keyspace;
+	struct checks *checks;
 	struct calls calls;
 	struct pages pages;
 	struct sweep sweep;
@@ -230,7 +233,8 @@ int watch_read(void *state);
 void histogram_add(struct histogram *histogram, const double *bounds, uint32_t n, double value);
 void samples_ended(struct watch *watch, const struct call *call);
 void samples_delay(struct watch *watch, int64_t delay);
-int64_t samples_slow(const struct watch *watch); /* p95 of the last round trips */
+int64_t samples_slow(const struct watch *watch);    /* p95 of the last round trips */
+double samples_coverage(const struct watch *watch); /* share of the calls confirmed within max_age; NaN: not known */
 
 /* calls.c */
 int calls_init(struct watch *watch);
@@ -289,6 +293,10 @@ void events_server_changed(struct watch *watch); /* commands go to another serve
 void events_slept(struct watch *watch);          /* what has been said meanwhile still lies in a buffer */
 void events_keyspace_check(struct watch *watch); /* asks whether the server has them on */
 void events_show(struct watch *watch);           /* table `channels` */
+bool events_beats_only_in_keys(
+	const struct watch *watch); /* the heartbeat channel has been silent for long, but calls beat */
+bool events_classes_suffice(
+	const char *classes); /* notify-keyspace-events of Redis: are calls' births and ends in it? */
 /* Has an event that contradicts (it was removed, it was written) come in since `sequence`? */
 bool events_contradict(const struct watch *watch, uint64_t key_hash, uint32_t sequence, bool exists);
 

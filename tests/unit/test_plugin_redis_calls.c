@@ -519,12 +519,88 @@ static void the_acl_line_of_needs__suffices(void **state)
 	assert_true(plugin_host_wait(&self, has_pattern, NULL, DEADLINE_MS));
 	redis("DEL call_ctx:CA1");
 	wait_for_cell("CA1", "health_status", NULL);
+	for (uint32_t i = 0; i < cw_plugin.checks.count; i++) {
+		const struct cw_check *check = cw_at(&cw_plugin.checks, i);
+		if (plugin_host_examine(&self, check->name) != CW_CHECK_OK)
+			fail_msg("%s: %s", check->name, self.verdict_text);
+	}
 	plugin_host_stop(&self);
 	reply = redisCommand(server.client, "ACL LOG");
 	if (reply->elements) /* nothing was even tried that it may not do */
 		fail_msg("refused: %s", reply->element[0]->element[7]->str);
 	freeReplyObject(reply);
 	redis("ACL DELUSER callwatch");
+}
+
+/* ---- whose silence it is ----
+ * Time goes four times as fast, in steps small enough not to be taken for a sleep: the source waits half a minute
+ * before it says that a channel is silent. */
+
+static struct timespec fast_since;
+
+static int64_t real_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * CW_SECOND + now.tv_nsec;
+}
+
+static int64_t fast(void)
+{
+	return 4 * (real_now() - (fast_since.tv_sec * CW_SECOND + fast_since.tv_nsec));
+}
+
+static int64_t fast_now(void)
+{
+	return 3600 * CW_SECOND + fast();
+}
+
+static int64_t fast_wall(void)
+{
+	return 1800000000 * CW_SECOND + fast();
+}
+
+static bool beats_say(struct cw_instance *instance, const void *arg)
+{
+	plugin_host_examine(instance, "beats"); /* it is answered at once */
+	return strstr(instance->verdict_text, arg) != NULL;
+}
+
+#define wait_for_beats(text, expected)                                                                                 \
+	do {                                                                                                           \
+		if (!plugin_host_wait(&self, beats_say, text, DEADLINE_MS))                                            \
+			fail_msg("said: %s", self.verdict_text);                                                       \
+		assert_int_equal(self.verdict, expected);                                                              \
+	} while (0)
+
+static void beat_key(const char *sid)
+{
+	redis("SET call_heartbeat:%s %.3f", sid, wall_s());
+}
+
+static bool beats_only_in_keys(struct cw_instance *instance, const void *arg)
+{
+	beat_key("CA1");
+	return beats_say(instance, arg);
+}
+
+static void silence__is_told_whose_it_is(void **state)
+{
+	(void)state;
+	static const struct clock_source fast_clocks = {fast_now, fast_wall, fast_now};
+	clock_gettime(CLOCK_MONOTONIC, &fast_since);
+	clock_set_source(&fast_clocks);
+	start_up((const char *const[]){"sweep.max_age=4s", NULL});
+	wait_for_beats("no call is in progress", CW_CHECK_OK);
+	make_call("CA1", 10, 0);
+	redis("PUBLISH call_heartbeat CA1:%.3f", wall_s());
+	wait_for_beats("a second", CW_CHECK_OK);
+	wait_for_beats("it is the workers that are silent", CW_CHECK_FAILED);
+	if (!plugin_host_wait(&self, beats_only_in_keys, "publish elsewhere", DEADLINE_MS))
+		fail_msg("said: %s", self.verdict_text);
+	assert_int_equal(self.verdict, CW_CHECK_FAILED);
+	plugin_host_stop(&self);
+	clock_set_source(NULL);
 }
 
 static void flushall__is_a_reset_not_a_thousand_ends(void **state)
@@ -594,6 +670,7 @@ int main(void)
 		cmocka_unit_test_setup(fault_04_frozen__is_down_by_timeout, flush),
 		cmocka_unit_test_setup(fault_08_no_password__is_denied_with_what_to_do, flush),
 		cmocka_unit_test_setup(the_acl_line_of_needs__suffices, flush),
+		cmocka_unit_test_setup(silence__is_told_whose_it_is, flush),
 		cmocka_unit_test_setup(flushall__is_a_reset_not_a_thousand_ends, flush),
 		cmocka_unit_test(check__refuses_what_makes_no_sense),
 	};
