@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -136,7 +137,9 @@ static void say(struct output *output, int status)
 	if (status == 0)
 		output->host->state(output->self, CW_UP, /* next_try */ 0, "%s", "");
 	else if (status == -EPIPE)
-		output->host->state(output->self, CW_DOWN, /* next_try */ 0, "nobody reads standard output any more");
+		output->host->state(output->self, CW_DOWN, /* next_try */ 0,
+				    "nobody reads standard output any more: restart what reads it, "
+				    "and callwatchd with it");
 	else
 		output->host->state(output->self, CW_DOWN, /* next_try */ 0, "cannot write to standard output: %s",
 				    strerror(-status));
@@ -152,8 +155,9 @@ static void forget_batch(struct output *output)
 static void on_patience_over(uv_timer_t *timer)
 {
 	struct output *output = timer->data;
-	output->host->state(output->self, CW_DEGRADED, /* next_try */ 0,
-			    "standard output is full: what it goes to does not read");
+	output->host->state(
+		output->self, CW_DEGRADED, /* next_try */ 0,
+		"standard output is full: what it goes to does not read; what comes meanwhile waits in the queue");
 }
 
 static void wait_for_room(struct output *output)
@@ -249,6 +253,37 @@ static void output_release(void *state)
 	free(output);
 }
 
+/* Asks the descriptor, not the last write: between two there may be minutes. */
+static void output_examine(void *state, uint32_t check)
+{
+	const struct output *output = state;
+	(void)check;
+	struct stat status = {0};
+	struct pollfd ready = {.fd = output->fd};
+	const char *what = "a file";
+	if (output->fd < 0 || fstat(output->fd, &status) < 0) {
+		output->host->examined(output->self, CW_CHECK_FAILED,
+				       "standard output is closed: start callwatchd with one, or take this output out");
+		return;
+	}
+	if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))
+		what = "a pipe";
+	else if (S_ISCHR(status.st_mode))
+		what = isatty(output->fd) ? "a terminal" : "a device";
+	if (poll(&ready, 1, 0) > 0 && (ready.revents & (POLLERR | POLLHUP)))
+		output->host->examined(output->self, CW_CHECK_FAILED,
+				       "standard output is %s that nobody reads any more: restart what reads it, and "
+				       "callwatchd with it",
+				       what);
+	else if (output->batch)
+		output->host->examined(output->self, CW_CHECK_WARNING,
+				       "standard output is %s whose reader does not keep up", what);
+	else
+		output->host->examined(output->self, CW_CHECK_OK, "standard output is %s", what);
+}
+
+static const struct cw_check checks[] = {{"reader", "Standard output is open, and somebody reads it"}};
+
 static const struct cw_option options[] = {
 	{.key = "format",
 	 .type = CW_OPTION_CHOICE,
@@ -267,4 +302,6 @@ const struct cw_plugin cw_plugin = {
 	.write = output_write,
 	.stop = output_stop,
 	.release = output_release,
+	.checks = CW_ARRAY(checks),
+	.examine = output_examine,
 };

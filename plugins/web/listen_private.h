@@ -35,9 +35,10 @@ int listener_fail(struct listener *listener, int error, const char *sentence);
 int listener_fail_errno(struct listener *listener);
 
 /* listen_unix.c */
-const char *unix_check(const char *address); /* NULL, or a sentence that says why it cannot be served */
-int unix_open(struct listener *listener);    /* 0 with the descriptor, or negative with the reason */
-void unix_unlink(struct listener *listener); /* if it is still ours */
+const char *unix_check(const char *address);            /* NULL, or a sentence that says why it cannot be served */
+int unix_open(struct listener *listener);               /* 0 with the descriptor, or negative with the reason */
+bool unix_is_in_place(const struct listener *listener); /* the socket at its path is still the one we made */
+void unix_unlink(struct listener *listener);            /* if it is still ours */
 /* Who is at the other end; false: may not ask here. */
 bool unix_peer(const struct listener *listener, int descriptor, struct peer *ret_peer);
 

@@ -172,10 +172,15 @@ int unix_open(struct listener *listener)
 	return rc;
 }
 
-void unix_unlink(struct listener *listener)
+bool unix_is_in_place(const struct listener *listener)
 {
 	struct stat now;
-	if (lstat(listener->path, &now) == 0 && now.st_dev == listener->identity.st_dev &&
-	    now.st_ino == listener->identity.st_ino)
+	return lstat(listener->path, &now) == 0 && now.st_dev == listener->identity.st_dev &&
+	       now.st_ino == listener->identity.st_ino;
+}
+
+void unix_unlink(struct listener *listener)
+{
+	if (unix_is_in_place(listener))
 		unlink(listener->path);
 }

@@ -8,6 +8,7 @@
 #include "web.h"
 
 #include "access.h"
+#include "checks.h"
 #include "listen.h"
 #include "routes/routes.h"
 
@@ -176,4 +177,6 @@ CW_EXPORT const struct cw_plugin cw_plugin = {
 	.write = web_write,
 	.stop = web_stop,
 	.release = web_release,
+	.checks = {web_checks, WEB_CHECKS, sizeof(web_checks[0])},
+	.examine = web_examine,
 };
