@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `callwatch plugins [NAME|./x.so]`: what a plugin says about itself: options, tables, metrics, needs and a sample. All
- * of it is read from the descriptor in the shared object; no daemon is asked.
+ * `callwatch plugins [NAME|./x.so]`: what a plugin says about itself: options, tables, metrics, needs, checks and a
+ * sample. All of it is read from the descriptor in the shared object; no daemon is asked.
  */
 #include "answer.h"
 #include "client.h"
@@ -113,6 +113,20 @@ static void print_needs(const struct cw_array *needs, const struct screen *scree
 	}
 }
 
+static void print_checks(const struct cw_array *checks, const struct screen *screen)
+{
+	if (!checks->count)
+		return;
+	title(screen, "checks of `callwatch doctor`, in this order");
+	struct grid *grid = reference_grid(2);
+	for (uint32_t i = 0; i < checks->count; i++) {
+		const struct cw_check *check = cw_at(checks, i);
+		cell(grid, check->name);
+		cell(grid, check->help);
+	}
+	finish(grid, screen);
+}
+
 static void print_plugin(const struct plugin *plugin)
 {
 	struct screen screen = screen_of(stdout);
@@ -126,6 +140,7 @@ static void print_plugin(const struct plugin *plugin)
 		print_table(cw_at(&decl->tables, i), &screen);
 	print_metrics(&decl->metrics, &screen);
 	print_needs(&decl->needs, &screen);
+	print_checks(&decl->checks, &screen);
 	title(&screen, "options");
 	options_print(&decl->options, stdout);
 	title(&screen, decl->role == CW_OUTPUT ? "options of every output" : "options of every instance");
@@ -179,7 +194,7 @@ static int list_all(void)
 		free(grid_print(listing.grid, &screen, /* most: */ 0, stdout));
 	grid_free(listing.grid);
 	if (found)
-		puts("\n`callwatch plugins NAME` shows options, tables, metrics, needs and a sample.");
+		puts("\n`callwatch plugins NAME` shows options, tables, metrics, needs, checks and a sample.");
 	else
 		complain("no plugin found; -c PATH names the configuration whose agent.plugin_dir says where they are");
 	return found && !listing.bad ? EXIT_FINE : EXIT_FAILED;

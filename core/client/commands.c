@@ -78,9 +78,9 @@ static const char help_doctor[] =
 	"  callwatch doctor --format json | jq '.broken'\n";
 
 static const char help_plugins[] =
-	"Without a name: the plugins there are. With a name or a file (./x.so, with a slash): its options, tables, "
-	"metrics,\n"
-	"the rights it needs, and a sample configuration. No daemon is asked. Plugins are looked for where callwatchd\n"
+	"Without a name: the plugins there are. With a name or a file (./x.so, with a slash): its options, tables,\n"
+	"metrics, the rights it needs on a server (the ACL line, the GRANT), what `doctor` checks, and a sample\n"
+	"configuration. No daemon is asked. Plugins are looked for where callwatchd\n"
 	"would: `agent.plugin_dir` of the configuration (-c names another one).\n"
 	"\n"
 	"Examples\n"

@@ -91,13 +91,16 @@ def test_sample_names_every_option_with_its_default(plugin):
             assert sample[path] == default or sample[path] == yaml.safe_load(default), f"{path}: not its default"
 
 
-def test_readme_names_every_metric_and_every_need(plugin):
+def test_readme_names_every_metric_every_need_and_every_check(plugin):
     readme = (TOP / "plugins" / plugin / "README.md").read_text()
     for line in declared(plugin, "metrics"):
         name = re.match(r" +(\w+)", line)[1]
         assert re.search(rf"`{name}\b", readme), f"{name} is not in the README"
     for need in declared(plugin, "needs")[1::2]:
         assert f"\n{need}\n" in readme
+    for line in declared(plugin, "checks of `callwatch doctor`, in this order"):
+        name = line.split()[0]
+        assert f"`{name}`" in readme, f"the check {name} is not in the README"
 
 
 def test_map_names_every_file_of_the_core():
