@@ -135,6 +135,22 @@ def test_so_many_at_once_and_no_more(daemon):
             assert answer.status == 503 or body.count(b"\n") == 6  # all heard the same examination
 
 
+def test_outputs_and_listeners_have_rungs_too(daemon, client):
+    """A socket that somebody removed, and a standard output that nobody reads any more."""
+    reader, writer = os.pipe()
+    text = configuration(daemon, "  - { plugin: stdout }\n  - { plugin: web, name: second, listen: [\"unix:%s/second.sock\"] }\n" % daemon.folder)
+    daemon.start(text, preexec=lambda: os.dup2(writer, 1))
+    os.close(writer)
+    document = doctor(client)
+    assert findings(document, "stdout")[-1] == "reader ok" and "a pipe" in text_of(document, "stdout", "reader")
+    assert findings(document, "second")[-2:] == ["listeners ok", "connections ok"]
+    os.close(reader)
+    (daemon.folder / "second.sock").unlink()
+    document = doctor(client, code=1)
+    assert {b["instance"]: b["check"] for b in document["broken"]} == {"stdout": "reader", "second": "listeners"}
+    assert "was removed" in text_of(document, "second", "listeners")
+
+
 # ---- a callwatchd that cannot be reached ----
 
 
