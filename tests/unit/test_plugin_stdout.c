@@ -226,7 +226,8 @@ static void fault_61_a_reader_that_goes_away__is_down_with_a_reason(void **state
 	assert_int_equal(fake.done_status, -EPIPE);
 	assert_int_equal(again, -EPIPE);
 	assert_int_equal(fake.state, CW_DOWN);
-	assert_string_equal(fake.reason, "nobody reads standard output any more");
+	assert_string_equal(fake.reason,
+			    "nobody reads standard output any more: restart what reads it, and callwatchd with it");
 	assert_int_equal(left, 0);
 }
 
