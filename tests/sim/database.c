@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef CALLSIM_POSTGRES
 #include <libpq-fe.h>
 
 /* A value at most doubles in COPY's text format. */
@@ -143,15 +142,3 @@ int64_t database_write(const char *url, const struct world *world, char *error, 
 	PQfinish(connection);
 	return count;
 }
-
-#else
-
-int64_t database_write(const char *url, const struct world *world, char *error, size_t size)
-{
-	(void)url;
-	(void)world;
-	snprintf(error, size, "this callsim was built without libpq; install libpq-dev and build it again");
-	return -ENOTSUP;
-}
-
-#endif

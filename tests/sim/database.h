@@ -12,7 +12,7 @@
 struct world;
 
 /* All or nothing; rows of the same ids are replaced, others stay. Number of rows written, or negative with a sentence
- * in `error`: -ENOTSUP callsim was built without libpq, -EIO what the server or libpq said. */
+ * in `error`: -EIO what the server or libpq said. */
 int64_t database_write(const char *url, const struct world *world, char *error, size_t size);
 
 #endif
