@@ -291,7 +291,9 @@ static void take_results(struct postgres *postgres)
 static void read_some(struct postgres *postgres)
 {
 	bool is_fine = PQconsumeInput(postgres->connection) == 1;
-	take_results(postgres); /* the last words of a server that goes are a result too */
+	if (!postgres->querying)
+		PQisBusy(postgres->connection); /* makes it look at what the server says unasked */
+	take_results(postgres);                 /* the last words of a server that goes are a result too */
 	if (!postgres->connection)
 		return;
 	if (!is_fine || PQstatus(postgres->connection) == CONNECTION_BAD)
@@ -340,15 +342,19 @@ static void on_set_up(void *arg, const struct postgres_outcome *outcome)
 	postgres->callbacks.up(postgres->arg);
 }
 
-/* One statement, since a query with parameters is no list of them. */
+/* One statement, since a query with parameters is no list of them. A database in SQL_ASCII holds bytes of which nobody
+ * knows what they are: only to who claims to know no better it hands them out. */
 static void set_up(struct postgres *postgres)
 {
 	static const char sql[] = "SELECT set_config('statement_timeout', $1, false), "
-				  "set_config('default_transaction_read_only', 'on', false)";
+				  "set_config('default_transaction_read_only', 'on', false), "
+				  "set_config('client_encoding', $2, false)";
 	char ms[24];
-	const char *const values[] = {ms};
+	const char *encoding = PQparameterStatus(postgres->connection, "server_encoding");
+	bool is_unknown = encoding && strcmp(encoding, "SQL_ASCII") == 0;
+	const char *const values[] = {ms, is_unknown ? "SQL_ASCII" : "UTF8"};
 	snprintf(ms, sizeof(ms), "%lld", (long long)(postgres->settings.statement_timeout / CW_MILLISECOND));
-	struct postgres_query query = {.sql = sql, .count = 1, .values = values, .done = on_set_up, .arg = postgres};
+	struct postgres_query query = {.sql = sql, .count = 2, .values = values, .done = on_set_up, .arg = postgres};
 	postgres->stage = SETTING_UP;
 	snprintf(postgres->user, sizeof(postgres->user), "%s", PQuser(postgres->connection));
 	if (PQsetnonblocking(postgres->connection, 1) < 0 || send_query(postgres, &query) < 0)

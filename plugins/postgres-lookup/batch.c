@@ -63,20 +63,20 @@ static bool is_number(const char *text, size_t length)
 }
 
 /* Valid UTF-8, whatever the database holds, and no number in full: neither here nor in the file. */
-static size_t clean(const struct lookup *lookup, char buffer[NAME_MAX + 1], const char *value, size_t length)
+static size_t clean(const struct lookup *lookup, char buffer[NAME_BYTES_MAX + 1], const char *value, size_t length)
 {
-	char text[NAME_MAX + 1];
+	char text[NAME_BYTES_MAX + 1];
 	if (lookup->info->phones_full)
-		return text_utf8(buffer, NAME_MAX + 1, value, length);
+		return text_utf8(buffer, NAME_BYTES_MAX + 1, value, length);
 	size_t n = text_utf8(text, sizeof(text), value, length);
-	return is_number(text, n) ? text_mask_phone(buffer, NAME_MAX + 1, text, n)
-				  : text_mask_phones_in(buffer, NAME_MAX + 1, text, n);
+	return is_number(text, n) ? text_mask_phone(buffer, NAME_BYTES_MAX + 1, text, n)
+				  : text_mask_phones_in(buffer, NAME_BYTES_MAX + 1, text, n);
 }
 
 static void on_row(void *arg, const PGresult *row)
 {
 	struct lookup *lookup = arg;
-	char value[NAME_MAX + 1];
+	char value[NAME_BYTES_MAX + 1];
 	lookup->rows++;
 	if (PQnfields(row) != 2 || PQntuples(row) != 1 || PQgetisnull(row, 0, 0))
 		return;

@@ -85,7 +85,7 @@ static bool take_record(const uint8_t **at, const uint8_t *end, struct names *na
 		return false;
 	int64_t as_of = (int64_t)get(at, 8);
 	size_t key_length = (size_t)get(at, 1), value_length = (size_t)get(at, 2);
-	if (key_length == 0 || value_length > NAME_MAX || (size_t)(end - *at) < key_length + value_length)
+	if (key_length == 0 || value_length > NAME_BYTES_MAX || (size_t)(end - *at) < key_length + value_length)
 		return false;
 	const char *key = (const char *)*at, *value = key + key_length;
 	*at += key_length + value_length;

@@ -63,15 +63,24 @@ struct name *names_find(const struct names *names, const char *key, size_t lengt
 
 static void unlink_age(struct names *names, struct name *name)
 {
-	*(name->older ? &name->older->newer : &names->oldest) = name->newer;
-	*(name->newer ? &name->newer->older : &names->newest) = name->older;
+	if (name->older)
+		name->older->newer = name->newer;
+	else
+		names->oldest = name->newer;
+	if (name->newer)
+		name->newer->older = name->older;
+	else
+		names->newest = name->older;
 	name->older = name->newer = NULL;
 }
 
 static void link_newest(struct names *names, struct name *name)
 {
 	name->older = names->newest;
-	*(names->newest ? &names->newest->newer : &names->oldest) = name;
+	if (names->newest)
+		names->newest->newer = name;
+	else
+		names->oldest = name;
 	names->newest = name;
 }
 
@@ -88,6 +97,7 @@ static void grow(struct names *names)
 	names->buckets = buckets;
 	names->buckets_count = count;
 	for (struct name *name = names->oldest; name; name = name->newer) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): whoever was forgotten is out of the list */
 		struct name **bucket = bucket_of(names, name->hash);
 		name->chain = *bucket;
 		*bucket = name;
@@ -161,7 +171,7 @@ int names_set(struct names *names, struct name *name, enum name_state state, con
 {
 	bool is_same = value && name->value && length == name->value_length && memcmp(value, name->value, length) == 0;
 	char *copy = NULL;
-	length = length > NAME_MAX ? NAME_MAX : length;
+	length = length > NAME_BYTES_MAX ? NAME_BYTES_MAX : length;
 	if (value && !is_same) {
 		copy = malloc(length + 1);
 		if (!copy)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KEY_MAX = 255, NAME_MAX = 3072, NAMES_HASH_KEY_BYTES = 16 };
+enum { KEY_MAX = 255, NAME_BYTES_MAX = 3072, NAMES_HASH_KEY_BYTES = 16 };
 
 enum name_state {
 	NAME_UNKNOWN,   /* never answered */
@@ -54,7 +54,7 @@ void names_release(struct names *names); /* a zeroed one is fine */
 struct name *names_find(const struct names *names, const char *key, size_t length);
 /* Finds or adds, and counts as asked for now. NULL: no memory, or full of those that wait. length 1 … KEY_MAX. */
 struct name *names_ask(struct names *names, const char *key, size_t length);
-/* `value` NULL unless the state is NAME_KNOWN; cut at NAME_MAX. -ENOMEM: unchanged. */
+/* `value` NULL unless the state is NAME_KNOWN; cut at NAME_BYTES_MAX. -ENOMEM: unchanged. */
 int names_set(struct names *names, struct name *name, enum name_state state, const char *value, size_t length,
 	      int64_t as_of, int64_t checked);
 

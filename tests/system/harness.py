@@ -207,13 +207,15 @@ class Redis:
 
 
 class Postgres:
-    """A private PostgreSQL on a UNIX socket. It refuses to be root, so then it is `postgres`, in a folder of that user's; the system's own
-    cluster is not touched. Keeps its data over restart()."""
+    """A private PostgreSQL on a UNIX socket and a TCP port. It refuses to be root, so then it is `postgres`, in a folder of that user's; the
+    system's own cluster is not touched. Keeps its data over restart()."""
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cw-pg-", dir="/tmp"))
         self.log, self.data, self.sockets = self.folder / "log", self.folder / "data", self.folder / "s"
-        self.url = f"postgresql:///postgres?host={self.sockets}&user=callwatch"
+        self.port = free_port()
+        self.url = self.socket_url("postgres", "callwatch")
+        self.settings = {}
         self.process = None
         self.user = []
         if os.geteuid() == 0:
@@ -233,8 +235,12 @@ class Postgres:
         done = subprocess.run([*self.user, *map(str, argv)], capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, f"{argv[0]}: {done.stdout}{done.stderr}"
 
+    def socket_url(self, database, user):
+        return f"postgresql:///{database}?host={self.sockets}&port={self.port}&user={user}"
+
     def start(self):
-        settings = {"listen_addresses": "", "unix_socket_directories": self.sockets, "fsync": "off", "timezone": "UTC"}
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.sockets, "fsync": "off",
+                    "timezone": "UTC", **self.settings}
         self.process = Process(self.log, "server", [*self.user, self.program("postgres"), "-D", self.data,
                                                     *(f"--{key}={value}" for key, value in settings.items())])
         try:
@@ -243,9 +249,10 @@ class Postgres:
             raise Deadline(f"{e}\n{self.process.stderr[-2000:]}") from None
         return self
 
-    def execute(self, sql):
+    def execute(self, sql, database=None):
         """What psql prints: values, separated by |."""
-        done = subprocess.run([self.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url, "-c", sql], capture_output=True, text=True,
+        url = self.socket_url(database, "callwatch") if database else self.url
+        done = subprocess.run([self.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql], capture_output=True, text=True,
                               timeout=60 * SLOWER)
         assert done.returncode == 0, done.stderr
         return done.stdout

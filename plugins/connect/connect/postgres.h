@@ -9,8 +9,8 @@
  * cancel without blocking; the server ends the statement by `statement_timeout`). What libpq's URL can say it may say
  * (several hosts, sslmode, sslrootcert, target_session_attrs …), only a password may not stand there.
  *
- * A session is read-only. libpq takes memory for what the server announces, so a query must bound its rows and their
- * lengths itself.
+ * A session is read-only, and gives text in UTF-8, except of a database in SQL_ASCII, which gives its bytes.
+ * libpq takes memory for what the server announces, so a query must bound its rows and their lengths itself.
  */
 #ifndef CALLWATCH_CONNECT_POSTGRES_H
 #define CALLWATCH_CONNECT_POSTGRES_H
