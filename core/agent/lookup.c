@@ -15,17 +15,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of asks under way. A lookup that was left behind keeps the asks it had begun to read, so each lookup a way
+ * leads to has a count of its own. */
+struct load {
+	_Atomic uint32_t references;
+	_Atomic size_t bytes;
+};
+
 struct cw_lookup {
 	struct cw_lookup *next; /* under the registry's lock, as long as it is open */
 	struct lookups *lookups;
 	struct mailbox *box;
 	void (*answered)(void *arg, const struct cw_answer *answers, uint32_t n);
 	void *arg;
-	bool closed; /* the source's thread only */
+
+	/* the source's thread only */
+	bool closed;
+	struct load *load; /* of asks to the lookup … */
+	uint64_t serial;   /* … with this number; 0: none yet */
 
 	/* any thread */
 	_Atomic uint32_t references;
-	_Atomic size_t asked_bytes, answered_bytes; /* under way */
+	_Atomic size_t answered_bytes; /* under way */
 
 	char name[];
 };
@@ -33,13 +44,15 @@ struct cw_lookup {
 /* A lookup that serves. */
 struct server {
 	struct server *next;
+	uint64_t serial; /* no other has, or had, this number */
 	struct mailbox *box;
 	lookup_asked asked;
 	char name[];
 };
 
 struct lookups {
-	pthread_mutex_t lock; /* guards both lists */
+	pthread_mutex_t lock; /* guards both lists, and the number */
+	uint64_t last_serial;
 	struct server *servers;
 	struct cw_lookup *ways;
 };
@@ -60,11 +73,18 @@ void lookups_free(struct lookups *lookups)
 	free(lookups);
 }
 
+static void load_unref(struct load *load)
+{
+	if (load && atomic_fetch_sub(&load->references, 1) == 1)
+		free(load);
+}
+
 static void way_unref(struct cw_lookup *way)
 {
 	if (atomic_fetch_sub(&way->references, 1) > 1)
 		return;
 	mailbox_unref(way->box);
+	load_unref(way->load);
 	free(way);
 }
 
@@ -81,7 +101,7 @@ static bool take_room(_Atomic size_t *bytes, size_t more, size_t most)
 
 struct ask {
 	struct mail mail; /* first */
-	struct cw_lookup *way;
+	struct load *load;
 	lookup_asked asked;
 	size_t bytes;
 	uint32_t n;
@@ -91,8 +111,8 @@ struct ask {
 static void ask_free(struct mail *mail)
 {
 	struct ask *ask = (struct ask *)mail;
-	atomic_fetch_sub(&ask->way->asked_bytes, ask->bytes);
-	way_unref(ask->way);
+	atomic_fetch_sub(&ask->load->bytes, ask->bytes);
+	load_unref(ask->load);
 	free(ask);
 }
 
@@ -109,20 +129,20 @@ static bool is_askable(const char *key)
 }
 
 /* NULL: no memory, or no room on the way. */
-static struct ask *ask_new(struct cw_lookup *way, const char *const *keys, uint32_t n)
+static struct ask *ask_new(struct load *load, const char *const *keys, uint32_t n)
 {
 	size_t head = sizeof(struct ask) + n * sizeof *keys, bytes = head;
 	for (uint32_t i = 0; i < n; i++)
 		bytes += is_askable(keys[i]) ? strlen(keys[i]) + 1 : 0;
-	if (!take_room(&way->asked_bytes, bytes, LOOKUP_ASKED_MAX))
+	if (!take_room(&load->bytes, bytes, LOOKUP_ASKED_MAX))
 		return NULL;
 	struct ask *ask = malloc(bytes);
 	if (!ask) {
-		atomic_fetch_sub(&way->asked_bytes, bytes);
+		atomic_fetch_sub(&load->bytes, bytes);
 		return NULL;
 	}
-	*ask = (struct ask){.mail = {.deliver = on_ask, .drop = ask_free}, .way = way, .bytes = bytes};
-	atomic_fetch_add(&way->references, 1);
+	*ask = (struct ask){.mail = {.deliver = on_ask, .drop = ask_free}, .load = load, .bytes = bytes};
+	atomic_fetch_add(&load->references, 1);
 	char *end = (char *)ask + head;
 	for (uint32_t i = 0; i < n; i++)
 		if (is_askable(keys[i])) {
@@ -141,12 +161,32 @@ static const struct server *find_server(const struct lookups *lookups, const cha
 	return NULL;
 }
 
-static int post_ask(struct ask *ask)
+/* A count for the lookup that serves now; NULL: there is none, or no memory. */
+static struct load *load_of(struct cw_lookup *way)
 {
-	struct lookups *lookups = ask->way->lookups;
+	pthread_mutex_lock(&way->lookups->lock);
+	const struct server *server = find_server(way->lookups, way->name);
+	uint64_t serial = server ? server->serial : 0;
+	pthread_mutex_unlock(&way->lookups->lock);
+	if (serial == 0 || serial == way->serial)
+		return serial ? way->load : NULL;
+	struct load *load = malloc(sizeof *load);
+	if (!load)
+		return NULL;
+	atomic_init(&load->references, 1);
+	atomic_init(&load->bytes, 0);
+	load_unref(way->load);
+	way->load = load;
+	way->serial = serial;
+	return load;
+}
+
+static int post_ask(struct cw_lookup *way, struct ask *ask)
+{
+	struct lookups *lookups = way->lookups;
 	int status = -EAGAIN;
 	pthread_mutex_lock(&lookups->lock);
-	const struct server *server = find_server(lookups, ask->way->name);
+	const struct server *server = find_server(lookups, way->name);
 	if (server) {
 		ask->asked = server->asked;
 		status = mailbox_post(server->box, &ask->mail);
@@ -159,11 +199,12 @@ int lookup_ask(struct cw_lookup *way, const char *const *keys, uint32_t n)
 {
 	if (n > CW_LOOKUP_KEYS_MAX)
 		return -EINVAL;
-	struct ask *ask = ask_new(way, keys, n);
+	struct load *load = load_of(way);
+	struct ask *ask = load ? ask_new(load, keys, n) : NULL;
 	if (!ask)
 		return -EAGAIN;
 	bool is_empty = ask->n == 0;
-	if (!is_empty && post_ask(ask) == 0)
+	if (!is_empty && post_ask(way, ask) == 0)
 		return 0;
 	ask_free(&ask->mail);
 	return is_empty ? 0 : -EAGAIN;
@@ -313,6 +354,7 @@ int lookups_serve(struct lookups *lookups, const char *name, struct mailbox *box
 	server->asked = asked;
 	memcpy(server->name, name, strlen(name) + 1);
 	pthread_mutex_lock(&lookups->lock);
+	server->serial = ++lookups->last_serial;
 	server->next = lookups->servers;
 	lookups->servers = server;
 	pthread_mutex_unlock(&lookups->lock);

@@ -123,7 +123,9 @@ static int open_folder(const char *folder, bool make)
 	if (make && mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 /* All of it, which may come in pieces. */
@@ -179,13 +181,13 @@ int64_t file_read(const char *folder, const uint8_t made_for[FILE_FOR_BYTES], st
 	if (directory < 0)
 		return directory;
 	int fd = openat(directory, name_of_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	int64_t status = fd < 0 ? -errno : 0;
+	int error = errno;
 	close(directory);
-	if (status < 0)
-		return status;
+	if (fd < 0)
+		return -error;
 	uint8_t *bytes = NULL;
 	size_t length = 0;
-	status = load(fd, &bytes, &length);
+	int64_t status = load(fd, &bytes, &length);
 	close(fd);
 	if (status == 0)
 		status = file_parse(bytes, length, made_for, names, now, wall);

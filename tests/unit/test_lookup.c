@@ -225,6 +225,27 @@ static void lookup_that_does_not_read__refuses_more_until_it_does(void **state)
 	assert_int_equal(lookup_ask(way, keys, CW_LOOKUP_KEYS_MAX + 1), -EINVAL);
 }
 
+/* It was left behind in the middle of reading what it had been asked. */
+static void lookup_that_never_reads__costs_its_successor_nothing(void **state)
+{
+	struct world *world = *state;
+	static char key[CW_LOOKUP_KEY_MAX + 1];
+	const char *keys[CW_LOOKUP_KEYS_MAX];
+	memset(key, 'k', CW_LOOKUP_KEY_MAX);
+	for (size_t i = 0; i < CW_LOOKUP_KEYS_MAX; i++)
+		keys[i] = key;
+	struct cw_lookup *way = open_way(world, &world->one, "names");
+	serve(world, "names");
+	while (lookup_ask(way, keys, CW_LOOKUP_KEYS_MAX) == 0)
+		;
+	lookups_leave(world->lookups, world->server.box);
+	assert_int_equal(lookups_serve(world->lookups, "names", world->two.box, on_asked), 0);
+	assert_int_equal(lookup_ask(way, keys, CW_LOOKUP_KEYS_MAX), 0);
+	turn(&world->two);
+	assert_int_equal(world->two.keys, CW_LOOKUP_KEYS_MAX);
+	lookups_leave(world->lookups, world->two.box);
+}
+
 static void source_that_does_not_read__misses_answers_and_others_do_not(void **state)
 {
 	struct world *world = *state;
@@ -296,6 +317,7 @@ int main(void)
 		TEST(ways_left_open__are_closed_with_their_instance),
 		TEST(way_of_a_shut_box__costs_nothing_and_stays_valid),
 		TEST(lookup_that_does_not_read__refuses_more_until_it_does),
+		TEST(lookup_that_never_reads__costs_its_successor_nothing),
 		TEST(source_that_does_not_read__misses_answers_and_others_do_not),
 		TEST(texts_that_are_too_long__are_left_out_or_cut),
 		TEST(of_two_who_serve_a_name__the_latest_is_asked),
