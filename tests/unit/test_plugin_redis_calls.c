@@ -566,7 +566,7 @@ static bool beats_say(struct cw_instance *instance, const void *arg)
 	return strstr(instance->verdict_text, arg) != NULL;
 }
 
-#define wait_for_beats(text, expected)                                                                                 \
+#define wait_for_verdict(text, expected)                                                                               \
 	do {                                                                                                           \
 		if (!plugin_host_wait(&self, beats_say, text, DEADLINE_MS))                                            \
 			fail_msg("said: %s", self.verdict_text);                                                       \
@@ -591,11 +591,11 @@ static void silence__is_told_whose_it_is(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &fast_since);
 	clock_set_source(&fast_clocks);
 	start_up((const char *const[]){"sweep.max_age=4s", NULL});
-	wait_for_beats("no call is in progress", CW_CHECK_OK);
+	wait_for_verdict("no call is in progress", CW_CHECK_OK);
 	make_call("CA1", 10, 0);
 	redis("PUBLISH call_heartbeat CA1:%.3f", wall_s());
-	wait_for_beats("a second", CW_CHECK_OK);
-	wait_for_beats("it is the workers that are silent", CW_CHECK_FAILED);
+	wait_for_verdict("a second", CW_CHECK_OK);
+	wait_for_verdict("it is the workers that are silent", CW_CHECK_FAILED);
 	if (!plugin_host_wait(&self, beats_only_in_keys, "publish elsewhere", DEADLINE_MS))
 		fail_msg("said: %s", self.verdict_text);
 	assert_int_equal(self.verdict, CW_CHECK_FAILED);
