@@ -41,7 +41,7 @@ enum {
 	REFUSAL_MAX = 2048,
 };
 
-static const int64_t head_deadline = 10 * CW_SECOND, idle_deadline = 30 * CW_SECOND;
+static const int64_t head_deadline = 10 * CW_SECOND, idle_deadline = 30 * CW_SECOND, idle_grace = CW_SECOND;
 
 /* On every answer, those that libwebsockets makes itself included. What is not a page may load nothing and be framed by
  * nobody. */
@@ -546,14 +546,33 @@ static void connection_cut(struct connection *connection)
 	lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
+static void cut_without_head(struct connection *connection)
+{
+	http_refuse(lws_get_socket_fd(connection->wsi), 408, "the head of the request did not come");
+	connection_cut(connection);
+}
+
+bool http_cut_idle(struct web *web)
+{
+	struct connection *idle = NULL;
+	int64_t opened = web->host->now() - idle_grace;
+	for (struct connection *connection = web->connections; connection; connection = connection->next)
+		if (!connection->exchange && connection->opened < opened) {
+			idle = connection;
+			opened = connection->opened;
+		}
+	if (idle)
+		cut_without_head(idle);
+	return idle != NULL;
+}
+
 void http_tick(struct web *web, int64_t now)
 {
 	for (struct connection *connection = web->connections, *next; connection; connection = next) {
 		struct exchange *exchange = connection->exchange;
 		next = connection->next;
 		if (!exchange && connection->opened < now - head_deadline) {
-			http_refuse(lws_get_socket_fd(connection->wsi), 408, "the head of the request did not come");
-			connection_cut(connection);
+			cut_without_head(connection);
 		} else if (exchange && connection->moved < now - idle_deadline) {
 			connection_cut(connection);
 		} else if (exchange && exchange->tick && exchange->tick(exchange)) {

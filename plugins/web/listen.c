@@ -108,6 +108,13 @@ static void refuse(const struct listener *listener, int descriptor, int status, 
 	close(descriptor);
 }
 
+/* An operator at a UNIX socket is not kept out by connections that ask for nothing. */
+static bool has_room(struct web *web, const struct peer *peer)
+{
+	bool is_full = web->connections_count >= web->connections_max;
+	return peer->door->is_tcp ? !is_full && tcp_has_room(web, peer) : !is_full || http_cut_idle(web);
+}
+
 static void take(struct listener *listener, int descriptor)
 {
 	struct web *web = listener->web;
@@ -120,8 +127,7 @@ static void take(struct listener *listener, int descriptor)
 	} else if (descriptors_are_short(descriptor)) {
 		note_shortage(listener);
 		refuse(listener, descriptor, 503, "the limit of file descriptors is reached");
-	} else if (web->connections_count >= web->connections_max ||
-		   (listener->door.is_tcp && !tcp_has_room(web, &peer))) {
+	} else if (!has_room(web, &peer)) {
 		refuse(listener, descriptor, 503, "too many connections");
 	} else {
 		http_adopt(web, descriptor, &peer);

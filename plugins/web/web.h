@@ -166,6 +166,8 @@ void http_tick(struct web *web, int64_t now);                              /* ea
  * not sent. */
 void http_refuse(int descriptor, int status, const char *detail);
 uint32_t http_connections_of(const struct web *web, const struct ip *address);
+/* Makes room by cutting who has been connected longest without asking for anything. False: there is nobody. */
+bool http_cut_idle(struct web *web);
 
 /* For handlers. */
 void exchange_wake(struct exchange *exchange);

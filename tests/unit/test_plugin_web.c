@@ -627,6 +627,29 @@ static void one_connection_too_many__is_refused_in_words(void **state)
 	assert_int_equal(status, 200);
 }
 
+static void connections_that_ask_for_nothing__make_room_for_who_does(void **state)
+{
+	struct scene *scene = *state;
+	int held[4];
+	scene->fake.max_connections = 4;
+	scene->fake.ready = true;
+	fake_start(&scene->fake);
+	held[3] = watch_calls(scene); /* asks for something, and stays */
+	for (int i = 0; i < 3; i++)
+		held[i] = dial(scene->path);
+	assert_int_equal(ask(scene, "GET", "/-/healthy"), 503);
+	fake_turn_clock(&scene->fake, 2 * CW_SECOND);
+	assert_int_equal(ask(scene, "GET", "/-/healthy"), 200);
+	read_to_end(scene, held[0]);
+	assert_int_equal(answer_status(scene), 408);
+	fake_change(&scene->fake, 3);
+	scene->answer_length = 0;
+	scene->answer[0] = '\0';
+	read_until(scene, held[3], "\"op\":\"sync\"");
+	for (int i = 1; i < 4; i++)
+		close(held[i]);
+}
+
 static int open_filler(void)
 {
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -857,6 +880,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(watch__looks_again_while_nothing_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadlines__end_what_does_not_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_connection_too_many__is_refused_in_words, setup_idle, teardown),
+		cmocka_unit_test_setup_teardown(connections_that_ask_for_nothing__make_room_for_who_does, setup_idle,
+						teardown),
 		cmocka_unit_test_setup_teardown(fault_51_without_descriptors__clients_are_refused_and_the_loop_rests,
 						setup_idle, teardown),
 		cmocka_unit_test_setup_teardown(input_behind_a_request__does_not_spin_the_loop, setup, teardown),
