@@ -161,13 +161,13 @@ static bool has_pattern(struct cw_instance *instance, const void *arg)
 	return has;
 }
 
-static bool has_beats(struct cw_instance *instance, const void *arg)
+static bool has_heard(struct cw_instance *instance, const void *arg)
 {
 	plugin_host_read(instance);
 	return plugin_host_sample(instance, "heartbeats_total", "pubsub") >= *(const double *)arg;
 }
 
-#define wait_for_beats(n) assert_true(plugin_host_wait(&self, has_beats, &(double){n}, DEADLINE_MS))
+#define wait_for_heard(n) assert_true(plugin_host_wait(&self, has_heard, &(double){n}, DEADLINE_MS))
 
 static void start_with(bool once, const char *const *settings)
 {
@@ -418,7 +418,7 @@ static void sweeps__leave_out_the_heartbeat_of_whom_they_have_heard(void **state
 	make_call("CA2", 10, 0);
 	start_up((const char *const[]){"sweep.max_age=1s", NULL});
 	redis("PUBLISH call_heartbeat CA1");
-	wait_for_beats(1);
+	wait_for_heard(1);
 	long hashes = times_called("hmget"), beats = times_called("getrange");
 	assert_true(plugin_host_wait(&self, has_read_all_again, &hashes, DEADLINE_MS));
 	hashes = times_called("hmget") - hashes;
