@@ -6,6 +6,7 @@ run beside each other. The build under test is named by CALLWATCH_BUILD (default
 """
 
 import contextlib
+import datetime
 import fcntl
 import http.client
 import json
@@ -491,6 +492,21 @@ def config(daemon, url, calls="", agent="", more="", interval="1s"):
     return (f"agent:\n  hostname: testhost\n  interval: {interval}\n  state_dir: {daemon.folder}/state\n  plugin_dir: [{BUILD}/plugins]\n"
             + indent(agent, 2) + "plugins:\n  - plugin: redis-calls\n    name: calls\n" + f"    url: \"{url}\"\n" + indent(calls, 4)
             + f"  - plugin: web\n    listen: [\"unix:{daemon.socket}\"]\n" + indent(more, 2))
+
+
+def samples(daemon):
+    """What an instance `stdout` with `format: json` says of all samples so far, each with its time in seconds."""
+    found = []
+    for line in daemon.process.stdout.split("\n")[:-1]:
+        found.append(json.loads(line))
+        found[-1]["seconds"] = datetime.datetime.fromisoformat(found[-1]["time"].replace("Z", "+00:00")).timestamp()
+    return found
+
+
+def counter(daemon, metric, instance, **labels):
+    """The last that stdout said of a counter of the agent's own about an instance; 0 before it said anything."""
+    found = [s["value"] for s in samples(daemon) if (s["instance"], s["metric"], s["labels"]) == (instance, metric, labels)]
+    return found[-1] if found else 0
 
 
 def run_client(daemon, *arguments, timeout=20, env=None):

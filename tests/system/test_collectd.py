@@ -3,15 +3,13 @@
 when collectd is not there, frozen, killed, or refuses.
 """
 
-import datetime
 import json
 import re
-import time
 
 import pytest
 from collectd import PASSWORD, TYPES_DB, USER, Collectd, missing, single_types
 
-from harness import BUILD, SANITIZED, TOP, run_client, run_once, wait_for
+from harness import BUILD, TOP, counter, run_client, run_once, samples, wait_for
 
 HOSTILE = ["a/b", "../../etc/passwd", 'q"uote', "back\\slash", "a\nPUTVAL \"x/y/gauge-z\" N:1\n", "a b", "100%", "%2F", "-", "--", "a;b=c", "\u202egpj",
            "\u200b", "日本語", "🎉", "é" * 150, "x" * 250 + "1", "x" * 250 + "2", "/" * 80, "'", "tab\t", ""]
@@ -54,23 +52,6 @@ def by_socket(collectd, **more):
 def by_network(port, address="127.0.0.1", security="none", **more):
     user = {} if security == "none" else {"username": USER, "password": more.pop("password", PASSWORD)}
     return {"plugin": "collectd", "network": {"address": f"{address}:{port}", "security": security, **user}, **more}
-
-
-def samples(daemon):
-    """What stdout's json says of all samples so far, each with its time in seconds."""
-    found = []
-    for line in daemon.process.stdout.splitlines(keepends=True):
-        if line.endswith("\n"):
-            found.append(json.loads(line))
-            moment = datetime.datetime.fromisoformat(found[-1]["time"].replace("Z", "+00:00"))
-            found[-1]["seconds"] = moment.timestamp()
-    return found
-
-
-def counter(daemon, metric, instance="collectd", **labels):
-    """The last that was said of a counter of the agent's own."""
-    found = [s["value"] for s in samples(daemon) if (s["instance"], s["metric"], s["labels"]) == (instance, metric, labels)]
-    return found[-1] if found else 0
 
 
 def readings_of_all(collectd, host="testhost"):
@@ -159,7 +140,7 @@ def test_a_wrong_password_is_not_heard_and_a_right_one_is(make_collectd, make_da
         daemons.append(make_daemon(name))
         daemons[-1].start(config(daemons[-1], [{"plugin": "flood"}, output, {"plugin": "stdout", "format": "json"}], hostname=name))
     wait_for(lambda: collectd.values("right"), 15, what="values")
-    wait_for(lambda: counter(daemons[1], "samples_sent_total") > 0, 15, what="samples to be sent")
+    wait_for(lambda: counter(daemons[1], "samples_sent_total", "collectd") > 0, 15, what="samples to be sent")
     wait_for(lambda: len(collectd.values("right", "flood")) > 100, 15, what="all values")
     assert not collectd.values("wrong")
     assert daemons[1].state("collectd")[0] == "up"
@@ -293,11 +274,11 @@ def test_what_collectd_refuses_is_counted_and_said_and_the_rest_arrives(make_col
     daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, by_socket(collectd), {"plugin": "stdout", "format": "json"}]))
     daemon.wait_state("degraded", "collectd refuses samples, first", name="collectd")
     assert "isn't defined" in daemon.state("collectd")[1]
-    wait_for(lambda: counter(daemon, "samples_dropped_total", reason="refused") > 0, 10, what="refusals to be counted")
+    wait_for(lambda: counter(daemon, "samples_dropped_total", "collectd", reason="refused") > 0, 10, what="refusals to be counted")
     wait_for(lambda: len(readings(collectd)) > 3, 10, what="the others")
     daemon.stop()
-    refused = counter(daemon, "samples_dropped_total", reason="refused")
-    assert refused < counter(daemon, "samples_sent_total")
+    refused = counter(daemon, "samples_dropped_total", "collectd", reason="refused")
+    assert refused < counter(daemon, "samples_sent_total", "collectd")
     assert_without_gap(collectd, first=1, last=3)
     books_balance(daemon)
 
