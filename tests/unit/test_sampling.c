@@ -252,14 +252,14 @@ static void begin(struct run *run, const char *name, const struct plugin *plugin
 					   .version = "test",
 					   .once = once,
 					   .interval = CW_SECOND};
-	run->instance = instance_start(&context, &plan, &run->what);
+	run->instance = instance_start(&context, &plan, &run->what, /* before */ NULL);
 	assert_non_null(run->instance);
 }
 
 static void end(struct run *run)
 {
 	instance_stop(run->instance);
-	assert_true(instance_join(run->instance, clock_now() + 20 * CW_SECOND));
+	assert_true(instance_join(run->instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
 }
 
 static struct run sink, source;
