@@ -9,8 +9,12 @@
  *
  *     produced(s)   = routed(s) + dropped(s, hub_full)
  *     Σs routed(s)  = accepted(o) + filtered_out(o)
- *     accepted(o)   = sent(o) + queued(o) + dropped(o, queue_full) + dropped(o, stopped)
+ *     accepted(o) + restored(o) = sent(o) + queued(o) + in its spool(o) + dropped(o, queue_full) + dropped(o, stopped)
+ *                     + dropped(o, spool_full) + dropped(o, spool_corrupt)
  *                     + dropped(o, what the output itself cannot send: collision, invalid, refused)
+ *
+ * restored(o) is what an earlier process left in the output's spool. An output that is restarted goes on with the books
+ * it had.
  *
  * The agent's own samples are a source (instance `agent`) in this. What a source could not make a sample of (invalid:
  * not finite; collision: a series twice at one time) was never produced, and is counted by the source under the same
@@ -273,24 +277,15 @@ struct counters hub_counters(struct hub *hub, const struct hub_instance *instanc
 		sum.invalid += load(&stats->samples_invalid);
 		sum.collided += load(&stats->samples_collided);
 	}
-	if (instance->queue) {
-		struct outqueue_counts now;
-		outqueue_counts(instance->queue, &now);
-		sum.queue.accepted += now.accepted;
-		sum.queue.queued += now.queued;
-		sum.queue.sent += now.sent;
-		sum.queue.dropped_full += now.dropped_full;
-		sum.queue.dropped_stop += now.dropped_stop;
-		for (int i = 0; i < OUTQUEUE_DROPS; i++)
-			sum.queue.dropped_by_output[i] += now.dropped_by_output[i];
-		sum.queue.filtered_out += now.filtered_out;
-	}
+	if (instance->queue)
+		outqueue_counts(instance->queue, &sum.queue);
 	return sum;
 }
 
 static void leave(struct hub *hub, struct hub_instance *instance)
 {
 	instance->before = hub_counters(hub, instance);
+	instance->before.queue = (struct outqueue_counts){0};
 	instance_stats_unref(instance->stats);
 	outqueue_unref(instance->queue);
 	instance->stats = NULL;

@@ -49,8 +49,9 @@ void hub_free(struct hub *hub);
  * Takes over the reference. A full mailbox drops the batch, counted (reason `hub_full`). NULL is fine. */
 void hub_post_batch(struct hub *hub, const struct cw_batch *batch);
 /* An instance comes, says its state, goes; takes effect before any batch that is posted later. Strings are copied,
- * references taken. `queue` is its output queue, or NULL: close it before the instance goes. The counters of an
- * instance that comes back under its old name go on. */
+ * references taken. `queue` is its output queue, or NULL: close it before the instance goes. One that is added again
+ * without having been removed is replaced, and no batch passes it by. The counters of an instance that comes back under
+ * its old name go on; those of its queue if the new one has inherited from the old one. */
 void hub_add_instance(struct hub *hub, const char *name, const char *plugin, enum cw_role role,
 		      struct instance_stats *stats, struct outqueue *queue);
 void hub_set_state(struct hub *hub, const char *name, enum cw_state state, const char *reason, int64_t next_try_wall);

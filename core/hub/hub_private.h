@@ -26,7 +26,7 @@ struct hub_instance {
 	enum cw_role role;
 	struct instance_stats *stats;
 	struct outqueue *queue;
-	struct counters before; /* of its earlier lives */
+	struct counters before; /* of its earlier lives, without those of queues (outqueue_inherit) */
 	uint64_t routed;
 
 	enum cw_state state;

@@ -56,7 +56,10 @@ static const struct cw_column instance_columns[I_COLUMNS] = {
 	[I_ERRORS] = {.name = "errors", .type = CW_INT, .help = "Operations that failed"},
 	[I_OVERRUNS] = {.name = "overruns", .type = CW_INT, .help = "Readings skipped, the last one was not done"},
 	[I_QUEUE] = {.name = "queue", .type = CW_INT, .unit = "samples", .help = "Samples waiting for this output"},
-	[I_SPOOLED_BYTES] = {.name = "spooled_bytes", .type = CW_INT, .unit = "bytes", .help = "Waiting on disk"},
+	[I_SPOOLED_BYTES] = {.name = "spooled_bytes",
+			     .type = CW_INT,
+			     .unit = "bytes",
+			     .help = "Waiting on disk for this output"},
 	[I_DROPPED] = {.name = "dropped", .type = CW_INT, .unit = "samples", .help = "Samples lost, for any reason"},
 	[I_MALFORMED] = {.name = "malformed", .type = CW_INT, .help = "Things read that were not as they should be"},
 };
@@ -143,6 +146,9 @@ static void fill_counters(struct cw_cell cells[I_COLUMNS], const struct hub_inst
 	cells[I_ERRORS] = count_cell(now->errors);
 	cells[I_OVERRUNS] = count_cell(now->overruns);
 	cells[I_QUEUE] = instance->queue ? count_cell(now->queue.queued) : (struct cw_cell){.type = CW_CELL_NULL};
+	cells[I_SPOOLED_BYTES] = now->queue.spool.limit || now->queue.spool.held
+					 ? count_cell(now->queue.spool.bytes)
+					 : (struct cw_cell){.type = CW_CELL_NULL};
 	cells[I_DROPPED] = count_cell(dropped(now));
 	cells[I_MALFORMED] = count_cell(now->malformed);
 }
@@ -164,14 +170,10 @@ static void take_counters(struct hub *hub, struct hub_instance *instance)
 void hub_show_instance(struct hub *hub, struct hub_instance *instance)
 {
 	struct cw_cell cells[I_COLUMNS] = {
-		[I_INSTANCE] = text_cell(instance->name),
-		[I_PLUGIN] = text_cell(instance->plugin),
-		[I_ROLE] = integer_cell(instance->role),
-		[I_STATE] = integer_cell(instance->state),
-		[I_REASON] = text_cell(instance->reason),
-		[I_SINCE] = time_cell(instance->since),
+		[I_INSTANCE] = text_cell(instance->name),     [I_PLUGIN] = text_cell(instance->plugin),
+		[I_ROLE] = integer_cell(instance->role),      [I_STATE] = integer_cell(instance->state),
+		[I_REASON] = text_cell(instance->reason),     [I_SINCE] = time_cell(instance->since),
 		[I_NEXT_TRY] = time_cell(instance->next_try),
-		[I_SPOOLED_BYTES] = {.type = CW_CELL_NULL}, /* there is no spool yet */
 	};
 	take_counters(hub, instance);
 	fill_counters(cells, instance, &instance->shown, instance->shown_ok);
@@ -190,7 +192,8 @@ void hub_hide_instance(struct hub *hub, struct hub_instance *instance)
 
 void hub_show_counters(struct hub *hub, struct hub_instance *instance)
 {
-	static const uint32_t columns[] = {I_LAST_OK, I_READS, I_ERRORS, I_OVERRUNS, I_QUEUE, I_DROPPED, I_MALFORMED};
+	static const uint32_t columns[] = {I_LAST_OK, I_READS,         I_ERRORS,  I_OVERRUNS,
+					   I_QUEUE,   I_SPOOLED_BYTES, I_DROPPED, I_MALFORMED};
 	enum { N = sizeof(columns) / sizeof(columns[0]) };
 	if (instance->row < 0)
 		return;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * See outqueue.h. A linked list of batches under one mutex, held for a few pointers only. The batch in flight is always
- * the first of the list and is never dropped for want of room: the output is reading it.
+ * See outqueue.h. A linked list of batches under one mutex, held for a few pointers only. The first `held` batches of
+ * the list are being read by the output's thread (the one in flight, or those on their way to the spool) and are never
+ * dropped for want of room.
  *
  * The filter works before the lock is taken; what it leaves of a batch shares the batch's strings (batch_select).
+ *
+ * The lock of a queue is taken before that of its heir.
  */
 #include "outqueue.h"
 
@@ -32,8 +35,14 @@ struct outqueue {
 
 	pthread_mutex_t lock; /* guards all below */
 	struct waiting *first, **last;
-	bool in_flight, closed;
-	uint64_t in_flight_drops[OUTQUEUE_DROPS]; /* of the batch in flight, by the output's own word */
+	uint32_t held;
+	bool closed;
+	struct outqueue *heir; /* a reference; NULL: none */
+	struct {
+		bool flies, spooled; /* spooled: it is no batch of the list, but one of the spool */
+		uint64_t samples;
+		uint64_t drops[OUTQUEUE_DROPS]; /* by the output's own word */
+	} flight;
 	struct outqueue_counts counts;
 };
 
@@ -133,6 +142,7 @@ void outqueue_unref(struct outqueue *queue)
 		free(queue->first);
 		queue->first = next;
 	}
+	outqueue_unref(queue->heir);
 	for (uint32_t i = 0; i < queue->filter_count; i++)
 		expr_free(queue->filter[i]);
 	free(queue->filter);
@@ -171,10 +181,19 @@ static bool passes(void *arg, const struct cw_batch *batch, const struct cw_samp
 	return true;
 }
 
-/* Must hold the lock. The oldest go, but not what is in flight. */
+/* Must hold the lock. The first batch that nobody reads, or the end. */
+static struct waiting **behind_held(struct outqueue *queue)
+{
+	struct waiting **link = &queue->first;
+	for (uint32_t i = 0; i < queue->held && *link; i++)
+		link = &(*link)->next;
+	return link;
+}
+
+/* Must hold the lock. The oldest go, but not what is held. */
 static void make_room(struct outqueue *queue, uint64_t samples)
 {
-	struct waiting **oldest = queue->in_flight ? &queue->first->next : &queue->first;
+	struct waiting **oldest = behind_held(queue);
 	while (*oldest && queue->counts.queued + samples > queue->limit)
 		queue->counts.dropped_full += take_out(queue, oldest);
 }
@@ -192,27 +211,99 @@ static void append(struct outqueue *queue, struct waiting *waiting)
 		queue->wake(queue->arg); /* under the lock, so that it is over when close() returns */
 }
 
-void outqueue_push(struct outqueue *queue, const struct cw_batch *batch)
+/* NULL: pushed; else the heir to push to, with a reference. */
+static struct outqueue *push(struct outqueue *queue, const struct cw_batch *batch)
 {
 	const struct cw_batch *chosen = queue->filter_count ? batch_select(batch, passes, queue) : batch_ref(batch);
 	uint64_t samples = chosen ? chosen->samples.count : 0;
 	struct waiting *waiting = chosen ? calloc(1, sizeof(*waiting)) : NULL;
 	pthread_mutex_lock(&queue->lock);
-	queue->counts.filtered_out += batch->samples.count - samples;
-	queue->counts.accepted += samples;
-	if (waiting && !queue->closed) {
+	struct outqueue *heir = queue->heir ? outqueue_ref(queue->heir) : NULL;
+	if (!heir) {
+		queue->counts.filtered_out += batch->samples.count - samples;
+		queue->counts.accepted += samples;
+	}
+	if (!heir && waiting && !queue->closed) {
 		waiting->batch = chosen;
 		append(queue, waiting);
 		waiting = NULL;
 		chosen = NULL;
-	} else if (queue->closed) {
+	} else if (!heir && queue->closed) {
 		queue->counts.dropped_stop += samples;
-	} else {
+	} else if (!heir) {
 		queue->counts.dropped_full += samples; /* no memory */
 	}
 	pthread_mutex_unlock(&queue->lock);
 	free(waiting);
 	batch_unref(chosen);
+	return heir;
+}
+
+void outqueue_push(struct outqueue *queue, const struct cw_batch *batch)
+{
+	struct outqueue *heir = push(queue, batch);
+	while (heir) {
+		struct outqueue *next = push(heir, batch);
+		outqueue_unref(heir);
+		heir = next;
+	}
+}
+
+/* The queue itself, or the last of its heirs. With a reference. */
+static struct outqueue *living(struct outqueue *queue)
+{
+	outqueue_ref(queue);
+	for (;;) {
+		pthread_mutex_lock(&queue->lock);
+		struct outqueue *heir = queue->heir ? outqueue_ref(queue->heir) : NULL;
+		pthread_mutex_unlock(&queue->lock);
+		if (!heir)
+			return queue;
+		outqueue_unref(queue);
+		queue = heir;
+	}
+}
+
+void outqueue_counts(struct outqueue *queue, struct outqueue_counts *ret_counts)
+{
+	struct outqueue *target = living(queue);
+	pthread_mutex_lock(&target->lock);
+	*ret_counts = target->counts;
+	pthread_mutex_unlock(&target->lock);
+	outqueue_unref(target);
+}
+
+uint64_t outqueue_dropped(const struct outqueue_counts *counts)
+{
+	uint64_t samples = counts->dropped_full + counts->dropped_stop + counts->spool.dropped_full +
+			   counts->spool.dropped_corrupt;
+	for (int i = 0; i < OUTQUEUE_DROPS; i++)
+		samples += counts->dropped_by_output[i];
+	return samples;
+}
+
+/* ---- the output's thread ---- */
+
+/* Must hold the lock. */
+static void take_off(struct outqueue *queue, uint64_t samples, bool spooled)
+{
+	memset(&queue->flight, 0, sizeof(queue->flight));
+	queue->flight.flies = true;
+	queue->flight.spooled = spooled;
+	queue->flight.samples = samples;
+}
+
+/* Must hold the lock. */
+static void land(struct outqueue *queue, bool sent)
+{
+	if (sent) {
+		queue->counts.sent += queue->flight.samples;
+		for (int i = 0; i < OUTQUEUE_DROPS; i++) {
+			queue->counts.sent -= queue->flight.drops[i];
+			queue->counts.dropped_by_output[i] += queue->flight.drops[i];
+		}
+	}
+	memset(&queue->flight, 0, sizeof(queue->flight));
 }
 
 const struct cw_batch *outqueue_peek(struct outqueue *queue)
@@ -221,76 +312,126 @@ const struct cw_batch *outqueue_peek(struct outqueue *queue)
 	const struct cw_batch *batch = NULL;
 	if (queue->first && !queue->closed) {
 		batch = queue->first->batch;
-		queue->in_flight = true;
+		queue->held = 1;
+		take_off(queue, batch->samples.count, /* spooled */ false);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return batch;
 }
 
-/* Must hold the lock. */
-static uint64_t in_flight_drops(const struct outqueue *queue)
-{
-	uint64_t samples = 0;
-	for (int i = 0; i < OUTQUEUE_DROPS; i++)
-		samples += queue->in_flight_drops[i];
-	return samples;
-}
-
 void outqueue_drop(struct outqueue *queue, enum cw_drop reason, uint64_t n)
 {
 	pthread_mutex_lock(&queue->lock);
-	if (queue->in_flight && (unsigned)reason < OUTQUEUE_DROPS) {
-		uint64_t left = queue->first->batch->samples.count - in_flight_drops(queue);
-		queue->in_flight_drops[reason] += n < left ? n : left;
+	if (queue->flight.flies && (unsigned)reason < OUTQUEUE_DROPS) {
+		uint64_t left = queue->flight.samples;
+		for (int i = 0; i < OUTQUEUE_DROPS; i++)
+			left -= queue->flight.drops[i];
+		queue->flight.drops[reason] += n < left ? n : left;
 	}
 	pthread_mutex_unlock(&queue->lock);
-}
-
-/* Must hold the lock. */
-static void count_sent(struct outqueue *queue, uint64_t samples)
-{
-	queue->counts.sent += samples - in_flight_drops(queue);
-	for (int i = 0; i < OUTQUEUE_DROPS; i++)
-		queue->counts.dropped_by_output[i] += queue->in_flight_drops[i];
 }
 
 void outqueue_settle(struct outqueue *queue, bool sent)
 {
 	pthread_mutex_lock(&queue->lock);
-	if (queue->in_flight && queue->closed) {
-		queue->counts.queued += queue->first->batch->samples.count; /* counted as dropped by close() */
+	bool leaves = queue->flight.flies && (sent || queue->closed);
+	if (leaves && queue->closed)
+		queue->counts.queued += queue->flight.samples; /* counted as dropped by close() */
+	if (leaves)
 		take_out(queue, &queue->first);
-	} else if (queue->in_flight && sent) {
-		count_sent(queue, take_out(queue, &queue->first));
-	}
-	queue->in_flight = false;
-	memset(queue->in_flight_drops, 0, sizeof(queue->in_flight_drops));
+	queue->held = 0;
+	land(queue, sent && !queue->closed);
 	pthread_mutex_unlock(&queue->lock);
 }
 
-uint64_t outqueue_dropped(const struct outqueue_counts *counts)
+uint32_t outqueue_hold(struct outqueue *queue, const struct cw_batch **batches, uint32_t limit)
 {
-	uint64_t samples = counts->dropped_full + counts->dropped_stop;
-	for (int i = 0; i < OUTQUEUE_DROPS; i++)
-		samples += counts->dropped_by_output[i];
-	return samples;
+	pthread_mutex_lock(&queue->lock);
+	uint32_t n = 0;
+	for (struct waiting *waiting = queue->first; waiting && n < limit && !queue->closed; waiting = waiting->next)
+		batches[n++] = waiting->batch;
+	queue->held = n;
+	pthread_mutex_unlock(&queue->lock);
+	return n;
+}
+
+void outqueue_spooled(struct outqueue *queue, uint32_t taken, const struct spool_counts *now)
+{
+	pthread_mutex_lock(&queue->lock);
+	for (uint32_t i = 0; i < taken && i < queue->held && !queue->closed; i++)
+		take_out(queue, &queue->first);
+	if (queue->flight.flies && taken > 0)
+		queue->flight.spooled = true;
+	queue->held = queue->flight.flies && !queue->flight.spooled ? 1 : 0;
+	queue->counts.spool = *now;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void outqueue_spool_flies(struct outqueue *queue, uint64_t samples)
+{
+	pthread_mutex_lock(&queue->lock);
+	take_off(queue, samples, /* spooled */ true);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void outqueue_spool_settled(struct outqueue *queue, bool sent, const struct spool_counts *now)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->counts.spool = *now;
+	land(queue, sent);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* ---- the end ---- */
+
+/* Must hold the lock. What flies is counted as dropped, but stays in the list, where it is being read. */
+static void drop_held(struct outqueue *queue)
+{
+	struct waiting *waiting = queue->first;
+	for (uint32_t i = 0; i < queue->held && waiting; i++, waiting = waiting->next) {
+		queue->counts.queued -= waiting->batch->samples.count;
+		queue->counts.dropped_stop += waiting->batch->samples.count;
+	}
 }
 
 void outqueue_close(struct outqueue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
-	queue->closed = true;
-	struct waiting **oldest = queue->in_flight ? &queue->first->next : &queue->first;
-	while (*oldest)
-		queue->counts.dropped_stop += take_out(queue, oldest);
-	queue->counts.dropped_stop += queue->counts.queued; /* in flight: its outcome will not be known */
-	queue->counts.queued = 0;
+	if (!queue->closed) {
+		queue->closed = true;
+		struct waiting **oldest = behind_held(queue);
+		while (*oldest)
+			queue->counts.dropped_stop += take_out(queue, oldest);
+		drop_held(queue); /* its outcome will not be known */
+	}
 	pthread_mutex_unlock(&queue->lock);
 }
 
-void outqueue_counts(struct outqueue *queue, struct outqueue_counts *ret_counts)
+/* Must hold both locks. */
+static void hand_over(struct outqueue *heir, struct outqueue *queue)
 {
-	pthread_mutex_lock(&queue->lock);
-	*ret_counts = queue->counts;
-	pthread_mutex_unlock(&queue->lock);
+	struct waiting **rest = behind_held(queue);
+	if (!queue->closed)
+		drop_held(queue);
+	heir->counts = queue->counts;
+	heir->first = *rest;
+	if (heir->first)
+		heir->last = queue->last;
+	*rest = NULL;
+	queue->last = rest;
+	queue->counts = (struct outqueue_counts){0};
+	queue->closed = true;
+	queue->heir = outqueue_ref(heir);
+	make_room(heir, 0);
+}
+
+void outqueue_inherit(struct outqueue *heir, struct outqueue *queue)
+{
+	struct outqueue *from = living(queue);
+	pthread_mutex_lock(&from->lock);
+	pthread_mutex_lock(&heir->lock);
+	hand_over(heir, from);
+	pthread_mutex_unlock(&heir->lock);
+	pthread_mutex_unlock(&from->lock);
+	outqueue_unref(from);
 }

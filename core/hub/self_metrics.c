@@ -29,6 +29,12 @@ enum {
 	SENT,
 	DROPPED,
 	QUEUE_LENGTH,
+	SPOOLED,
+	RESTORED,
+	SPOOL_SAMPLES,
+	SPOOL_BYTES,
+	SPOOL_LIMIT,
+	SPOOL_AGE,
 	RELOAD_OK,
 	LOOP_LAG,
 	BUILD_INFO,
@@ -40,8 +46,8 @@ enum {
 	METRICS
 };
 
-static const char *const drop_reasons[] = {"queue_full", "stopped", "hub_full", "invalid",
-					   "collision",  "refused", NULL};
+static const char *const drop_reasons[] = {"queue_full", "stopped",    "hub_full",      "invalid", "collision",
+					   "refused",    "spool_full", "spool_corrupt", NULL};
 
 static const struct cw_metric metrics[METRICS] = {
 	[UP] = {.name = "instance_up",
@@ -76,6 +82,34 @@ static const struct cw_metric metrics[METRICS] = {
 			  .unit = "samples",
 			  .help = "Samples that wait for the output",
 			  .collectd_type = "queue_length"},
+	[SPOOLED] = {.name = "samples_spooled_total",
+		     .kind = CW_COUNTER,
+		     .unit = "samples",
+		     .help = "Samples that went to the output's spool"},
+	[RESTORED] = {.name = "samples_restored_total",
+		      .kind = CW_COUNTER,
+		      .unit = "samples",
+		      .help = "Samples of an earlier process that were found in the output's spool"},
+	[SPOOL_SAMPLES] = {.name = "spool_samples",
+			   .kind = CW_GAUGE,
+			   .unit = "samples",
+			   .help = "Samples that wait on disk for the output",
+			   .collectd_type = "queue_length"},
+	[SPOOL_BYTES] = {.name = "spool_bytes",
+			 .kind = CW_GAUGE,
+			 .unit = "bytes",
+			 .help = "Size of the output's spool",
+			 .collectd_type = "bytes"},
+	[SPOOL_LIMIT] = {.name = "spool_limit_bytes",
+			 .kind = CW_GAUGE,
+			 .unit = "bytes",
+			 .help = "Size from which on the spool drops its oldest samples",
+			 .collectd_type = "bytes"},
+	[SPOOL_AGE] = {.name = "spool_oldest_age_seconds",
+		       .kind = CW_GAUGE,
+		       .unit = "seconds",
+		       .help = "Age of the oldest sample in the spool",
+		       .collectd_type = "duration"},
 	[RELOAD_OK] = {.name = "config_last_reload_successful",
 		       .kind = CW_GAUGE,
 		       .unit = "",
@@ -179,6 +213,20 @@ static void sample_agent(struct hub *hub, const struct run *run)
 	sample_process(run);
 }
 
+static void sample_spool(const struct run *run, const struct spool_counts *spool)
+{
+	whole(run, SPOOLED, /* label */ NULL, spool->taken);
+	whole(run, RESTORED, /* label */ NULL, spool->restored);
+	whole(run, SPOOL_SAMPLES, /* label */ NULL, spool->held);
+	whole(run, SPOOL_BYTES, /* label */ NULL, spool->bytes);
+	whole(run, SPOOL_LIMIT, /* label */ NULL, spool->limit);
+	whole(run, DROPPED, "spool_full", spool->dropped_full);
+	whole(run, DROPPED, "spool_corrupt", spool->dropped_corrupt);
+	if (spool->oldest)
+		gauge(run, SPOOL_AGE, /* label */ NULL,
+		      run->wall > spool->oldest ? (double)(run->wall - spool->oldest) / (double)CW_SECOND : 0);
+}
+
 static void sample_queue(const struct run *run, const struct outqueue_counts *queue)
 {
 	whole(run, SENT, /* label */ NULL, queue->sent);
@@ -211,6 +259,8 @@ static void sample_instance(struct hub *hub, struct hub_instance *instance, cons
 	bool is_source = instance->role == CW_SOURCE || counters.routed;
 	if (instance->queue)
 		sample_queue(run, &counters.queue);
+	if (counters.queue.spool.limit || counters.queue.spool.held)
+		sample_spool(run, &counters.queue.spool);
 	if (is_source)
 		sample_source(run, &counters);
 	if (instance->queue || is_source)

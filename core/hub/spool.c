@@ -60,7 +60,7 @@ struct buffered {
 
 struct spool {
 	struct spool_folder folder;
-	uint64_t limit_bytes, segment_bytes;
+	uint64_t segment_bytes;
 	struct segment *first, *last;
 	uint64_t next_number, next_first; /* of the segment that will be begun next */
 	struct spool_counts counts;
@@ -204,9 +204,9 @@ static void settle_books(struct spool *spool)
 static int set_up(struct spool *spool, const struct spool_options *options)
 {
 	spool->folder = (struct spool_folder){.fd = -1, .say = options->say, .arg = options->arg};
-	spool->limit_bytes = options->limit_bytes;
 	spool->counts = options->before;
 	spool->counts.bytes = 0;
+	spool->counts.limit = options->limit_bytes;
 	spool->counts.oldest = 0;
 	spool->fd = spool->reading.fd = -1;
 	spool->segment_bytes = options->limit_bytes / SEGMENTS;
@@ -359,7 +359,7 @@ static int write_buffer(struct spool *spool)
 			give_up_segment(spool); /* it has descriptions that nobody needed */
 		return 0;
 	}
-	while (spool->counts.bytes + length > spool->limit_bytes && spool->first != spool->last)
+	while (spool->counts.bytes + length > spool->counts.limit && spool->first != spool->last)
 		drop_first(spool);
 	int status = write_all(spool->fd, buffer_text(&spool->buffer), length, spool->last->bytes);
 	if (status < 0) {
@@ -392,7 +392,7 @@ static void refuse(struct spool *spool, const struct cw_batch *batch)
 {
 	spool_folder_say(&spool->folder, CW_WARNING,
 			 "spool: a batch of %" PRIu32 " samples is too large for a spool of %" PRIu64 " bytes",
-			 batch->samples.count, spool->limit_bytes);
+			 batch->samples.count, spool->counts.limit);
 	give_up_segment(spool);
 	spool->counts.taken += batch->samples.count;
 	spool->counts.dropped_full += batch->samples.count;
@@ -621,14 +621,14 @@ static void move_mark(struct spool *spool)
 	spool->mark_failed = status < 0;
 }
 
-void spool_settle(struct spool *spool, bool sent)
+bool spool_settle(struct spool *spool, bool sent)
 {
 	struct flight *flight = &spool->flight;
 	struct reading *reading = &spool->reading;
-	bool leaves = flight->flying && (sent || flight->orphan);
+	bool flew = flight->flying, leaves = flew && (sent || flight->orphan);
 	flight->flying = false;
 	if (!leaves)
-		return;
+		return flew;
 	spool->counts.held -= flight->samples;
 	spool->counts.dropped_full += sent ? 0 : flight->samples;
 	if (!flight->orphan) {
@@ -638,4 +638,5 @@ void spool_settle(struct spool *spool, bool sent)
 			finish_first(spool, /* why */ NULL);
 	}
 	forget_flight(flight);
+	return true;
 }

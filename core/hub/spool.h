@@ -33,8 +33,8 @@ struct spool_counts {
 	uint64_t taken;    /* samples appended */
 	uint64_t held;     /* samples now in it, the batch in flight included */
 	uint64_t dropped_full, dropped_corrupt;
-	uint64_t bytes; /* of its files */
-	int64_t oldest; /* wall time of the oldest sample, 0: empty or not known */
+	uint64_t bytes, limit; /* of its files; limit 0: the output has no spool */
+	int64_t oldest;        /* wall time of the oldest sample, 0: empty or not known */
 };
 
 struct spool_options {
@@ -62,8 +62,9 @@ int spool_append(struct spool *spool, const struct cw_batch *const *batches, uin
  * segment was passed, ask again; with another code: it cannot be read now, and a later try may help (if it is the disk
  * that cannot, the place is given up as damaged at the third). */
 int spool_peek(struct spool *spool, const struct cw_batch **ret_batch);
-/* Sent: it leaves. Else it stays the oldest, unless the limit has taken its place meanwhile. */
-void spool_settle(struct spool *spool, bool sent);
+/* Sent: it leaves. Else it stays the oldest, unless the limit has taken its place meanwhile. False: none was in flight.
+ */
+bool spool_settle(struct spool *spool, bool sent);
 /* Finds out counts.oldest. */
 void spool_look(struct spool *spool);
 

@@ -132,14 +132,17 @@ static void counters__of_an_instance__show_within_a_second_or_so(void **state)
 	/* it comes back: what it counted before still counts */
 	outqueue_close(queue);
 	hub_remove_instance(hub, "out");
+	struct outqueue *heir = outqueue_new(1, NULL, NULL, NULL);
+	outqueue_inherit(heir, queue);
 	struct instance_stats *anew = calloc(1, sizeof(*anew));
 	atomic_init(&anew->references, 1);
 	atomic_store(&anew->errors, 1);
-	hub_add_instance(hub, "out", "stdout", CW_OUTPUT, anew, NULL);
+	hub_add_instance(hub, "out", "stdout", CW_OUTPUT, anew, heir);
 	wait_for_rows(hub, "instances", "errors=8", 1);
 	assert_int_equal(look_at(hub, "instances", NULL, "dropped").integer, 8);
 	hub_free(hub);
 	outqueue_unref(queue);
+	outqueue_unref(heir);
 	assert_int_equal(atomic_load(&stats->references), 1);
 	free(stats);
 	free(anew);
