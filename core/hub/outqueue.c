@@ -407,6 +407,13 @@ void outqueue_close(struct outqueue *queue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
+void outqueue_orphan(struct outqueue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->wake = NULL;
+	pthread_mutex_unlock(&queue->lock);
+}
+
 /* Must hold both locks. */
 static void hand_over(struct outqueue *heir, struct outqueue *queue)
 {

@@ -32,7 +32,8 @@ struct outqueue_counts {
 
 /* `filter`: the instance's `metrics:` expressions over metric, host, instance and the metric's labels (one it lacks is
  * null), may be NULL. `wake` runs on the router's thread when there is something to take and nothing was, and not
- * after outqueue_close() returned. With one reference. NULL: no memory, or a filter outqueue_check() refuses. */
+ * after outqueue_close() or outqueue_orphan() returned. With one reference. NULL: no memory, or a filter
+ * outqueue_check() refuses. */
 struct outqueue *outqueue_new(uint64_t limit_samples, const struct cw_value *filter, void (*wake)(void *arg),
 			      void *arg);
 /* 0, or -EINVAL with a sentence: an expression that fits no text. *ret_index: which one. */
@@ -70,6 +71,8 @@ void outqueue_spool_settled(struct outqueue *queue, bool sent, const struct spoo
 /* What is left is counted as dropped_stop, and so is what comes later. Any thread. The batch in flight stays valid
  * until it is settled or the last reference goes. */
 void outqueue_close(struct outqueue *queue);
+/* The output has ended and will come back: the queue goes on taking what comes, and wakes nobody. Any thread. */
+void outqueue_orphan(struct outqueue *queue);
 /* The output comes back with a new queue, `heir`: to it goes what waits, what was counted, and from now on all that is
  * pushed into the old one, which is empty and closed for its own thread. A batch still in flight is dropped_stop: its
  * outcome will not be known. Before the heir's thread runs; any thread. `queue` may be closed or have an heir. */

@@ -35,6 +35,7 @@ _Static_assert(SEGMENT_MAX + 2 * SPOOL_PAYLOAD_MAX <= SEGMENT_FILE_MAX, "what is
 /* The first segment, as far as it is read. */
 struct reading {
 	int fd; /* negative: not open */
+	bool read_only;
 	struct spool_key key;
 	unsigned char *bytes; /* the file, from its beginning */
 	size_t loaded, room;
@@ -170,10 +171,10 @@ static void find_mark(struct spool *spool)
 	close(fd);
 }
 
-static int take_over(struct spool *spool)
+static int take_over(struct spool *spool, uint64_t *ret_missing)
 {
 	struct segment *segment = NULL;
-	int status = spool_folder_list(&spool->folder, &segment);
+	int status = spool_folder_list(&spool->folder, &segment, ret_missing);
 	while (segment) {
 		struct segment *next = segment->next;
 		segment->next = NULL;
@@ -183,8 +184,8 @@ static int take_over(struct spool *spool)
 	return status;
 }
 
-/* What is found is held against what the books of this process say should be there. */
-static void settle_books(struct spool *spool)
+/* What is found, and what must have been there, is held against what the books of this process say should be there. */
+static void settle_books(struct spool *spool, uint64_t missing)
 {
 	struct spool_counts *counts = &spool->counts;
 	uint64_t found = 0, expected = counts->held;
@@ -192,8 +193,9 @@ static void settle_books(struct spool *spool)
 		found += segment->samples;
 	found -= spool->reading.done;
 	counts->held = found;
-	if (found >= expected) {
-		counts->restored += found - expected;
+	if (found + missing >= expected) {
+		counts->restored += found + missing - expected;
+		counts->dropped_corrupt += missing;
 	} else {
 		counts->dropped_corrupt += expected - found;
 		spool_folder_say(&spool->folder, CW_ERROR, "spool: %" PRIu64 " samples are gone from its folder",
@@ -226,14 +228,15 @@ int spool_open(const struct spool_options *options, struct spool **ret_spool)
 	int status = spool ? set_up(spool, options) : -ENOMEM;
 	if (status == 0)
 		status = spool_folder_open(&spool->folder, options->state_dir, options->name);
+	uint64_t missing = 0;
 	if (status == 0)
-		status = take_over(spool);
+		status = take_over(spool, &missing);
 	if (status < 0) {
 		spool_close(spool);
 		return status;
 	}
 	find_mark(spool);
-	settle_books(spool);
+	settle_books(spool, missing);
 	if (spool->last) {
 		spool->next_number = spool->last->number + 1;
 		spool->next_first = spool->last->first + spool->last->samples;
@@ -505,8 +508,9 @@ static int open_reading(struct spool *spool)
 {
 	struct reading *reading = &spool->reading;
 	int fd = segment_open(&spool->folder, spool->first, O_RDWR);
+	reading->read_only = fd == -EROFS; /* then the mark stays where it is */
 	if (fd == -EROFS)
-		fd = segment_open(&spool->folder, spool->first, O_RDONLY); /* then the mark stays where it is */
+		fd = segment_open(&spool->folder, spool->first, O_RDONLY);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ELOOP ? -EBADMSG : fd;
 	reading->fd = fd;
@@ -613,7 +617,8 @@ static void move_mark(struct spool *spool)
 	struct reading *reading = &spool->reading;
 	unsigned char bytes[SPOOL_MARK_BYTES];
 	spool_mark_write(bytes, &reading->key, &(struct spool_mark){.offset = reading->at, .samples = reading->done});
-	int status = write_all(reading->fd, (const char *)bytes, sizeof(bytes), SPOOL_MARK_OFFSET);
+	int status = reading->read_only ? -EROFS
+					: write_all(reading->fd, (const char *)bytes, sizeof(bytes), SPOOL_MARK_OFFSET);
 	if (status < 0 && !spool->mark_failed)
 		spool_folder_say(&spool->folder, CW_WARNING,
 				 "spool: cannot note what has been sent: %s; after a restart it is sent again",

@@ -252,23 +252,35 @@ static uint64_t count_samples(const struct spool_folder *folder, const struct se
 }
 
 /* By the name of the file behind it if that can be true (no sample is as small as a byte). */
-static uint64_t samples_of(const struct spool_folder *folder, const struct found *found, size_t i)
+static uint64_t samples_of(const struct spool_folder *folder, const struct segment *segment, const struct segment *next)
 {
-	const struct segment *segment = &found->list[i], *next = i + 1 < found->count ? segment + 1 : NULL;
-	if (next && next->number != segment->number + 1)
-		spool_folder_say(folder, CW_WARNING,
-				 "spool: between the files %016" PRIx64 " and %016" PRIx64 " some are missing",
-				 segment->number, next->number);
-	else if (next && next->first - segment->first < segment->bytes)
+	if (next && next->number == segment->number + 1 && next->first - segment->first < segment->bytes)
 		return next->first - segment->first;
 	return count_samples(folder, segment);
 }
 
-int spool_folder_list(const struct spool_folder *folder, struct segment **ret_first)
+/* How many samples must have been in files between the two that are not there; 0 if the names cannot be true. */
+static uint64_t missing_between(const struct spool_folder *folder, const struct segment *segment,
+				const struct segment *next)
+{
+	if (!next || next->number == segment->number + 1)
+		return 0;
+	uint64_t files = next->number - segment->number - 1;
+	uint64_t samples = next->first - (segment->first + segment->samples);
+	bool can_be = files < INT32_MAX && samples / files < SEGMENT_FILE_MAX;
+	spool_folder_say(folder, CW_ERROR,
+			 "spool: between the files %016" PRIx64 " and %016" PRIx64 " some are missing: %" PRIu64
+			 " samples are lost",
+			 segment->number, next->number, can_be ? samples : 0);
+	return can_be ? samples : 0;
+}
+
+int spool_folder_list(const struct spool_folder *folder, struct segment **ret_first, uint64_t *ret_missing)
 {
 	struct found found = {.list = NULL};
 	struct segment *first = NULL, **last = &first;
 	int status = look_at_all(folder, &found);
+	*ret_missing = 0;
 	for (size_t i = 0; i < found.count && status == 0; i++) {
 		struct segment *segment = malloc(sizeof(*segment));
 		if (!segment) {
@@ -276,7 +288,9 @@ int spool_folder_list(const struct spool_folder *folder, struct segment **ret_fi
 			break;
 		}
 		*segment = found.list[i];
-		segment->samples = samples_of(folder, &found, i);
+		const struct segment *next = i + 1 < found.count ? &found.list[i + 1] : NULL;
+		segment->samples = samples_of(folder, segment, next);
+		*ret_missing += missing_between(folder, segment, next);
 		*last = segment;
 		last = &segment->next;
 	}

@@ -36,8 +36,9 @@ int spool_folder_reopen(struct spool_folder *folder); /* when it was removed und
 void spool_folder_release(struct spool_folder *folder);
 void spool_folder_say(const struct spool_folder *folder, enum cw_level level, const char *format, ...) CW_PRINTF(3, 4);
 
-/* All segments, in order, each to be freed. 0 or a negative code. */
-int spool_folder_list(const struct spool_folder *folder, struct segment **ret_first);
+/* All segments, in order, each to be freed; and how many samples were in files that are missing between them, by the
+ * names of the others. 0 or a negative code. */
+int spool_folder_list(const struct spool_folder *folder, struct segment **ret_first, uint64_t *ret_missing);
 /* A descriptor or a negative code. */
 int segment_open(const struct spool_folder *folder, const struct segment *segment, int flags);
 void segment_remove(const struct spool_folder *folder, const struct segment *segment); /* the file */

@@ -301,6 +301,23 @@ static void an_heir__gets_what_waits_and_what_comes_and_the_books(void **state)
 	outqueue_unref(third);
 }
 
+static void an_orphan__takes_what_comes_and_wakes_nobody(void **state)
+{
+	(void)state;
+	struct outqueue *old = outqueue_new(100, NULL, wake, NULL), *heir = outqueue_new(100, NULL, wake, NULL);
+	outqueue_orphan(old);
+	wakes = 0;
+	push(old, 10, 4);
+	assert_int_equal(wakes, 0);
+	outqueue_inherit(heir, old);
+	assert_int_equal(first_number(outqueue_peek(heir)), 10);
+	outqueue_settle(heir, /* sent */ true);
+	push(old, 20, 4);
+	assert_int_equal(wakes, 1); /* the heir is another matter */
+	outqueue_unref(old);
+	outqueue_unref(heir);
+}
+
 static void an_heir_with_less_room__keeps_the_newest(void **state)
 {
 	(void)state;
@@ -459,6 +476,7 @@ int main(void)
 		cmocka_unit_test(a_batch_of_the_spool_in_flight__is_sent_or_stays),
 		cmocka_unit_test(spooled_while_in_flight__flies_on_as_the_spools),
 		cmocka_unit_test(an_heir__gets_what_waits_and_what_comes_and_the_books),
+		cmocka_unit_test(an_orphan__takes_what_comes_and_wakes_nobody),
 		cmocka_unit_test(an_heir_with_less_room__keeps_the_newest),
 		cmocka_unit_test(an_heir_of_one_in_flight__counts_it_as_lost_and_leaves_it_alone),
 		cmocka_unit_test(an_heir_of_a_closed_queue__goes_on_with_its_books),

@@ -601,7 +601,43 @@ static void files_that_are_gone__are_said_and_counted(void **state)
 	forget(&saved);
 	reopen(world);
 	assert_non_null(strstr(world->said, "some are missing"));
-	assert_int_equal((uint64_t)take_rest(world) * 400, spool_counts(world->spool)->restored);
+	int n = take_rest(world);
+	assert_true(n < batches);
+	assert_int_equal(spool_counts(world->spool)->restored, (uint64_t)batches * 400);
+	assert_int_equal(spool_counts(world->spool)->dropped_corrupt, (uint64_t)(batches - n) * 400);
+}
+
+/* What the disk says it cannot read is tried three times; what is only in the way for a while is not given up. */
+static void a_file_that_cannot_be_read__is_given_up_at_the_third_try(void **state)
+{
+	struct world *world = *state;
+	char names[4][NAME_MAX];
+	const struct cw_batch *batch;
+	int batches = fill_three_segments(world, names);
+	reopen(world);
+	run("cd '%s' && mv %s '%s/away' && mkdir %s", world->folder, names[0], top, names[0]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(spool_peek(world->spool, &batch), -EISDIR);
+		assert_null(batch);
+		balance(world);
+	}
+	assert_int_equal(spool_peek(world->spool, &batch), -EAGAIN);
+	balance(world);
+	assert_non_null(strstr(world->said, "cannot be read: Is a directory"));
+	int n = take_rest(world);
+	assert_int_equal(spool_counts(world->spool)->dropped_corrupt, (uint64_t)(batches - n) * 400);
+	run("rmdir '%s/%s'", world->folder, names[0]);
+	append(world, 7, 10);
+	struct rlimit files_now, none;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files_now), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = files_now.rlim_max};
+	for (int i = 0; i < 5; i++) {
+		setrlimit(RLIMIT_NOFILE, &none);
+		int status = spool_peek(world->spool, &batch);
+		setrlimit(RLIMIT_NOFILE, &files_now);
+		assert_int_equal(status, -EMFILE);
+	}
+	assert_int_equal(take(world), 7);
 }
 
 static void names_that_lie__do_not_upset_the_books(void **state)
@@ -777,6 +813,7 @@ int main(void)
 		TEST(cut_at_any_length__gives_what_is_whole),
 		TEST(a_mark_that_cannot_be_read__sends_again_from_the_beginning),
 		TEST(files_that_are_gone__are_said_and_counted),
+		TEST(a_file_that_cannot_be_read__is_given_up_at_the_third_try),
 		TEST(names_that_lie__do_not_upset_the_books),
 		TEST(what_is_not_ours__is_left_alone),
 		TEST(a_write_that_fails_half_way__takes_what_was_written_before),
