@@ -33,25 +33,77 @@ static const int64_t unwatched_ns = 5 * CW_SECOND; /* a gap that is worth a word
 
 /* ---- the list of instances ---- */
 
+static struct earlier *find_earlier(const struct agent *agent, const char *name)
+{
+	struct earlier *earlier = agent->earlier;
+	while (earlier && strcmp(earlier->name, name) != 0)
+		earlier = earlier->next;
+	return earlier;
+}
+
+/* Without memory it is not remembered: then what waits is lost at a restart, counted when its queue was closed. */
+static void remember_queue(struct agent *agent, const char *name, struct outqueue *queue)
+{
+	struct earlier *earlier = find_earlier(agent, name);
+	if (!queue)
+		return;
+	if (!earlier) {
+		earlier = calloc(1, sizeof *earlier);
+		if (!earlier || !(earlier->name = strdup(name))) {
+			free(earlier);
+			return;
+		}
+		earlier->next = agent->earlier;
+		agent->earlier = earlier;
+	}
+	outqueue_unref(earlier->queue);
+	earlier->queue = outqueue_ref(queue);
+}
+
+static void forget_queues(struct agent *agent)
+{
+	while (agent->earlier) {
+		struct earlier *next = agent->earlier->next;
+		outqueue_unref(agent->earlier->queue);
+		free(agent->earlier->name);
+		free(agent->earlier);
+		agent->earlier = next;
+	}
+}
+
+/* Samples may be coming for one that was to come back. */
+static void give_up(struct agent *agent, const char *name, struct outqueue *queue)
+{
+	if (queue)
+		outqueue_close(queue);
+	hub_remove_instance(agent->hub, name);
+}
+
 int agent_start_instance(struct agent *agent, struct plan *plan, const struct plan_instance *what)
 {
+	struct earlier *earlier = find_earlier(agent, what->name);
+	struct outqueue *before = earlier ? earlier->queue : NULL;
 	struct slot *slots = realloc(agent->slots, (agent->count + 1) * sizeof *slots);
-	if (!slots)
-		return -ENOMEM;
-	agent->slots = slots;
-	struct instance *instance = instance_start(&agent->context, plan, what);
-	if (!instance)
-		return -EAGAIN;
+	if (slots)
+		agent->slots = slots;
+	struct instance *instance = slots ? instance_start(&agent->context, plan, what, before) : NULL;
+	if (!instance) {
+		give_up(agent, what->name, before);
+		return slots ? -EAGAIN : -ENOMEM;
+	}
+	if (before && !instance_queue(instance))
+		outqueue_close(before); /* it is no output any more */
+	remember_queue(agent, what->name, instance_queue(instance));
 	agent->slots[agent->count++] = (struct slot){.instance = instance, .role = what->plugin->decl.role};
 	return 0;
 }
 
-void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline)
+void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline, bool returns)
 {
 	struct slot slot = agent->slots[index];
 	if (agent->once && !(instance_wait(slot.instance, deadline) && instance_is_up(slot.instance)))
 		agent->status = 1; /* a source that did not read, or an output that could not say it */
-	instance_join(slot.instance, deadline);
+	instance_join(slot.instance, deadline, returns);
 	agent->slots[index] = agent->slots[--agent->count];
 }
 
@@ -74,7 +126,7 @@ static void stop_some(struct agent *agent, bool (*chosen)(enum cw_role role), bo
 			instance_stop(agent->slots[i].instance);
 	for (size_t i = agent->count; i-- > 0;)
 		if (chosen(agent->slots[i].role) != others)
-			agent_drop_slot(agent, i, deadline);
+			agent_drop_slot(agent, i, deadline, /* returns */ false);
 }
 
 static bool all_sources(struct agent *agent, bool (*is_so)(const struct instance *instance))
@@ -520,6 +572,7 @@ void agent_free(struct agent *agent)
 	lookups_free(agent->lookups);
 	roster_free(agent->roster);
 	hub_free(agent->hub);
+	forget_queues(agent);
 	plan_unref(agent->plan);
 	plan_unref(agent->first_plan);
 	free(agent->slots);

@@ -28,6 +28,13 @@ struct slot {
 	bool leaving, removed; /* removed: it is not in the new configuration, its rows go too */
 };
 
+/* The queue that an output of this name had last: one that comes back inherits it. */
+struct earlier {
+	struct earlier *next;
+	char *name;
+	struct outqueue *queue; /* a reference */
+};
+
 struct reload {
 	struct asker *asking;  /* for the reload under way */
 	struct asker *waiting; /* came meanwhile: the files may have changed again, so one more follows */
@@ -49,6 +56,7 @@ struct agent {
 	struct instance_context context;
 	struct slot *slots;
 	size_t count;
+	struct earlier *earlier;
 	struct reload reload;
 
 	uv_loop_t loop;
@@ -69,8 +77,9 @@ struct agent {
 
 /* agent.c */
 int agent_start_instance(struct agent *agent, struct plan *plan, const struct plan_instance *what);
-void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline); /* joins it; it was asked to stop */
-void agent_use_plan(struct agent *agent, struct plan *plan);               /* takes over the reference */
+/* Joins it; it was asked to stop. `returns`: one of its name is started next. */
+void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline, bool returns);
+void agent_use_plan(struct agent *agent, struct plan *plan); /* takes over the reference */
 void agent_poll_soon(struct agent *agent);
 
 /* reload.c: on the agent's thread */

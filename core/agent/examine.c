@@ -112,6 +112,8 @@ static void say_dropped(const struct outqueue_counts *counts, int64_t last_drop,
 	} drops[] = {
 		{"queue_full", counts->dropped_full},
 		{"stopped", counts->dropped_stop},
+		{"spool_full", counts->spool.dropped_full},
+		{"spool_corrupt", counts->spool.dropped_corrupt},
 		{"collision", counts->dropped_by_output[CW_DROP_COLLISION]},
 		{"invalid", counts->dropped_by_output[CW_DROP_INVALID]},
 		{"refused", counts->dropped_by_output[CW_DROP_REFUSED]},
@@ -128,22 +130,26 @@ static void say_dropped(const struct outqueue_counts *counts, int64_t last_drop,
 static void look_at_queue(struct instance *self, struct finding *finding)
 {
 	struct outqueue_counts counts = {0};
-	char sent[64] = "nothing has been sent yet", dropped[256] = "; nothing dropped";
+	char sent[64] = "nothing has been sent yet", dropped[256] = "; nothing dropped", spooled[64] = "";
 	int64_t last_ok = atomic_load_explicit(&self->stats->last_ok, memory_order_relaxed);
 	int64_t last_drop = atomic_load_explicit(&self->stats->last_drop, memory_order_relaxed);
 	int64_t since_drop = clock_wall() - last_drop;
 	outqueue_counts(self->queue, &counts);
-	bool overflows = last_drop && since_drop < fresh_drop_ns && counts.dropped_full > 0 && counts.queued > 0;
+	bool waits = counts.queued + counts.spool.held > 0;
+	bool overflows =
+		last_drop && since_drop < fresh_drop_ns && waits && counts.dropped_full + counts.spool.dropped_full > 0;
 	bool worth_a_word = (last_drop && since_drop < recent_drop_ns) || (!last_ok && counts.accepted > 0);
 	if (last_ok)
 		snprintf(sent, sizeof sent, "last sent %s ago", duration(clock_wall() - last_ok).text);
 	if (last_drop)
 		say_dropped(&counts, last_drop, dropped, sizeof dropped);
+	if (counts.spool.held)
+		snprintf(spooled, sizeof spooled, " and %llu more on disk", (unsigned long long)counts.spool.held);
 	say(finding,
 	    overflows      ? CW_CHECK_FAILED
 	    : worth_a_word ? CW_CHECK_WARNING
 			   : CW_CHECK_OK,
-	    "%s; %llu samples wait%s%s", sent, (unsigned long long)counts.queued, dropped,
+	    "%s; %llu samples wait%s%s%s", sent, (unsigned long long)counts.queued, spooled, dropped,
 	    overflows ? ": the receiver takes less than is sent to it; mend it, or choose fewer with `metrics:`" : "");
 }
 

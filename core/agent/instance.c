@@ -109,6 +109,16 @@ static bool is_restless(struct instance *self)
 	return self->changes > CHANGES_A_MINUTE;
 }
 
+enum cw_state instance_shown(const struct instance *self, char reason[INSTANCE_REASON_MAX])
+{
+	if (!*self->note) {
+		snprintf(reason, INSTANCE_REASON_MAX, "%s", self->reason);
+		return self->state;
+	}
+	snprintf(reason, INSTANCE_REASON_MAX, "%s%s%s", self->reason, *self->reason ? "; " : "", self->note);
+	return self->state == CW_UP ? CW_DEGRADED : self->state;
+}
+
 /* Must hold the lock. */
 static void tell(struct instance *self, enum cw_state state, const char *reason, int64_t next_try)
 {
@@ -119,6 +129,27 @@ static void tell(struct instance *self, enum cw_state state, const char *reason,
 	(is_restless(self) ? log_line : log_change)(self->name, level_of(state), "%s%s%s%s", hub_state_names[state],
 						    *reason ? ": " : "", reason, when);
 	hub_set_state(self->context.hub, self->name, state, reason, next_try);
+}
+
+/* Must hold the lock. */
+static void tell_shown(struct instance *self)
+{
+	char reason[INSTANCE_REASON_MAX];
+	enum cw_state state = instance_shown(self, reason);
+	tell(self, state, reason, self->next_try);
+}
+
+void instance_set_note(struct instance *self, const char *note)
+{
+	if (atomic_load(&self->abandoned))
+		return;
+	pthread_mutex_lock(&self->lock);
+	if (strcmp(self->note, note) != 0) {
+		snprintf(self->note, sizeof self->note, "%s", note);
+		if (!self->stuck)
+			tell_shown(self);
+	}
+	pthread_mutex_unlock(&self->lock);
 }
 
 void instance_set_state(struct instance *self, enum cw_state state, int64_t next_try, const char *reason)
@@ -134,10 +165,12 @@ void instance_set_state(struct instance *self, enum cw_state state, int64_t next
 	self->state = state;
 	self->next_try = next_try_wall;
 	snprintf(self->reason, sizeof self->reason, "%s", reason);
+	char shown_reason[INSTANCE_REASON_MAX];
+	enum cw_state shown = instance_shown(self, shown_reason);
 	if (!same && !self->stuck)
-		tell(self, state, self->reason, next_try_wall);
+		tell(self, shown, shown_reason, next_try_wall);
 	else if (moved && !self->stuck)
-		hub_set_state(self->context.hub, self->name, state, self->reason, next_try_wall);
+		hub_set_state(self->context.hub, self->name, shown, shown_reason, next_try_wall);
 	pthread_mutex_unlock(&self->lock);
 }
 
@@ -151,7 +184,7 @@ static void set_stuck(struct instance *self, bool stuck, const char *reason)
 		if (stuck)
 			tell(self, CW_STUCK, reason, /* next_try */ 0);
 		else
-			tell(self, self->state, self->reason, self->next_try);
+			tell_shown(self);
 	}
 	pthread_mutex_unlock(&self->lock);
 }
@@ -188,9 +221,10 @@ enum cw_state instance_state(const struct instance *instance)
 void instance_log_state(struct instance *self)
 {
 	pthread_mutex_lock(&self->lock);
-	enum cw_state state = self->stuck ? CW_STUCK : self->state;
+	char reason[INSTANCE_REASON_MAX];
+	enum cw_state shown = instance_shown(self, reason), state = self->stuck ? CW_STUCK : shown;
 	log_line(self->name, CW_INFO, "state %s%s%s for %lld s; %llu readings, %llu errors, %llu overruns",
-		 hub_state_names[state], *self->reason ? ": " : "", self->reason,
+		 hub_state_names[state], *reason ? ": " : "", reason,
 		 (long long)((clock_wall() - self->state_since) / CW_SECOND),
 		 (unsigned long long)atomic_load(&self->stats->reads),
 		 (unsigned long long)atomic_load(&self->stats->errors),
@@ -201,6 +235,11 @@ void instance_log_state(struct instance *self)
 const char *instance_name(const struct instance *self)
 {
 	return self->name;
+}
+
+struct outqueue *instance_queue(const struct instance *self)
+{
+	return self->queue;
 }
 
 const struct plan *instance_plan(const struct instance *self)
@@ -258,10 +297,9 @@ static void on_beat(uv_timer_t *timer)
 	beat(self);
 	if (stop_was_asked(self))
 		carry_out_stop(self);
-	if (self->started && !self->stopping) {
+	if (self->started && !self->stopping)
 		reading_beat(self);
-		writing_pump(self);
-	}
+	writing_beat(self);
 	examine_beat(self);
 	doctor_beat(self);
 	instance_arm(timer, on_beat, clock_now() + beat_ns);
@@ -442,6 +480,7 @@ static void end(struct instance *self)
 	run_while(self, is_closing);
 	uv_timer_stop(&self->pause);
 	sampling_stop(self);
+	writing_end(self);
 	if (handles(self) > self->core_handles) {
 		report_leak(self);
 		return;
@@ -506,6 +545,8 @@ static void after_failed_start(struct instance *self, const char *reason)
 
 static void live(struct instance *self)
 {
+	dropping_start(self);
+	spooling_start(self);
 	while (!self->stopping) {
 		int rc = begin(self);
 		if (stop_was_asked(self)) /* meanwhile: then a failed start is nobody's business any more */
@@ -521,6 +562,8 @@ static void live(struct instance *self)
 		if (rc < 0 && !self->stopping)
 			after_failed_start(self, reason);
 	}
+	spooling_stop(self);
+	dropping_stop(self);
 }
 
 static void *instance_main(void *arg)
@@ -701,16 +744,20 @@ static int start_thread(struct instance *self)
 }
 
 struct instance *instance_start(const struct instance_context *context, struct plan *plan,
-				const struct plan_instance *what)
+				const struct plan_instance *what, struct outqueue *before)
 {
 	struct instance *self = instance_new(context, plan, what);
 	if (!self)
 		return NULL;
+	if (before && self->queue)
+		outqueue_inherit(self->queue, before);
 	hub_add_instance(context->hub, self->name, self->decl->name, self->decl->role, self->stats, self->queue);
 	int rc = start_thread(self);
 	if (rc < 0) {
 		log_line(self->name, CW_ERROR, "cannot make its thread: %s; a reload tries again", strerror(-rc));
 		hub_remove_instance(context->hub, self->name);
+		if (self->queue)
+			outqueue_close(self->queue);
 		instance_free(self);
 		return NULL;
 	}
@@ -759,15 +806,16 @@ unsigned instance_abandoned_count(void)
 	return atomic_load(&abandoned_count);
 }
 
-bool instance_join(struct instance *self, int64_t deadline)
+bool instance_join(struct instance *self, int64_t deadline, bool returns)
 {
 	bool ended = instance_wait(self, deadline);
 	roster_remove(self->context.roster, self);
 	if (!ended)
 		abandon(self);
 	if (self->queue)
-		outqueue_close(self->queue);
-	hub_remove_instance(self->context.hub, self->name);
+		(returns ? outqueue_orphan : outqueue_close)(self->queue);
+	if (!returns)
+		hub_remove_instance(self->context.hub, self->name);
 	if (!ended) {
 		pthread_detach(self->thread);
 		return false;

@@ -32,9 +32,11 @@ struct instance_context {
 	int64_t interval; /* default */
 };
 
-/* Starts its thread. `plan` is referenced as long as the instance borrows its options. */
+/* Starts its thread. `plan` is referenced as long as the instance borrows its options. `before`: the queue of the
+ * instance that had this name before, whose samples and books the new one's queue inherits; NULL: there was none. */
 struct instance *instance_start(const struct instance_context *context, struct plan *plan,
-				const struct plan_instance *what);
+				const struct plan_instance *what, struct outqueue *before);
+struct outqueue *instance_queue(const struct instance *instance); /* borrowed; NULL: it is given no samples */
 const char *instance_name(const struct instance *instance);
 const struct plan *instance_plan(const struct instance *instance);             /* it was made by, and … */
 const struct plan_instance *instance_planned(const struct instance *instance); /* … as what; live as long as it */
@@ -49,9 +51,10 @@ void instance_stop(struct instance *instance);
 bool instance_ended(struct instance *instance);
 /* Waits until it ended, at most until the instant; true: it has. */
 bool instance_wait(struct instance *instance, int64_t deadline);
-/* The same, and lets go of it: true: ended and freed. Else it is abandoned: name and queue are free
- * again, memory is not. */
-bool instance_join(struct instance *instance, int64_t deadline);
+/* The same, and lets go of it: true: ended and freed. Else it is abandoned: its name is free again, its memory is not.
+ * `returns`: another one of its name is started next, so the hub is not told that it goes, and its queue stays open for
+ * what comes meanwhile. */
+bool instance_join(struct instance *instance, int64_t deadline, bool returns);
 /* How many were abandoned since the process began: with any, memory they use must not be freed at its end. */
 unsigned instance_abandoned_count(void);
 /* Called about every second by the agent: marks it stuck or not stuck any more. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The inside of an instance, shared by the files that make it: instance.c (thread, life, state), reading.c (the
- * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output), examine.c
- * and doctor.c (the two sides of an examination), roster.c and host.c (what the plugin calls). Nobody else includes it.
+ * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output), spooling.c
+ * (its spool), dropping.c (that it drops), examine.c and doctor.c (the two sides of an examination), roster.c and
+ * host.c (what the plugin calls). Nobody else includes it.
  */
 #ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
 #define CALLWATCH_CORE_INSTANCE_PRIVATE_H
@@ -11,11 +12,13 @@
 #include "batch.h"
 #include "callwatch/frontend.h"
 #include "declared.h"
+#include "dropping.h"
 #include "examine.h"
 #include "instance.h"
 #include "mailbox.h"
 #include "recent.h"
 #include "schedule.h"
+#include "spooling.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -56,6 +59,8 @@ struct sampling {
 struct writing {
 	bool in_flight, in_write, done_early, pausing, given_up;
 	int early_status;
+	const struct cw_batch *batch; /* in flight, a reference */
+	int64_t offered;              /* instant */
 	struct backoff backoff;
 };
 
@@ -68,6 +73,8 @@ struct examining {
 	bool failed, owes;        /* owes: a check was given up, and its verdict may still come */
 	int64_t deadline;         /* awake; of the check that was asked last */
 };
+
+enum { INSTANCE_NOTE_MAX = 160 };
 
 struct examination; /* doctor.c */
 struct host_view;   /* host.c */
@@ -96,6 +103,7 @@ struct instance {
 	bool ended, stop_asked, stuck, leaky; /* leaky: handles were left, the memory is not freed */
 	enum cw_state state;                  /* as said by the plugin */
 	char reason[INSTANCE_REASON_MAX];
+	char note[INSTANCE_NOTE_MAX];  /* the core's own word on it, "": none; shown with the plugin's */
 	int64_t state_since, next_try; /* wall times; next_try 0: none */
 	int64_t changes_minute;        /* how often it was told in which minute of clock_awake() */
 	unsigned changes;
@@ -112,6 +120,8 @@ struct instance {
 	struct reading reading;
 	struct sampling sampling;
 	struct writing writing;
+	struct spooling spooling;
+	struct dropping dropping;
 	struct examining examining;
 	struct examination *examinations; /* that it asked others for */
 	struct host_view *views;
@@ -123,6 +133,10 @@ void instance_enter(struct instance *self, const char *callback); /* before each
 void instance_leave(struct instance *self);
 /* Keeps, logs and tells the hub. `next_try`: an instant or 0. Any thread; said by the plugin or for it. */
 void instance_set_state(struct instance *self, enum cw_state state, int64_t next_try, const char *reason);
+/* What the core has to add to the plugin's words: an instance that is up is degraded by it. "": nothing any more. */
+void instance_set_note(struct instance *self, const char *note);
+/* State and reason as people see them. Must hold the lock. */
+enum cw_state instance_shown(const struct instance *self, char reason[INSTANCE_REASON_MAX]);
 void instance_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t due); /* due: an instant */
 struct waker *waker_new(struct mailbox *box, void (*woken)(struct instance *self, void *arg), void *arg);
 void waker_wake(void *waker); /* any thread */
@@ -153,6 +167,8 @@ void writing_done(struct instance *self, int status);
 void writing_dropped(struct instance *self, enum cw_drop reason, uint64_t n);
 bool writing_busy(const struct instance *self); /* while stopping: something is left that may still go */
 void writing_stop(struct instance *self);
+void writing_beat(struct instance *self); /* each second */
+void writing_end(struct instance *self);  /* the plugin has stopped: what is in flight is not sent */
 void writing_flush(struct instance *self);
 
 /* host.c */

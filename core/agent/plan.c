@@ -105,8 +105,9 @@ static const struct cw_option common_options[] = {
 	{.key = "metrics", .type = CW_OPTION_WHERE, .help = "expressions that say which samples it is given"},
 	{.key = "spool",
 	 .type = CW_OPTION_SIZE,
-	 .flags = CW_OPTION_ADVANCED,
-	 .help = "how much may wait on disk (not available in this version)"},
+	 .min = SPOOL_LIMIT_MIN,
+	 .max = 1099511627776.0, /* 1TiB */
+	 .help = "how much may wait on disk, in `state_dir`, when the output does not take it; default: nothing"},
 };
 
 enum { FOR_OUTPUTS = 3 };
@@ -137,6 +138,9 @@ static void check_name(struct making *making, const struct config_entry *entry)
 	if (strcmp(entry->name, "agent") == 0)
 		problem_add(making->problems, PROBLEM_ERROR, place_of(entry, "name"),
 			    "the name `agent` is reserved for the agent itself");
+	if (strcmp(entry->name, "spool") == 0)
+		problem_add(making->problems, PROBLEM_ERROR, place_of(entry, "name"),
+			    "the name `spool` is reserved: in `state_dir` it is the folder of the outputs' spools");
 }
 
 static const struct plugin *find_plugin(struct making *making, const struct config_entry *entry)
@@ -206,12 +210,15 @@ static void check_common(struct making *making, const struct config_entry *entry
 {
 	const struct place *whole = &entry->node->place;
 	const struct cw_value *isolate = cw_get(common, "isolate"), *spool = cw_get(common, "spool");
+	const char *state_dir = cw_get_string(making->plan->agent, "state_dir");
 	if (isolate && isolate->boolean)
 		problem_add(making->problems, PROBLEM_ERROR, value_place(isolate, whole),
 			    "`isolate: true` is not available in this version; leave it out");
-	if (spool && spool->is_set)
-		problem_add(making->problems, PROBLEM_ERROR, value_place(spool, whole),
-			    "`spool` is not available in this version; leave it out (the queue in memory is `queue`)");
+	if (spool && spool->known && !state_dir)
+		problem_add(
+			making->problems, PROBLEM_WARNING, value_place(spool, whole),
+			"`spool` needs `agent: state_dir:`, a folder for what outlives a restart; without it nothing "
+			"is spooled");
 	int64_t interval =
 		cw_get_integer(common, "interval", cw_get_integer(making->plan->agent, "interval", 5 * CW_SECOND));
 	if (cw_get_integer(common, "jitter", 0) >= interval)

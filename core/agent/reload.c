@@ -226,7 +226,7 @@ static void bid_farewell(struct agent *agent, struct group *restarted, struct gr
 			continue;
 		char name[128];
 		snprintf(name, sizeof name, "%s", instance_name(slot.instance));
-		agent_drop_slot(agent, i, /* deadline */ 0);
+		agent_drop_slot(agent, i, /* deadline */ 0, /* returns */ !slot.removed);
 		if (slot.removed)
 			tables_forget(hub_tables(agent->hub), name);
 		group_add(slot.removed ? removed : restarted, name);

@@ -5,7 +5,7 @@
  * The router wakes us by a mail when the queue was empty. What was not sent stays the oldest in the queue and is
  * offered again after a pause (backoff.h), or as soon as the plugin says that it is up again; the queue bounds what
  * waits and counts what it drops. When the instance stops, what is queued is offered without pauses, until it is gone,
- * fails, or time is up.
+ * fails, or time is up. With a spool (spooling.c) what is not taken goes to the disk meanwhile, and comes from there.
  */
 #include "clock.h"
 #include "instance_private.h"
@@ -31,13 +31,27 @@ static void derive_state(struct instance *self, int status, int64_t next_try)
 	instance_set_state(self, status < 0 ? CW_DOWN : CW_UP, next_try, reason);
 }
 
-static void settle(struct instance *self, int status)
+/* The flight is over. */
+static void land(struct instance *self, bool sent)
 {
 	struct writing *writing = &self->writing;
 	writing->in_flight = false;
+	batch_unref(writing->batch);
+	writing->batch = NULL;
 	if (atomic_load(&self->abandoned))
 		return;
-	outqueue_settle(self->queue, status == 0);
+	if (self->spooling.flies)
+		spooling_settle(self, sent);
+	else
+		outqueue_settle(self->queue, sent);
+}
+
+static void settle(struct instance *self, int status)
+{
+	struct writing *writing = &self->writing;
+	land(self, status == 0);
+	if (atomic_load(&self->abandoned))
+		return;
 	if (status == 0) {
 		backoff_reset(&writing->backoff);
 		atomic_store_explicit(&self->stats->last_ok, clock_wall(), memory_order_relaxed);
@@ -58,6 +72,8 @@ static void offer(struct instance *self, const struct cw_batch *batch)
 	struct writing *writing = &self->writing;
 	writing->in_flight = writing->in_write = true;
 	writing->done_early = false;
+	writing->batch = batch_ref(batch);
+	writing->offered = clock_now();
 	instance_enter(self, "write");
 	int status = self->decl->write(self->plugin_state, batch);
 	instance_leave(self);
@@ -68,19 +84,39 @@ static void offer(struct instance *self, const struct cw_batch *batch)
 		settle(self, writing->early_status);
 }
 
-void writing_pump(struct instance *self)
+/* When the instance stops, what is on disk stays there: only what the disk has not taken is still to be saved. */
+static const struct cw_batch *next_batch(struct instance *self)
+{
+	if (atomic_load(&self->abandoned))
+		return NULL;
+	if (spooling_holds(self) && !self->stopping)
+		return spooling_peek(self);
+	return outqueue_peek(self->queue);
+}
+
+static void offer_some(struct instance *self)
 {
 	struct writing *writing = &self->writing;
-	if (!self->queue || !self->started)
-		return;
 	for (int i = 0; i < BATCHES_AT_ONCE && !writing->in_flight && !writing->pausing; i++) {
-		const struct cw_batch *batch = outqueue_peek(self->queue);
+		const struct cw_batch *batch = next_batch(self);
 		if (!batch)
 			return;
 		offer(self, batch);
 	}
 	if (!writing->in_flight && !writing->pausing)
 		waker_wake(self->queue_waker);
+}
+
+void writing_pump(struct instance *self)
+{
+	if (!self->queue || atomic_load(&self->abandoned))
+		return;
+	spooling_pump(self);
+	if (!self->started)
+		return;
+	offer_some(self);
+	if (self->writing.pausing)
+		spooling_pump(self); /* now, not when something else comes */
 }
 
 /* From the plugin's own words, so from within one of its callbacks: the next write() comes by way of the mailbox. */
@@ -123,6 +159,8 @@ bool writing_busy(const struct instance *self)
 	struct outqueue_counts counts;
 	if (!self->queue || !self->started || self->writing.given_up)
 		return false;
+	if (self->writing.in_flight)
+		return true;
 	outqueue_counts(self->queue, &counts);
 	return counts.queued > 0;
 }
@@ -132,6 +170,21 @@ void writing_stop(struct instance *self)
 	uv_timer_stop(&self->pause);
 	self->writing.pausing = false;
 	writing_pump(self);
+}
+
+void writing_beat(struct instance *self)
+{
+	if (!self->queue)
+		return;
+	writing_pump(self);
+	spooling_beat(self);
+	dropping_beat(self);
+}
+
+void writing_end(struct instance *self)
+{
+	if (self->writing.in_flight)
+		land(self, /* sent */ false);
 }
 
 void writing_flush(struct instance *self)

@@ -200,6 +200,16 @@ char *count_text(uint64_t count)
 	return text;
 }
 
+char *bytes_text(double bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	size_t unit = 0;
+	for (; bytes >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		bytes /= 1024;
+	bool whole = unit == 0 || fabs(bytes - round(bytes)) < 0.05;
+	return must_printf("%.*f %s", whole ? 0 : 1, bytes, units[unit]);
+}
+
 /* The words of INTERFACE for states of anything; what is not here has no colour and no shape. */
 const char *state_shape(const char *word, enum tone *ret_tone)
 {

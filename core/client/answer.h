@@ -71,6 +71,8 @@ char *ago_text(double seconds);
 char *time_text(const char *rfc3339, const struct manner *manner);
 /* 200,000 */
 char *count_text(uint64_t count);
+/* 512 B, 16 KiB, 1.2 MiB. The caller frees it. */
+char *bytes_text(double bytes);
 /* Tone and shape of a state's word; "" for words that are neither good nor bad. */
 const char *state_shape(const char *word, enum tone *ret_tone);
 int64_t wall_now(void);

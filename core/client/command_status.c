@@ -244,6 +244,43 @@ static void print_sweep(const struct status *status, const json_t *instance)
 	free(took_text);
 }
 
+/* How much waits on disk, and what becomes of it. In an outage the spool has grown to what it is since its oldest
+ * sample was taken: so it will go on. */
+static void print_spool(const struct status *status, const json_t *instance)
+{
+	const char *name = field_text(instance, "instance");
+	double bytes = field_real(instance, "spooled_bytes"), limit = metric_of(status, name, "spool_limit_bytes");
+	double samples = metric_of(status, name, "spool_samples"),
+	       age = metric_of(status, name, "spool_oldest_age_seconds");
+	if (!(bytes > 0))
+		return;
+	char *shown = visible(name), *bytes_shown = bytes_text(bytes), *age_text = ago_text(age);
+	printf("  spool of %s: %s", shown, bytes_shown);
+	if (isfinite(limit)) {
+		char *limit_shown = bytes_text(limit);
+		printf(" of %s", limit_shown);
+		free(limit_shown);
+	}
+	if (isfinite(samples)) {
+		char *count = count_text((uint64_t)samples);
+		printf(", %s samples", count);
+		free(count);
+	}
+	if (isfinite(age))
+		printf(", the oldest from %s", age_text);
+	if (is_up(instance) || strcmp(field_text(instance, "state"), "degraded") == 0) {
+		fputs("; sending", stdout);
+	} else if (isfinite(limit) && limit > bytes && age > 1) {
+		char *left = length_text((limit - bytes) * age / bytes);
+		printf("; full in about %s", left);
+		free(left);
+	}
+	putchar('\n');
+	free(age_text);
+	free(bytes_shown);
+	free(shown);
+}
+
 /* Block 2 */
 
 static char *counts_text(const struct status *status, const json_t *table)
@@ -338,6 +375,7 @@ static int show(const struct status *status)
 	{
 		if (is_source(instance))
 			print_sweep(status, instance);
+		print_spool(status, instance);
 	}
 	print_title(status, "platform");
 	print_platform(status);

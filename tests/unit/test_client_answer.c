@@ -104,6 +104,21 @@ static void lengths__and_counts(void **state)
 	free(text);
 }
 
+static void sizes__in_the_unit_that_fits(void **state)
+{
+	(void)state;
+	static const struct {
+		double bytes;
+		const char *text;
+	} cases[] = {{0, "0 B"},         {1023, "1023 B"},       {1024, "1 KiB"},    {1536, "1.5 KiB"},
+		     {1048575, "1 MiB"}, {268435456, "256 MiB"}, {1.3e9, "1.2 GiB"}, {5e15, "4547.5 TiB"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = bytes_text(cases[i].bytes);
+		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+}
+
 static void table_info__survives_any_shape(void **state)
 {
 	(void)state;
@@ -147,6 +162,7 @@ int main(void)
 		cmocka_unit_test(values_of_the_wrong_type__are_shown_all_the_same),
 		cmocka_unit_test(local_times__carry_their_offset),
 		cmocka_unit_test(lengths__and_counts),
+		cmocka_unit_test(sizes__in_the_unit_that_fits),
 		cmocka_unit_test(table_info__survives_any_shape),
 		cmocka_unit_test(path__escapes_what_it_is_given),
 	};

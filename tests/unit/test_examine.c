@@ -281,7 +281,7 @@ static struct instance *run(struct options *options, const char *name, const str
 	options->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = options->children, .count = 2};
 	options->what = (struct plan_instance){
 		.name = name, .plugin = plugin, .options = &options->group, .common = &options->group};
-	struct instance *instance = instance_start(&context, &plan, &options->what);
+	struct instance *instance = instance_start(&context, &plan, &options->what, /* before */ NULL);
 	assert_non_null(instance);
 	return instance;
 }
@@ -289,7 +289,7 @@ static struct instance *run(struct options *options, const char *name, const str
 static void end(struct instance *instance)
 {
 	instance_stop(instance);
-	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND));
+	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
 }
 
 static void ask(struct question *question, const char *instance)
@@ -563,7 +563,7 @@ static void patient_left_behind__is_given_up(void **state)
 	WAIT_UNTIL(ward.patient.reads == 1 && instance_first_done(ward.asker_instance));
 	ask(&question, "patient");
 	instance_stop(ward.patient_instance);
-	assert_false(instance_join(ward.patient_instance, clock_now()));
+	assert_false(instance_join(ward.patient_instance, clock_now(), /* returns */ false));
 	WAIT_UNTIL(question.done == 1);
 	assert_found(&question, "loop 2, state 3, readings 3, first 3, second 3, third 3");
 	end(ward.asker_instance);

@@ -281,7 +281,7 @@ static struct instance *run(struct options *options, bool once)
 					   .version = "test",
 					   .once = once,
 					   .interval = CW_SECOND};
-	struct instance *instance = instance_start(&context, &plan, &options->what);
+	struct instance *instance = instance_start(&context, &plan, &options->what, /* before */ NULL);
 	assert_non_null(instance);
 	return instance;
 }
@@ -289,7 +289,7 @@ static struct instance *run(struct options *options, bool once)
 static void end(struct instance *instance)
 {
 	instance_stop(instance);
-	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND));
+	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
 }
 
 enum { RETRY, IGNORE, FAIL };
@@ -627,7 +627,7 @@ static void abandoned__its_thread_can_do_nothing_any_more(void **state)
 	WAIT_UNTIL(source.reads == 1);
 	uint64_t rows = rows_of_things();
 	instance_stop(instance);
-	assert_false(instance_join(instance, clock_now() + CW_SECOND / 10));
+	assert_false(instance_join(instance, clock_now() + CW_SECOND / 10, /* returns */ false));
 	sem_post(&source.go);
 	WAIT_UNTIL(source.stops >= 1000);
 	assert_int_equal(rows_of_things(), rows);
@@ -770,7 +770,7 @@ static void abandoned_lookup__is_replaced_and_can_say_nothing_any_more(void **st
 	struct instance *source = run(&of_source, false), *lookup = run(&of_lookup, false);
 	WAIT_UNTIL(all.asked >= 1);
 	instance_stop(lookup);
-	assert_false(instance_join(lookup, clock_now() + CW_SECOND / 10));
+	assert_false(instance_join(lookup, clock_now() + CW_SECOND / 10, /* returns */ false));
 	assert_int_equal(instance_state(source), CW_UP);
 	assert_int_equal(all.answered, 0);
 	int asked = all.asked;
