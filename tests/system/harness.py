@@ -406,6 +406,40 @@ class Daemon:
         assert not found, self.stderr[max(0, found.start() - 500):found.start() + 6000]
 
 
+BOOKS = ("samples_", "output_queue_length", "spool_samples")
+
+
+def book_runs(daemon):
+    """The agent's own samples that the output stdout (format json) has written, by their time: {(instance, metric, reason): value}. The
+    last run is left out, it may be incomplete; so is one that a kill has cut."""
+    runs, cut = {}, set()
+    for line in daemon.process.stdout.split("\n")[:-1]:
+        try:
+            sample = json.loads(line)
+        except json.JSONDecodeError:
+            cut |= {max(runs, default=None)}
+            continue
+        if sample["metric"].startswith(("samples_", "output_", "spool_")):
+            key = sample["instance"], sample["metric"], sample["labels"].get("reason")
+            runs.setdefault(sample["time"], {})[key] = sample["value"]
+    return [run for time, run in runs.items() if time not in cut][:-1]
+
+
+def check_books(runs, outputs):
+    """In each run: what all sources produced, and what was found in the spool at the start, is what the output has sent, has waiting in
+    memory or on disk, or has dropped. For outputs that are there from the start and take every sample. Gives the runs."""
+    assert runs, "no books were published"
+    for run in runs:
+        produced = sum(v for (_, metric, _), v in run.items() if metric == "samples_produced_total")
+        lost = sum(v for (_, _, reason), v in run.items() if reason == "hub_full")
+        for output in outputs:
+            book = {key[1:]: v for key, v in run.items() if key[0] == output and key[1].startswith(BOOKS)}
+            restored = book.pop(("samples_restored_total", None), 0)
+            book.pop(("samples_spooled_total", None), None)
+            assert produced - lost + restored == sum(book.values()), (output, book)
+    return runs
+
+
 class Sim:
     """callsim, with commands on its stdin."""
 
