@@ -356,6 +356,8 @@ static int conclude(struct exchange *exchange, CURLcode code)
 		say_broken(exchange, code);
 		return -1;
 	}
+	if (exchange->request->ret_status)
+		*exchange->request->ret_status = status;
 	return 0;
 }
 

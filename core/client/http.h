@@ -44,8 +44,9 @@ struct http_request {
 	/* Called about every 100 ms, may be NULL; non-zero ends it. */
 	int (*tick)(void *arg);
 	void *arg;
-	long silence_s; /* longest silence, 0: 15 s */
-	long whole_s;   /* longest time for all of it, 0: any */
+	long *ret_status; /* of a good answer; NULL: nobody wants to know */
+	long silence_s;   /* longest silence, 0: 15 s */
+	long whole_s;     /* longest time for all of it, 0: any */
 };
 /* A sink that collects: `buffer` is a struct buffer. */
 int http_collect(void *buffer, const char *bytes, size_t length);

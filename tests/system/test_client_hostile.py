@@ -11,6 +11,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -211,6 +212,37 @@ def test_the_refusal_is_told_line_by_line_without_its_escapes(server):
     assert "a.yaml:3:4: unknown key" in done.stderr
     assert "\n  b.yaml:1:1: another\n" in done.stderr
     assert server.seen[-1].startswith("POST ")
+
+
+def reload_event(number, text, by="somebody", to="ok"):
+    return {"id": f"{number:016}", "kind": "reload", "to": to, "by": by, "text": text}
+
+
+def reloads(server, answered, *new):
+    """POST leaves these events, each a function of the asker's pid; `answered`: it is answered 202, else the connection is lost."""
+    events = [reload_event(1, "an old one")]
+
+    def post(connection):
+        pid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        events[:0] = [event(pid) for event in new]
+        if answered:
+            connection.sendall(answer("this listener ends or starts anew", "202 Accepted", "text/plain"))
+
+    server.on("/-/reload", post).on("/tables/events", lambda connection: connection.sendall(answer({"rows": events})))
+    return callwatch(server, "reload")
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_outcome_of_a_reload_that_ended_its_own_listener_is_that_of_its_asker(server, answered):
+    done = reloads(server, answered, lambda pid: reload_event(4, "of another", by=f"user 0, process {pid}0", to="failed"),
+                   lambda pid: reload_event(3, "3 unchanged, 1 restarted (web)", by=f"user 0, process {pid}"),
+                   lambda pid: reload_event(2, "of another before", to="failed"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 unchanged, 1 restarted (web)\n", "")
+
+
+def test_the_outcome_of_a_reload_of_nobody_known_is_the_last(server):
+    done = reloads(server, True, lambda _: reload_event(3, "a.yaml:1:2: no", to="failed"), lambda _: reload_event(2, "of another before"))
+    assert (done.returncode, done.stdout) == (1, "") and "nothing has changed\n  a.yaml:1:2: no" in done.stderr
 
 
 def test_machine_formats_are_the_servers_own_bytes(server):
