@@ -148,8 +148,8 @@ static int setup(void **state)
 	struct scene *scene = calloc(1, sizeof *scene);
 	char hash[crypto_pwhash_STRBYTES];
 	assert_true(sodium_init() >= 0);
-	assert_int_equal(
-		crypto_pwhash_argon2id_str(hash, "secret", 6, crypto_pwhash_argon2id_OPSLIMIT_MIN, 64 * 1024), 0);
+	assert_int_equal(crypto_pwhash_argon2id_str(hash, "secret", 6, crypto_pwhash_argon2id_OPSLIMIT_MIN, 64 * 1024),
+			 0);
 	scene->port = free_port();
 	snprintf(scene->options, sizeof scene->options,
 		 "listen: [\"127.0.0.1:%u\"]\nusers:\n  - { name: ada, role: operator, password_hash: \"%s\" }\n"
