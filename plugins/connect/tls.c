@@ -5,10 +5,11 @@
  */
 #include "connect/tls.h"
 
+#include "connect/tls-pem.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -28,49 +29,6 @@ struct tls {
 
 /* ---- what to trust, who we are ---- */
 
-static X509 *next_certificate(BIO *pem)
-{
-	return PEM_read_bio_X509(pem, /* into */ NULL, /* password */ NULL, NULL);
-}
-
-/* Calls take() with each certificate of a PEM text, until it fails. How many there were, or -1: one was refused. */
-static int each_certificate(const char *text, bool (*take)(SSL_CTX *context, X509 *certificate, int at),
-			    SSL_CTX *context)
-{
-	BIO *pem = BIO_new_mem_buf(text, -1);
-	int count = 0;
-	for (X509 *certificate; pem && count >= 0 && (certificate = next_certificate(pem));) {
-		count = take(context, certificate, count) ? count + 1 : -1;
-		X509_free(certificate);
-	}
-	BIO_free(pem);
-	return count;
-}
-
-static bool trust(SSL_CTX *context, X509 *certificate, int at)
-{
-	(void)at;
-	return X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) == 1;
-}
-
-/* The first is our own, the others are its chain. */
-static bool present(SSL_CTX *context, X509 *certificate, int at)
-{
-	return (at == 0 ? SSL_CTX_use_certificate(context, certificate)
-			: (int)SSL_CTX_add1_chain_cert(context, certificate)) == 1;
-}
-
-static bool use_key(SSL_CTX *context, const char *text)
-{
-	static char no_password[] = ""; /* else OpenSSL asks on the terminal */
-	BIO *pem = BIO_new_mem_buf(text, -1);
-	EVP_PKEY *key = pem ? PEM_read_bio_PrivateKey(pem, /* into */ NULL, /* callback */ NULL, no_password) : NULL;
-	bool used = key && SSL_CTX_use_PrivateKey(context, key) == 1;
-	EVP_PKEY_free(key);
-	BIO_free(pem);
-	return used;
-}
-
 static int wrong(char error[TLS_ERROR_MAX], const struct cw_value **ret_value, const struct cw_value *value,
 		 const char *sentence)
 {
@@ -85,11 +43,11 @@ static int read_options(struct tls_client *client, const struct cw_value *option
 	const char *ca = cw_get_string(options, "tls_ca"), *certificate = cw_get_string(options, "tls_cert"),
 		   *key = cw_get_string(options, "tls_key"), *name = cw_get_string(options, "tls_server_name");
 	SSL_CTX *context = client->context;
-	if (ca && each_certificate(ca, trust, context) <= 0)
+	if (ca && tls_pem_trust(context, ca) <= 0)
 		return wrong(error, ret_value, cw_get(options, "tls_ca"), "tls_ca holds no certificate in PEM");
-	if (certificate && each_certificate(certificate, present, context) <= 0)
+	if (certificate && tls_pem_present(context, certificate) <= 0)
 		return wrong(error, ret_value, cw_get(options, "tls_cert"), "tls_cert holds no certificate in PEM");
-	if (key && !use_key(context, key))
+	if (key && !tls_pem_use_key(context, key))
 		return wrong(
 			error, ret_value, cw_get(options, "tls_key"),
 			"tls_key holds no private key in PEM that can be used (without a password, and of tls_cert)");
