@@ -37,6 +37,8 @@ static const struct option_row {
 	 "callwatchd's socket (default: $CALLWATCH_SOCKET or /run/callwatch/control.sock)"},
 	{OPTION_URL, "url", "URL", "ask over the network instead (default: $CALLWATCH_URL)"},
 	{OPTION_TOKEN_FILE, "token-file", "FILE", "the token for it (default: $CALLWATCH_TOKEN_FILE)"},
+	{OPTION_CA_FILE, "ca-file", "FILE",
+	 "the authorities to trust with https, instead of the system's (default: $CALLWATCH_CA_FILE)"},
 	{OPTION_UTC, "utc", NULL, "times in UTC instead of local time"},
 	{OPTION_HELP, "help", NULL, "this help"},
 	{OPTION_VERSION, "version", NULL, "the version"},
@@ -130,6 +132,9 @@ static int take_option(struct arguments *arguments, unsigned bit, const char *va
 		return 0;
 	case OPTION_TOKEN_FILE:
 		arguments->token_file = value;
+		return 0;
+	case OPTION_CA_FILE:
+		arguments->ca_file = value;
 		return 0;
 	case OPTION_UTC:
 		arguments->utc = true;
@@ -230,6 +235,8 @@ void arguments_environment(struct arguments *arguments)
 	}
 	if (!arguments->token_file)
 		arguments->token_file = environment("CALLWATCH_TOKEN_FILE");
+	if (!arguments->ca_file)
+		arguments->ca_file = environment("CALLWATCH_CA_FILE");
 }
 
 int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX])

@@ -17,7 +17,8 @@ enum option_bit {
 	OPTION_UTC = 1 << 3,
 	OPTION_HELP = 1 << 4,
 	OPTION_VERSION = 1 << 5,
-	OPTIONS_ALWAYS = (1 << 6) - 1,
+	OPTION_CA_FILE = 1 << 20,
+	OPTIONS_ALWAYS = ((1 << 6) - 1) | OPTION_CA_FILE,
 
 	OPTION_WHERE = 1 << 6,
 	OPTION_SORT = 1 << 7,
@@ -45,7 +46,7 @@ struct arguments {
 	int words_count;
 	unsigned given; /* bits of the options that were there */
 
-	const char *socket, *url, *token_file; /* from the environment too; NULL: not given */
+	const char *socket, *url, *token_file, *ca_file; /* from the environment too; NULL: not given */
 	bool utc, watch, reveal, check;
 	const char *where[ARGUMENTS_WHERE_MAX + 1]; /* NULL-terminated */
 	const char *sort, *columns, *instance;
@@ -57,7 +58,8 @@ struct arguments {
 
 /* Borrows from argv, which is permuted. 0, or -EINVAL with a sentence. */
 int arguments_parse(struct arguments *arguments, int argc, char **argv, char error[ARGUMENTS_ERROR_MAX]);
-/* What the environment says where the command line is silent: CALLWATCH_URL, CALLWATCH_SOCKET, CALLWATCH_TOKEN_FILE. */
+/* What the environment says where the command line is silent: CALLWATCH_URL, CALLWATCH_SOCKET, CALLWATCH_TOKEN_FILE,
+ * CALLWATCH_CA_FILE. */
 void arguments_environment(struct arguments *arguments);
 /* Only options in `allowed`? -EINVAL with a sentence. */
 int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX]);

@@ -21,8 +21,10 @@ enum { SILENCE_S = 15, CONNECT_MS = 3000, TICK_MS = 100, REFUSAL_MAX = 1024 * 10
 struct http {
 	CURL *easy;
 	CURLM *multi;
-	const char *socket; /* NULL: by URL */
+	const char *socket;  /* NULL: by URL */
+	const char *ca_file; /* NULL: the system's */
 	char *base, *where;
+	char why[CURL_ERROR_SIZE]; /* libcurl's words for what failed last */
 	struct curl_slist *headers;
 };
 
@@ -127,6 +129,7 @@ struct http *http_open(const struct arguments *arguments)
 {
 	struct http *http = must(calloc(1, sizeof(*http)));
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	http->ca_file = arguments->ca_file;
 	http->easy = must(curl_easy_init());
 	http->multi = must(curl_multi_init());
 	http->headers = must(curl_slist_append(NULL, "User-Agent: callwatch/" CALLWATCH_VERSION));
@@ -191,6 +194,12 @@ static void set_options(struct exchange *exchange, const char *url)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT, request->whole_s);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+	exchange->http->why[0] = '\0';
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->http->why);
+	if (exchange->http->ca_file) {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, exchange->http->ca_file);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* those of the system do not count then */
+	}
 	if (exchange->http->socket) {
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, exchange->http->socket);
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -273,6 +282,28 @@ static void say_no_connection(struct exchange *exchange, CURLcode code)
 	free(shown);
 }
 
+/* Certificates are always verified: the sentence says what to do about it. False: it is another failure. */
+static bool say_not_trusted(struct exchange *exchange, CURLcode code)
+{
+	long verdict = 0;
+	char *shown = visible(exchange->http->base), **sentence = &exchange->failure->sentence;
+	curl_easy_getinfo(exchange->http->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		*sentence =
+			must_printf("the certificate of %s is not trusted: %s%s", shown, exchange->http->why,
+				    verdict ? "\n--ca-file FILE (or CALLWATCH_CA_FILE) names the certificate of its "
+					      "authority."
+					    : "");
+	else if (code == CURLE_SSL_CACERT_BADFILE)
+		*sentence = must_printf("%s holds no certificates in PEM that can be read", exchange->http->ca_file);
+	else if (code == CURLE_SSL_CONNECT_ERROR)
+		*sentence = must_printf("no TLS with %s: is it https that is spoken there?", shown);
+	free(shown);
+	if (*sentence)
+		exchange->failure->kind = HTTP_UNREACHABLE;
+	return *sentence != NULL;
+}
+
 /* `detail` of a problem, and its `problems` line by line. */
 static char *problem_sentence(const json_t *problem)
 {
@@ -348,6 +379,8 @@ static int conclude(struct exchange *exchange, CURLcode code)
 		say_no_connection(exchange, code);
 		return -1;
 	}
+	if (code != CURLE_OK && say_not_trusted(exchange, code))
+		return -1;
 	if (status >= 300 || (status && status < 200)) {
 		say_refusal(exchange, status);
 		return -1;
