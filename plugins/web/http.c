@@ -19,6 +19,7 @@
 #include "web.h"
 
 #include "render.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -128,8 +129,10 @@ void exchange_problem(struct exchange *exchange, int status, const char *format,
 	buffer_string(&exchange->body, "}\n");
 }
 
-void http_refuse(int descriptor, int status, const char *detail)
+void http_refuse(int descriptor, const struct door *door, int status, const char *detail)
 {
+	if (door->tls)
+		return;
 	char text[REFUSAL_MAX], body[REFUSAL_MAX / 4];
 	struct buffer answer = {.block = text, .room = sizeof text, .ceiling = sizeof text};
 	int length = snprintf(body, sizeof body,
@@ -419,11 +422,17 @@ static void before_turn(uv_prepare_t *prepare)
 	}
 }
 
+/* libwebsockets names a host by a connection that is none. */
+static const struct cw_value *values_of(struct lws *wsi)
+{
+	const struct web *web = lws_context_user(lws_get_context(wsi));
+	return web->values;
+}
+
 /* Every call that libwebsockets makes; those that are not for a connection of ours, or mean nothing here, pass. */
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length)
 {
 	struct connection *connection = wsi ? lws_get_opaque_user_data(wsi) : NULL;
-	(void)user;
 	switch (reason) {
 	case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
 		return connection_new(lws_context_user(lws_get_context(wsi)), wsi);
@@ -441,6 +450,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		if (connection)
 			connection_free(connection);
 		return 0;
+	case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: /* `user` is the context to be */
+		return user ? tls_configure(user, values_of(wsi)) : 0;
 	case LWS_CALLBACK_RAW_ADOPT: /* what CONNECT leads to */
 	case LWS_CALLBACK_RAW_RX:
 	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
@@ -476,7 +487,8 @@ int http_start(struct web *web)
 	lws_set_log_level(0, NULL); /* it would write to stderr; what matters we see ourselves */
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+			   (tls_is_configured(web->values) ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
 		.foreign_loops = loops,
 		.user = web,
 		.fd_limit_per_thread = web->connections_max + 16, /* its own pipe, and those just closing */
@@ -500,9 +512,15 @@ int http_start(struct web *web)
 		.headers = headers,
 		.keepalive_timeout = 20,
 		.timeout_secs_ah_idle = 20, /* our own deadline for a head is shorter, and says so */
+		.alpn = "http/1.1",
 	};
 	web->vhost = lws_create_vhost(web->lws, &vhost);
-	return web->vhost ? 0 : -ENOMEM;
+	if (!web->vhost || !tls_is_configured(web->values))
+		return web->vhost ? 0 : -ENOMEM;
+	vhost.vhost_name = "callwatch-tls";
+	vhost.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+	web->tls_vhost = lws_create_vhost(web->lws, &vhost);
+	return web->tls_vhost ? 0 : -EINVAL;
 }
 
 void http_stop(struct web *web)
@@ -526,7 +544,8 @@ void http_release(struct web *web)
 void http_adopt(struct web *web, int descriptor, const struct peer *peer)
 {
 	web->adopting = peer;
-	lws_adopt_descriptor_vhost(web->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+	lws_adopt_descriptor_vhost(peer->door->tls ? web->tls_vhost : web->vhost,
+				   LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (peer->door->tls ? LWS_ADOPT_ALLOW_SSL : 0),
 				   (lws_sock_file_fd_type){.sockfd = descriptor}, NULL, NULL);
 	web->adopting = NULL;
 }
@@ -548,7 +567,8 @@ static void connection_cut(struct connection *connection)
 
 static void cut_without_head(struct connection *connection)
 {
-	http_refuse(lws_get_socket_fd(connection->wsi), 408, "the head of the request did not come");
+	http_refuse(lws_get_socket_fd(connection->wsi), connection->peer.door, 408,
+		    "the head of the request did not come");
 	connection_cut(connection);
 }
 

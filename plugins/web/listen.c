@@ -6,6 +6,8 @@
  */
 #include "access.h"
 #include "listen_private.h"
+#include "text.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 enum { ACCEPTS_PER_TURN = 16, DESCRIPTORS_KEPT = 64 };
 
 static const uint64_t pause_ms = 500; /* between looks at a listener that can accept nothing */
+static const int64_t report_every = 3600 * CW_SECOND, expiry_notice = 14 * 86400 * CW_SECOND;
 /* -- what may be configured --------------------------------------------------------------------------------------- */
 
 static bool is_unix(const char *address)
@@ -26,30 +29,62 @@ static bool is_unix(const char *address)
 	return strncmp(address, "unix:", 5) == 0;
 }
 
+/* With a certificate TCP speaks TLS, unless its item says that it does not. */
+static bool has_tls(const struct cw_value *values, const struct cw_value *item)
+{
+	const struct cw_value *tls = cw_get(item, "tls");
+	return tls && tls->is_set ? tls->boolean : tls_is_configured(values);
+}
+
+/* Beyond loopback somebody may listen on the way, and anybody connect. */
+static void check_beyond_loopback(const struct cw_value *values, const struct cw_value *item,
+				  struct cw_problems *problems)
+{
+	const struct cw_value *proxies = cw_get(values, "trusted_proxies"), *place = cw_get(item, "address");
+	const char *address = cw_get_string(item, "address");
+	if (!access_is_configured(values))
+		problems->error(problems, place,
+				"%s is not loopback: this needs `users` or `tokens` (callwatch passwd, callwatch token "
+				"add), or say `only: metrics`",
+				address);
+	if (!has_tls(values, item) && !(proxies && proxies->count))
+		problems->error(problems, place,
+				"%s is not loopback: this needs TLS (tls_cert_file, tls_key_file), or a proxy that "
+				"speaks it (trusted_proxies), or say `only: metrics`",
+				address);
+}
+
+static void check_unix(const struct cw_value *item, struct cw_problems *problems)
+{
+	const char *address = cw_get_string(item, "address"), *wrong = unix_check(address);
+	const struct cw_value *tls = cw_get(item, "tls");
+	if (wrong)
+		problems->error(problems, cw_get(item, "address"), "%s: %s", address, wrong);
+	if (cw_get_string(item, "only"))
+		problems->error(problems, cw_get(item, "only"), "only is for TCP: a UNIX socket serves all");
+	if (tls && tls->is_set)
+		problems->error(problems, tls, "tls is for TCP: what passes a UNIX socket leaves no machine");
+}
+
 static void check_item(const struct cw_value *values, const struct cw_value *item, struct cw_problems *problems)
 {
-	const char *address = cw_get_string(item, "address"), *only = cw_get_string(item, "only");
+	const char *address = cw_get_string(item, "address");
 	struct endpoint endpoint;
 	if (!address)
 		return;
 	if (is_unix(address)) {
-		const char *wrong = unix_check(address);
-		if (wrong)
-			problems->error(problems, cw_get(item, "address"), "%s: %s", address, wrong);
-		if (only)
-			problems->error(problems, cw_get(item, "only"), "only is for TCP: a UNIX socket serves all");
+		check_unix(item, problems);
 		return;
 	}
+	if (has_tls(values, item) && !tls_is_configured(values))
+		problems->error(problems, cw_get(item, "tls"), "tls needs tls_cert_file and tls_key_file");
 	if (!endpoint_parse(&endpoint, address))
-		problems->error(
-			problems, cw_get(item, "address"),
-			"%s: expected unix:/path, or an address (no name) with a port: 127.0.0.1:8470, [::1]:8470",
-			address);
-	else if (!ip_is_loopback(&endpoint.ip) && !only && !access_is_configured(values))
 		problems->error(problems, cw_get(item, "address"),
-				"%s is not loopback: this needs users or tokens, and TLS (or trusted_proxies); or say "
-				"`only: metrics`",
+				"%s: expected unix:/path, or an address (no name) with a port: 127.0.0.1:8470, "
+				"[::1]:8470",
 				address);
+	else if (!ip_is_loopback(&endpoint.ip) && !cw_get_string(item, "only"))
+		check_beyond_loopback(values, item, problems);
 }
 
 /* Two sockets cannot have one address, whatever else is said about them. */
@@ -104,7 +139,7 @@ static void note_shortage(struct listener *listener)
 static void refuse(const struct listener *listener, int descriptor, int status, const char *detail)
 {
 	listener->web->host->count_error(listener->web->self, status == 503);
-	http_refuse(descriptor, status, detail);
+	http_refuse(descriptor, &listener->door, status, detail);
 	close(descriptor);
 }
 
@@ -223,6 +258,25 @@ static void forget_socket(struct listener *listener)
 
 /* -- all of them -------------------------------------------------------------------------------------------------- */
 
+/* True: the certificate has expired or will soon, and that is said. */
+static bool report_expiry(struct web *web)
+{
+	char when[TEXT_TIME_SIZE];
+	int64_t left = web->certificate_ends - web->host->wall();
+	if (web->certificate_ends == INT64_MAX || left > expiry_notice)
+		return false;
+	text_time(when, web->certificate_ends);
+	when[sizeof "2027-01-31" - 1] = '\0';
+	if (left <= 0)
+		web->host->state(web->self, CW_DEGRADED, /* next_try: */ 0,
+				 "the TLS certificate expired on %s: renew it, then `callwatch reload`", when);
+	else
+		web->host->state(web->self, CW_DEGRADED, /* next_try: */ 0,
+				 "the TLS certificate expires on %s, in %d days: renew it, then `callwatch reload`",
+				 when, (int)(left / (86400 * CW_SECOND)));
+	return true;
+}
+
 static void report(struct web *web)
 {
 	const struct listener *broken = NULL;
@@ -233,11 +287,19 @@ static void report(struct web *web)
 		else if (!broken)
 			broken = &web->listeners[i];
 	}
-	if (!broken)
+	if (broken)
+		web->host->state(web->self, open ? CW_DEGRADED : CW_DOWN, broken->next_try, "%s", broken->reason);
+	else if (!report_expiry(web))
 		web->host->state(web->self, CW_UP, /* next_try: */ 0, "listening on %s%s", web->listeners[0].address,
 				 open > 1 ? " and others" : "");
-	else
-		web->host->state(web->self, open ? CW_DEGRADED : CW_DOWN, broken->next_try, "%s", broken->reason);
+}
+
+void listeners_tick(struct web *web, int64_t now)
+{
+	if (web->certificate_ends == INT64_MAX || now < web->report_due)
+		return;
+	web->report_due = now + report_every;
+	report(web);
 }
 
 static void try_open(struct listener *listener);
@@ -272,6 +334,8 @@ static void set_door(struct listener *listener, const struct cw_value *values, c
 		listener->path = listener->address + strlen("unix:");
 	door->only_metrics = cw_get_string(item, "only") != NULL;
 	door->asks = door->is_tcp && !door->only_metrics && access_is_configured(values);
+	door->tls = door->is_tcp && has_tls(values, item);
+	door->proxies_only = door->is_tcp && !door->only_metrics && !door->tls && !ip_is_loopback(&door->endpoint.ip);
 }
 
 static void listener_init(struct listener *listener, struct web *web, const struct cw_value *values,
@@ -313,6 +377,7 @@ int listeners_start(struct web *web, const struct cw_value *values)
 	for (uint32_t i = 0; i < count; i++)
 		listener_init(&web->listeners[i], web, values, &items->children[i]);
 	web->listeners_count = count;
+	web->certificate_ends = tls_expiry(values);
 	int rc = make_guard(web, values);
 	if (rc)
 		return rc;

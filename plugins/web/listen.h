@@ -16,7 +16,8 @@ void listen_check(const struct cw_value *values, struct cw_problems *problems);
 
 /* Makes and opens all; they belong to the web until listeners_free(). The values are borrowed. */
 int listeners_start(struct web *web, const struct cw_value *values);
-void listeners_stop(struct web *web); /* closes the handles, unlinks the sockets that are still ours */
-void listeners_free(struct web *web); /* when the loop ran out */
+void listeners_tick(struct web *web, int64_t now); /* each second */
+void listeners_stop(struct web *web);              /* closes the handles, unlinks the sockets that are still ours */
+void listeners_free(struct web *web);              /* when the loop ran out */
 
 #endif

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 callwatch_plugin(web
-  SOURCES web.c checks.c listen.c listen_tcp.c listen_unix.c access.c credentials.c guard.c http.c ip.c request.c route.c params.c family.c series.c exposition.c render_json.c render_csv.c
+  SOURCES web.c checks.c listen.c listen_tcp.c listen_unix.c access.c credentials.c guard.c http.c ip.c request.c route.c params.c family.c series.c exposition.c tls.c render_json.c render_csv.c
           routes/agent.c routes/config.c routes/doctor.c routes/metrics.c routes/pending.c routes/status.c routes/tables.c routes/watch.c
-  LIBRARIES PkgConfig::libwebsockets PkgConfig::libsodium)
+  LIBRARIES PkgConfig::libwebsockets PkgConfig::libsodium connect-tls)
 
 set(unit ${CMAKE_SOURCE_DIR}/tests/unit)
 foreach(whole web web_access)

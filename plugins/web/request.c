@@ -103,7 +103,7 @@ static bool check_line(struct exchange *exchange, size_t path_length)
 static void read_scheme(struct exchange *exchange, bool by_proxy, struct site *site)
 {
 	char value[VALUE_MAX];
-	if (!by_proxy)
+	if (!by_proxy || site->https)
 		return;
 	int length = read_rare_header(exchange, "x-forwarded-proto:", value);
 	site->https = length > 0 && strcasecmp(value, "https") == 0;
@@ -145,7 +145,8 @@ static bool check_site(struct exchange *exchange)
 	const struct peer *peer = exchange->peer;
 	const struct guard *guard = &exchange->web->guard;
 	bool is_tcp = peer->door->is_tcp, by_proxy = is_tcp && guard_is_proxy(guard, &peer->address);
-	struct site site = {.host = read_header(exchange, WSI_TOKEN_HOST, host) > 0 ? host : NULL};
+	struct site site = {.host = read_header(exchange, WSI_TOKEN_HOST, host) > 0 ? host : NULL,
+			    .https = peer->door->tls};
 	read_scheme(exchange, by_proxy, &site);
 	if (is_tcp && !guard_allows_host(guard, &site, &peer->local)) {
 		exchange_problem(exchange, 421,

@@ -11,6 +11,7 @@
 #include "checks.h"
 #include "listen.h"
 #include "routes/routes.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static const struct cw_option listen_fields[] = {
 	 .type = CW_OPTION_CHOICE,
 	 .choices = only_choices,
 	 .help = "Serve only this: metrics, to everybody who can connect (and whether the agent lives)"},
+	{.key = "tls", .type = CW_OPTION_BOOL, .help = "Speak TLS here; default: if there is a certificate, over TCP"},
 };
 
 static const char *const role_choices[] = {"viewer", "operator", NULL};
@@ -72,6 +74,11 @@ static const struct cw_option options[] = {
 	 .type = CW_OPTION_ITEMS,
 	 .help = "Tokens by which programs may ask over TCP",
 	 .fields = CW_ARRAY(token_fields)},
+	{.key = "tls_cert", .type = CW_OPTION_STRING, .help = "PEM of the certificate and its chain, by tls_cert_file"},
+	{.key = "tls_key",
+	 .type = CW_OPTION_STRING,
+	 .flags = CW_OPTION_SECRET,
+	 .help = "PEM of its private key, by tls_key_file"},
 	{.key = "allowed_hosts",
 	 .type = CW_OPTION_LIST,
 	 .help = "Names by which browsers and scrapers may ask over TCP, besides the addresses listened on, localhost "
@@ -92,6 +99,7 @@ static void web_check(const struct cw_value *values, struct cw_problems *problem
 {
 	listen_check(values, problems);
 	access_check(values, problems);
+	tls_check(values, problems);
 	guard_check(values, problems);
 }
 
@@ -99,6 +107,7 @@ static void on_second(uv_timer_t *timer)
 {
 	struct web *web = timer->data;
 	http_tick(web, web->host->now());
+	listeners_tick(web, web->host->now());
 }
 
 static void web_stop(void *state)
@@ -133,6 +142,7 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 	web->self = self;
 	web->host = host;
 	web->frontend = host->frontend;
+	web->values = values;
 	web->connections_max = (uint32_t)cw_get_integer(values, "max_connections", /* otherwise: */ 64);
 	web->tcp_max = web->connections_max - web->connections_max / 4;
 	uv_timer_init(host->loop(self), &web->second);

@@ -31,10 +31,11 @@ struct listener;
 
 /* What holds for all that comes in by one listener. */
 struct door {
-	bool is_tcp;              /* else a UNIX socket: who connects is an operator */
-	bool only_metrics;        /* nothing else is served */
-	bool proxies_only;        /* in clear and beyond loopback: for trusted proxies */
-	bool asks;                /* wants to know who asks */
+	bool is_tcp;       /* else a UNIX socket: who connects is an operator */
+	bool only_metrics; /* nothing else is served */
+	bool proxies_only; /* in clear and beyond loopback: for trusted proxies */
+	bool asks;         /* wants to know who asks */
+	bool tls;
 	struct endpoint endpoint; /* of TCP */
 };
 
@@ -139,10 +140,13 @@ struct web {
 	const struct cw_host *host;
 	const struct cw_frontend *frontend;
 	struct lws_context *lws;
-	struct lws_vhost *vhost;
-	uv_timer_t second;    /* one for all deadlines */
-	uv_prepare_t prepare; /* before each turn of the loop */
+	struct lws_vhost *vhost, *tls_vhost; /* tls_vhost: NULL without a certificate */
+	const struct cw_value *values;       /* the options */
+	int64_t certificate_ends;            /* wall time; INT64_MAX: there is none */
+	uv_timer_t second;                   /* one for all deadlines */
+	uv_prepare_t prepare;                /* before each turn of the loop */
 	struct listener *listeners;
+	int64_t report_due; /* instant: listen.c looks at the certificate again */
 	uint32_t listeners_count;
 	struct connection *connections;
 	uint32_t connections_count, connections_max;
@@ -162,9 +166,9 @@ void http_stop(struct web *web);
 void http_release(struct web *web);                                        /* when the loop ran out */
 void http_adopt(struct web *web, int descriptor, const struct peer *peer); /* takes over the descriptor */
 void http_tick(struct web *web, int64_t now);                              /* each second */
-/* A whole answer for who does not get as far as libwebsockets, in clear; what does not fit into the socket at once is
- * not sent. */
-void http_refuse(int descriptor, int status, const char *detail);
+/* A whole answer for who does not get as far as libwebsockets; what does not fit into the socket at once is not sent,
+ * and nothing where TLS is spoken. */
+void http_refuse(int descriptor, const struct door *door, int status, const char *detail);
 uint32_t http_connections_of(const struct web *web, const struct ip *address);
 /* Makes room by cutting who has been connected longest without asking for anything. False: there is nobody. */
 bool http_cut_idle(struct web *web);

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import subprocess
-import time
 
 import pytest
 import yaml

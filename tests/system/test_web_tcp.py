@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The plugin web on TCP: who may come in, what is told to whom, requests that mean harm, more clients than there is room for."""
 
+import itertools
 import json
 import os
 import re
@@ -292,6 +293,18 @@ def test_fault_59_hostile_requests_over_tcp(quiet, port):
     assert not quiet.rows("events", where="kind=reload")
 
 
+def test_fault_39_what_is_sent_to_us_by_a_program_that_is_none_of_ours_changes_nothing(quiet, port):
+    """A webhook, of ours or of others, that points to our own port by mistake: an alert as JSON is posted to every route."""
+    alert = json.dumps({"version": "4", "status": "firing", "alerts": [{"labels": {"alertname": "call-stale"}}]}).encode()
+    head = b"Content-Type: application/json\r\nX-Requested-With: callwatch\r\nContent-Length: " + str(len(alert)).encode() + b"\r\n\r\n"
+    for target in (b"/", b"/-/reload", b"/-/healthy", b"/metrics", b"/api/v1/status", b"/api/v1/tables/calls", b"/api/v1/events", b"/api/v2/alerts"):
+        for method in (b"POST", b"PUT", b"DELETE"):
+            assert raw(port, method + b" " + target + HOST + head + alert).status in (403, 404, 405), (method, target)
+    for line in (b"callwatch.testhost.calls.calls_active 1 1700000000\n", b"PUTVAL \"h/callwatch-calls/gauge-x\" N:1\n", b"*1\r\n$4\r\nPING\r\n"):
+        assert raw(port, line, half_close=True).status in (None, 400, 403), line
+    assert not quiet.rows("events", where="kind=reload") and quiet.state("web")[0] == "up"
+
+
 # -- more clients than there is room for -------------------------------------------------------------------------------
 
 def flood(port, count, keep):
@@ -394,12 +407,12 @@ def test_gauges_of_a_blind_source_stop_and_its_counters_hold(redis, daemon, port
 
 
 class Prometheus:
-    """A real one, that scrapes these ports every second."""
+    """A real one, with this configuration."""
 
-    def __init__(self, folder, job):
+    def __init__(self, folder, text):
         self.port = free_port()
         path = folder / "prometheus.yml"
-        path.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": [{"job_name": "callwatch", **job}]}))
+        path.write_text(text)
         self.process = Process(folder, "prometheus", ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder}/tsdb",
                                                       f"--web.listen-address=127.0.0.1:{self.port}"])
 
@@ -413,11 +426,25 @@ class Prometheus:
         self.process.end(deadline=20)
 
 
+DASHBOARD = json.loads((TOP / "packaging/grafana/callwatch.json").read_text())
+
+
+def dashboard_queries():
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for name, value in (("$job", "callwatch"), ("$instance", ".*"), ("$__rate_interval", "30s")):
+                expression = expression.replace(name, value)
+            yield panel["title"], expression
+
+
 def test_a_real_prometheus_scrapes_and_answers_with_the_right_number(redis, daemon, folder, port, make_sim):
+    """By the scrape configuration that is installed; each query of the dashboard that is installed is one, and finds what it asks for."""
     make_sim(redis.url, "--calls", 40, "--seed", 7, "--load-only")
     daemon.start(config(daemon, [f"127.0.0.1:{port}"], redis))
     daemon.wait_total(40)
-    prometheus = Prometheus(folder, {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]})
+    snippet = (TOP / "packaging/prometheus/callwatch.yml").read_text().replace("127.0.0.1:8470", f"127.0.0.1:{port}").replace("10s", "1s")
+    prometheus = Prometheus(folder, snippet)
     try:
         wait_for(lambda: prometheus.query("sum(callwatch_calls_active)")[0][1] == 40, 40, every=0.5, what="Prometheus to know of 40 calls")
         labels = [metric for metric, _ in prometheus.query("callwatch_instance_up")]
@@ -427,5 +454,30 @@ def test_a_real_prometheus_scrapes_and_answers_with_the_right_number(redis, daem
         buckets = prometheus.query("callwatch_call_duration_seconds_bucket")
         assert any(metric["le"] == "+Inf" for metric, _ in buckets)
         assert prometheus.query("up")[0][1] == 1
+        told = scrape(port)
+        for title, expression in dashboard_queries():
+            prometheus.query(expression)  # it parses
+            for name in set(re.findall(r"\b(?:callwatch|process)_\w+", expression)) - {"callwatch_build_info"}:
+                assert f"\n{name}{{" in told, (title, name)
     finally:
         prometheus.stop()
+
+
+def test_the_snippets_for_prometheus_and_grafana_are_valid(folder):
+    snippet = (TOP / "packaging/prometheus/callwatch.yml").read_text().replace("/etc/prometheus/", f"{folder}/")
+    jobs = itertools.count()
+    others = re.sub(r"job_name: callwatch", lambda _: f"job_name: callwatch-{next(jobs)}",
+                    "\n".join(line.replace("  # ", "  ", 1) for line in snippet.split("\n") if not re.match(r"  #( From.*)?$", line)))
+    for name in ("callwatch-ca.pem", "callwatch.token"):
+        (folder / name).write_text("x\n")
+    for text in (snippet, others):
+        (folder / "prometheus.yml").write_text(text)
+        done = subprocess.run(["promtool", "check", "config", folder / "prometheus.yml"], capture_output=True, text=True)
+        assert done.returncode == 0, text + done.stdout + done.stderr
+    assert next(jobs) == 3
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids) >= 8 and DASHBOARD["title"] == "callwatch" and DASHBOARD["schemaVersion"]
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24 and panel["targets"] and panel["title"]
+    assert {v["name"] for v in DASHBOARD["templating"]["list"]} == {"datasource", "job", "instance"}
