@@ -49,6 +49,16 @@ int text_parse_unix(const char *text, size_t length, int64_t *ret_wall_ns);
 /* 4h 12m, 12m 03s, 42s, 350ms: for people. */
 enum { TEXT_DURATION_SIZE = 32 };
 size_t text_duration(char buffer[TEXT_DURATION_SIZE], double seconds);
+/* The same of nanoseconds, as a value to be printed at once: text_ns(age).text; less than nothing is 0s. */
+struct text_ns {
+	char text[TEXT_DURATION_SIZE];
+};
+static inline struct text_ns text_ns(int64_t ns)
+{
+	struct text_ns words = {.text = ""};
+	text_duration(words.text, ns > 0 ? (double)ns / 1e9 : 0);
+	return words;
+}
 /* Shortest decimal that reads back as the same double, of 15 digits or more as printf("%.15g") rounds them. */
 enum { TEXT_NUMBER_SIZE = 32 };
 size_t text_number(char buffer[TEXT_NUMBER_SIZE], double value);

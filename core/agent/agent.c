@@ -14,6 +14,7 @@
 #include "log.h"
 #include "roster.h"
 #include "state_dir.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -239,6 +240,8 @@ void agent_flush(struct agent *agent)
 static void carry_out_log_states(struct agent *agent, struct request *request)
 {
 	(void)request;
+	log_change(NULL, CW_INFO, "up for %s with %zu instances%s", text_ns(clock_wall() - agent->started).text,
+		   agent->count, agent->reload.plan ? ", a reload is under way" : "");
 	for (size_t i = 0; i < agent->count; i++)
 		instance_log_state(agent->slots[i].instance);
 }

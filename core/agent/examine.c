@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "instance_private.h"
 #include "text.h"
+#include "words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,6 @@
 
 static const int64_t check_ns = 5 * CW_SECOND;
 static const int64_t slow_loop_ns = CW_SECOND;
-static const int64_t fresh_drop_ns = 60 * CW_SECOND;    /* a drop is trouble now … */
-static const int64_t recent_drop_ns = 3600 * CW_SECOND; /* … or worth a word */
 
 /* ---- the core's own rungs ---- */
 
@@ -49,17 +48,6 @@ static void say(struct finding *finding, enum cw_verdict verdict, const char *fo
 	va_end(args);
 }
 
-struct words {
-	char text[TEXT_DURATION_SIZE];
-};
-
-static struct words duration(int64_t ns)
-{
-	struct words words = {.text = ""};
-	text_duration(words.text, ns > 0 ? (double)ns / 1e9 : 0);
-	return words;
-}
-
 /* That it runs at all says that the loop comes round; if it does not, the doctor says so (doctor.c). */
 static void look_at_loop(struct instance *self, struct finding *finding)
 {
@@ -68,89 +56,24 @@ static void look_at_loop(struct instance *self, struct finding *finding)
 		say(finding, CW_CHECK_WARNING,
 		    "its loop comes round, but was late by %s a moment ago: something in the plugin blocks, or the "
 		    "machine has too much to do",
-		    duration(lag).text);
+		    text_ns(lag).text);
 	else
 		say(finding, CW_CHECK_OK, "its loop comes round in time");
 }
 
 static void look_at_state(struct instance *self, struct finding *finding)
 {
-	static const enum cw_verdict verdicts[] = {CW_CHECK_WARNING, CW_CHECK_OK, CW_CHECK_WARNING, CW_CHECK_FAILED,
-						   CW_CHECK_FAILED};
-	char next_try[64] = "";
-	pthread_mutex_lock(&self->lock);
-	int64_t wall = clock_wall();
-	if (self->next_try > wall)
-		snprintf(next_try, sizeof next_try, "; next try in %s", duration(self->next_try - wall).text);
-	say(finding, verdicts[self->state], "%s for %s%s%s%s", hub_state_names[self->state],
-	    duration(wall - self->state_since).text, *self->reason ? ": " : "", self->reason, next_try);
-	pthread_mutex_unlock(&self->lock);
+	finding->verdict = words_of_state(self, finding->text);
 }
 
 static void look_at_readings(struct instance *self, struct finding *finding)
 {
-	int64_t last_ok = atomic_load_explicit(&self->stats->last_ok, memory_order_relaxed);
-	int64_t took = atomic_load_explicit(&self->stats->read_ns, memory_order_relaxed);
-	int64_t interval = self->info.interval, age = clock_wall() - last_ok;
-	if (last_ok == 0)
-		say(finding, CW_CHECK_WARNING, "no reading has succeeded yet, one is due every %s",
-		    duration(interval).text);
-	else if (age > 3 * interval + self->info.timeout)
-		say(finding, CW_CHECK_FAILED, "the last good reading was %s ago, though one is due every %s",
-		    duration(age).text, duration(interval).text);
-	else
-		say(finding, CW_CHECK_OK, "the last good reading was %s ago and took %s; one is due every %s",
-		    duration(age).text, duration(took).text, duration(interval).text);
-}
-
-/* "; 12 dropped (12 queue_full), the last 3s ago", by the reasons of samples_dropped_total. */
-static void say_dropped(const struct outqueue_counts *counts, int64_t last_drop, char *text, size_t size)
-{
-	const struct {
-		const char *reason;
-		unsigned long long count;
-	} drops[] = {
-		{"queue_full", counts->dropped_full},
-		{"stopped", counts->dropped_stop},
-		{"spool_full", counts->spool.dropped_full},
-		{"spool_corrupt", counts->spool.dropped_corrupt},
-		{"collision", counts->dropped_by_output[CW_DROP_COLLISION]},
-		{"invalid", counts->dropped_by_output[CW_DROP_INVALID]},
-		{"refused", counts->dropped_by_output[CW_DROP_REFUSED]},
-	};
-	char reasons[160] = "";
-	for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)
-		if (drops[i].count)
-			snprintf(reasons + strlen(reasons), sizeof reasons - strlen(reasons), "%s%llu %s",
-				 *reasons ? ", " : "", drops[i].count, drops[i].reason);
-	snprintf(text, size, "; %llu dropped (%s), the last %s ago", (unsigned long long)outqueue_dropped(counts),
-		 reasons, duration(clock_wall() - last_drop).text);
+	finding->verdict = words_of_readings(self, finding->text);
 }
 
 static void look_at_queue(struct instance *self, struct finding *finding)
 {
-	struct outqueue_counts counts = {0};
-	char sent[64] = "nothing has been sent yet", dropped[256] = "; nothing dropped", spooled[64] = "";
-	int64_t last_ok = atomic_load_explicit(&self->stats->last_ok, memory_order_relaxed);
-	int64_t last_drop = atomic_load_explicit(&self->stats->last_drop, memory_order_relaxed);
-	int64_t since_drop = clock_wall() - last_drop;
-	outqueue_counts(self->queue, &counts);
-	bool waits = counts.queued + counts.spool.held > 0;
-	bool overflows =
-		last_drop && since_drop < fresh_drop_ns && waits && counts.dropped_full + counts.spool.dropped_full > 0;
-	bool worth_a_word = (last_drop && since_drop < recent_drop_ns) || (!last_ok && counts.accepted > 0);
-	if (last_ok)
-		snprintf(sent, sizeof sent, "last sent %s ago", duration(clock_wall() - last_ok).text);
-	if (last_drop)
-		say_dropped(&counts, last_drop, dropped, sizeof dropped);
-	if (counts.spool.held)
-		snprintf(spooled, sizeof spooled, " and %llu more on disk", (unsigned long long)counts.spool.held);
-	say(finding,
-	    overflows      ? CW_CHECK_FAILED
-	    : worth_a_word ? CW_CHECK_WARNING
-			   : CW_CHECK_OK,
-	    "%s; %llu samples wait%s%s%s", sent, (unsigned long long)counts.queued, spooled, dropped,
-	    overflows ? ": the receiver takes less than is sent to it; mend it, or choose fewer with `metrics:`" : "");
+	finding->verdict = words_of_queue(self, finding->text);
 }
 
 /* From the lowest up. */
@@ -259,7 +182,7 @@ static void climb_one(struct instance *self)
 		examining->failed = true;
 		say(finding, CW_CHECK_FAILED,
 		    "the plugin still owes the answer to a check of an earlier examination, asked %s ago",
-		    duration(clock_awake() - examining->deadline + check_ns).text);
+		    text_ns(clock_awake() - examining->deadline + check_ns).text);
 		settle(self);
 	} else {
 		try_check(self, index - OWN_RUNGS, finding);
@@ -297,7 +220,7 @@ void examine_beat(struct instance *self)
 	if (!examining->waiting || clock_awake() < examining->deadline)
 		return;
 	examining->owes = examining->failed = true;
-	say(&examining->findings[examining->rung], CW_CHECK_FAILED, "no answer within %s", duration(check_ns).text);
+	say(&examining->findings[examining->rung], CW_CHECK_FAILED, "no answer within %s", text_ns(check_ns).text);
 	settle(self);
 	climb(self);
 }

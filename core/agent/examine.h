@@ -16,8 +16,9 @@
 
 #include "callwatch/plugin.h"
 #include "mailbox.h"
+#include "words.h"
 
-enum { EXAMINE_TEXT_MAX = 512 };
+enum { EXAMINE_TEXT_MAX = WORDS_MAX };
 
 struct instance;
 

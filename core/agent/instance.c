@@ -14,6 +14,7 @@
 #include "instance_private.h"
 #include "log.h"
 #include "roster.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -218,18 +219,17 @@ enum cw_state instance_state(const struct instance *instance)
 	return state;
 }
 
+/* All that is known of it, in one line that is never folded. */
 void instance_log_state(struct instance *self)
 {
-	pthread_mutex_lock(&self->lock);
-	char reason[INSTANCE_REASON_MAX];
-	enum cw_state shown = instance_shown(self, reason), state = self->stuck ? CW_STUCK : shown;
-	log_line(self->name, CW_INFO, "state %s%s%s for %lld s; %llu readings, %llu errors, %llu overruns",
-		 hub_state_names[state], *reason ? ": " : "", reason,
-		 (long long)((clock_wall() - self->state_since) / CW_SECOND),
-		 (unsigned long long)atomic_load(&self->stats->reads),
-		 (unsigned long long)atomic_load(&self->stats->errors),
-		 (unsigned long long)atomic_load(&self->stats->overruns));
-	pthread_mutex_unlock(&self->lock);
+	char state[WORDS_MAX], work[WORDS_MAX] = "", counts[WORDS_MAX];
+	words_of_state(self, state);
+	if (self->queue)
+		words_of_queue(self, work);
+	else if (self->decl->read && role_is_source(self->decl->role))
+		words_of_readings(self, work);
+	words_of_counts(self, counts);
+	log_change(self->name, CW_INFO, "%s%s%s; %s", state, *work ? "; " : "", work, counts);
 }
 
 const char *instance_name(const struct instance *self)

@@ -44,7 +44,7 @@ enum cw_state instance_state(const struct instance *instance);
 bool instance_first_done(const struct instance *instance); /* has read, or failed to, at least once */
 bool instance_is_up(const struct instance *instance);
 void instance_flush(struct instance *instance);
-void instance_log_state(struct instance *instance);
+void instance_log_state(struct instance *instance); /* USR2: how it is, in one line */
 /* Any thread but its own: asks it to end. */
 void instance_stop(struct instance *instance);
 /* True when its thread is done and instance_join() will not wait. */

@@ -80,17 +80,6 @@ static void say(struct checks *checks, enum cw_verdict verdict, const char *form
 	checks->watch->host->examined(checks->watch->self, verdict, "%s", text);
 }
 
-struct words {
-	char text[TEXT_DURATION_SIZE];
-};
-
-static struct words duration(int64_t ns)
-{
-	struct words words = {.text = ""};
-	text_duration(words.text, ns > 0 ? (double)ns / (double)CW_SECOND : 0);
-	return words;
-}
-
 static void say_went_down(struct checks *checks)
 {
 	say(checks, CW_CHECK_FAILED, "the connection went down before the answer came: ask again");
@@ -215,10 +204,10 @@ static void judge_pings(struct checks *checks)
 		    "slow: an answer takes %s (median of %d), %s at most: look at `redis-cli --latency` and SLOWLOG, "
 		    "and "
 		    "at the way there",
-		    duration(median).text, PINGS, duration(slowest).text);
+		    text_ns(median).text, PINGS, text_ns(slowest).text);
 	else
-		say(checks, CW_CHECK_OK, "an answer takes %s (median of %d), %s at most", duration(median).text, PINGS,
-		    duration(slowest).text);
+		say(checks, CW_CHECK_OK, "an answer takes %s (median of %d), %s at most", text_ns(median).text, PINGS,
+		    text_ns(slowest).text);
 }
 
 static void on_ping(void *arg, const redisReply *reply)
@@ -289,8 +278,8 @@ static void on_subscribers(void *arg, const redisReply *reply)
 			 reply->element[1]->integer == 1 ? "" : "s", names[CHANNEL_HEARTBEAT]);
 	say(checks, CW_CHECK_OK, "subscribed to %.64s, %.64s and %.64s for %s, last heard of %s ago; %.100s",
 	    names[CHANNEL_HEARTBEAT], names[CHANNEL_LOGS], names[CHANNEL_DLQ],
-	    duration(watch->host->now() - watch->channels_since).text,
-	    duration(watch->host->now() - watch->channels_heard).text, others);
+	    text_ns(watch->host->now() - watch->channels_since).text,
+	    text_ns(watch->host->now() - watch->channels_heard).text, others);
 }
 
 static void try_subscribers(struct checks *checks)
@@ -345,7 +334,7 @@ static void say_beats(struct checks *checks)
 	char since[64], earlier[64] = "";
 	int64_t last = watch->channel[CHANNEL_HEARTBEAT].last;
 	if (last)
-		snprintf(since, sizeof(since), "for %s", duration(watch->host->wall() - last).text);
+		snprintf(since, sizeof(since), "for %s", text_ns(watch->host->wall() - last).text);
 	else
 		snprintf(since, sizeof(since), "yet");
 	if (isfinite(before))
@@ -357,7 +346,7 @@ static void say_beats(struct checks *checks)
 		    earlier);
 	else
 		say(checks, CW_CHECK_OK, "%.1f a second%s, the last one %s ago", now, earlier,
-		    duration(watch->host->wall() - last).text);
+		    text_ns(watch->host->wall() - last).text);
 }
 
 /* ---- the sweep ---- */
@@ -369,20 +358,20 @@ static void say_sweep(struct checks *checks)
 	int64_t now = watch->host->now(), age = now - sweep->last_began, max_age = watch->settings.max_age;
 	if (!sweep->ever && sweep->running)
 		say(checks, CW_CHECK_WARNING, "the first one is under way for %s, %llu calls found so far",
-		    duration(now - sweep->began).text, (unsigned long long)sweep->found);
+		    text_ns(now - sweep->began).text, (unsigned long long)sweep->found);
 	else if (!sweep->ever)
 		say(checks, CW_CHECK_FAILED, "none has been completed yet");
 	else if (age > 2 * max_age)
 		say(checks, CW_CHECK_FAILED,
 		    "the last complete one began %s ago, though every call is to be confirmed within %s: raise "
 		    "`sweep.budget` or `sweep.max_age`",
-		    duration(age).text, duration(max_age).text);
+		    text_ns(age).text, text_ns(max_age).text);
 	else
 		say(checks, CW_CHECK_OK,
 		    "the last complete one began %s ago and took %s; of %llu calls %.1f %% are confirmed within %s",
-		    duration(age).text, duration(sweep->last_duration).text,
+		    text_ns(age).text, text_ns(sweep->last_duration).text,
 		    (unsigned long long)watch->host->row_count(watch->calls_part), 100 * samples_coverage(watch),
-		    duration(max_age).text);
+		    text_ns(max_age).text);
 }
 
 /* ---- keyspace events ---- */
@@ -390,7 +379,7 @@ static void say_sweep(struct checks *checks)
 static void judge_keyspace(struct checks *checks, const char *classes)
 {
 	const struct watch *watch = checks->watch;
-	struct words late = duration(watch->settings.max_age / 2);
+	struct text_ns late = text_ns(watch->settings.max_age / 2);
 	if (watch->keyspace_live)
 		say(checks, CW_CHECK_OK, "on: births and ends of calls are seen at once");
 	else if (!classes)
