@@ -118,6 +118,10 @@ enum cw_verdict words_of_queue(struct instance *self, char text[WORDS_MAX])
 void words_of_counts(struct instance *self, char text[WORDS_MAX])
 {
 	const struct instance_stats *stats = self->stats;
-	snprintf(text, WORDS_MAX, "%llu readings, %llu errors, %llu overruns, %llu malformed", count_of(&stats->reads),
-		 count_of(&stats->errors), count_of(&stats->overruns), count_of(&stats->malformed));
+	if (self->decl->read && role_is_source(self->decl->role))
+		snprintf(text, WORDS_MAX, "%llu errors, %llu readings, %llu overruns, %llu malformed",
+			 count_of(&stats->errors), count_of(&stats->reads), count_of(&stats->overruns),
+			 count_of(&stats->malformed));
+	else
+		snprintf(text, WORDS_MAX, "%llu errors", count_of(&stats->errors));
 }

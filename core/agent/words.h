@@ -18,7 +18,7 @@ enum cw_verdict words_of_state(struct instance *instance, char text[WORDS_MAX]);
 enum cw_verdict words_of_readings(struct instance *instance, char text[WORDS_MAX]);
 /* Of one that has a queue: when it last sent, what waits, what was dropped and why. Judged by fresh drops. */
 enum cw_verdict words_of_queue(struct instance *instance, char text[WORDS_MAX]);
-/* `2180 readings, 3 errors, 0 overruns, 0 malformed` */
+/* `3 errors, 2180 readings, 0 overruns, 0 malformed`, the last three of one that reads */
 void words_of_counts(struct instance *instance, char text[WORDS_MAX]);
 
 #endif

@@ -13,6 +13,8 @@
 #include <string.h>
 
 enum { CHECK_OK = 0, CHECK_WARNING = 1, CHECK_CRITICAL = 2, CHECK_UNKNOWN = 3 };
+/* A check has mostly 10 s; a longer line is cut by who asked, and then the figures are gone. */
+enum { CHECK_PATIENCE_S = 8, CHECK_REASONS_MAX = 2000 };
 
 struct status {
 	const json_t *json;
@@ -434,33 +436,61 @@ static void check_tables(const struct status *status, bool figures)
 		}
 		fputs(" ", stdout);
 		print_sentence(name);
-		printf("=%lld", rows);
+		printf("=%lld;;;0", rows);
 		json_object_foreach(json_object_get((json_t *)table, "counts"), word, count)
 		{
 			fputs(" ", stdout);
 			print_sentence(name);
 			fputs("_", stdout);
 			print_sentence(word);
-			printf("=%lld", (long long)json_integer_value(count));
+			printf("=%lld;;;0", (long long)json_integer_value(count));
 		}
 	}
+}
+
+static void check_reasons(const struct status *status)
+{
+	size_t i, length = 0, count = json_array_size(json_object_get(status->json, "reasons"));
+	const json_t *reason;
+	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
+	{
+		const char *text = json_string_value(reason);
+		length += text ? strlen(text) : 0;
+		if (i > 0 && length > CHECK_REASONS_MAX) {
+			printf("; and %zu more", count - i);
+			return;
+		}
+		fputs("; ", stdout);
+		print_sentence(text);
+	}
+}
+
+/* What waits and what is lost, over all instances. */
+static void check_samples(const struct status *status)
+{
+	size_t i;
+	long long queue = 0, dropped = 0;
+	const json_t *instance;
+	json_array_foreach(status->instances, i, instance)
+	{
+		queue += json_integer_value(json_object_get(instance, "queue"));
+		dropped += json_integer_value(json_object_get(instance, "dropped"));
+	}
+	printf(" samples_queued=%lld;;;0 samples_dropped=%lldc;;;0", queue, dropped);
 }
 
 static int check(const struct status *status)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 	size_t i, up = 0, count = json_array_size(status->instances);
-	const json_t *instance, *reason;
+	const json_t *instance;
 	int code = check_code(status);
 	json_array_foreach(status->instances, i, instance) up += is_up(instance);
 	printf("CALLWATCH %s - %zu of %zu instances up", words[code], up, count);
 	check_tables(status, /* figures: */ false);
-	json_array_foreach(json_object_get(status->json, "reasons"), i, reason)
-	{
-		fputs("; ", stdout);
-		print_sentence(json_string_value(reason));
-	}
+	check_reasons(status);
 	printf(" | instances_up=%zu;;;0;%zu", up, count);
+	check_samples(status);
 	check_tables(status, /* figures: */ true);
 	putchar('\n');
 	return code;
@@ -486,10 +516,10 @@ static int unreachable(const struct arguments *arguments, struct http_failure *f
 int command_status(const struct arguments *arguments)
 {
 	struct http *http = http_open(arguments);
-	if (!http)
-		return EXIT_USAGE;
+	if (!http) /* a monitoring system takes 2 for CRITICAL */
+		return arguments->check ? CHECK_UNKNOWN : EXIT_USAGE;
 	struct http_failure failure;
-	json_t *json = http_json(http, "/api/v1/status", /* whole_s: */ 10, &failure);
+	json_t *json = http_json(http, "/api/v1/status", CHECK_PATIENCE_S, &failure);
 	int code;
 	if (json) {
 		struct status status = {.json = json,

@@ -14,11 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static int wrong_words(const struct command *command)
+/* What asks with `status --check` takes 2 for CRITICAL: a slip of the pen is 3, UNKNOWN. */
+static int usage_code(bool is_check)
+{
+	return is_check ? EXIT_UNREACHABLE : EXIT_USAGE;
+}
+
+static int wrong_words(const struct command *command, bool is_check)
 {
 	complain("usage: callwatch %s%s%s\n`callwatch %s --help` says more", command->name, *command->usage ? " " : "",
 		 command->usage, command->name);
-	return EXIT_USAGE;
+	return usage_code(is_check);
 }
 
 static int run(const struct arguments *arguments)
@@ -38,16 +44,16 @@ static int run(const struct arguments *arguments)
 		return EXIT_USAGE;
 	}
 	const struct command *command = client_command(word);
-	bool is_short = !command;
+	bool is_short = !command, is_check = arguments->given & OPTION_CHECK;
 	if (is_short)
 		command = client_command("get");
 	if (arguments_allowed(arguments, command->options, error) != 0) {
 		complain("%s", error);
-		return EXIT_USAGE;
+		return usage_code(is_check);
 	}
 	int words = arguments->words_count - (is_short ? 0 : 1);
 	if (words < command->words_least || words > command->words_most)
-		return wrong_words(command);
+		return wrong_words(command, is_check);
 	return command->run(arguments);
 }
 
@@ -71,7 +77,7 @@ int main(int argc, char **argv)
 	screen_init();
 	if (arguments_parse(&arguments, argc, argv, error) != 0) {
 		complain("%s\n`callwatch --help` lists commands and options", error);
-		return EXIT_USAGE;
+		return usage_code(arguments.given & OPTION_CHECK);
 	}
 	arguments_environment(&arguments);
 	return end(run(&arguments));

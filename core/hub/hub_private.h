@@ -35,7 +35,7 @@ struct hub_instance {
 
 	int64_t row;           /* in table `instances`, negative: none */
 	struct counters shown; /* what the row says */
-	int64_t shown_ok;
+	int64_t shown_ok, shown_drop;
 	struct batch_builder *builder; /* of its self samples, made on demand */
 };
 

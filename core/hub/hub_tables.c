@@ -36,6 +36,7 @@ enum {
 	I_SPOOLED_BYTES,
 	I_DROPPED,
 	I_MALFORMED,
+	I_LAST_DROP,
 	I_COLUMNS
 };
 
@@ -62,6 +63,7 @@ static const struct cw_column instance_columns[I_COLUMNS] = {
 			     .help = "Waiting on disk for this output"},
 	[I_DROPPED] = {.name = "dropped", .type = CW_INT, .unit = "samples", .help = "Samples lost, for any reason"},
 	[I_MALFORMED] = {.name = "malformed", .type = CW_INT, .help = "Things read that were not as they should be"},
+	[I_LAST_DROP] = {.name = "last_drop", .type = CW_TIME, .help = "When a sample was last lost"},
 };
 
 static const struct cw_table_decl instances_decl = {
@@ -137,11 +139,12 @@ static uint64_t dropped(const struct counters *counters)
 	return counters->hub_full + counters->invalid + counters->collided + outqueue_dropped(&counters->queue);
 }
 
-/* The counters' cells; the others are left alone. */
-static void fill_counters(struct cw_cell cells[I_COLUMNS], const struct hub_instance *instance,
-			  const struct counters *now, int64_t last_ok)
+/* The counters' cells, as they were last taken; the others are left alone. */
+static void fill_counters(struct cw_cell cells[I_COLUMNS], const struct hub_instance *instance)
 {
-	cells[I_LAST_OK] = time_cell(last_ok);
+	const struct counters *now = &instance->shown;
+	cells[I_LAST_OK] = time_cell(instance->shown_ok);
+	cells[I_LAST_DROP] = time_cell(instance->shown_drop);
 	cells[I_READS] = count_cell(now->reads);
 	cells[I_ERRORS] = count_cell(now->errors);
 	cells[I_OVERRUNS] = count_cell(now->overruns);
@@ -163,8 +166,10 @@ static void take_counters(struct hub *hub, struct hub_instance *instance)
 	uint64_t before = dropped(&instance->shown);
 	instance->shown = hub_counters(hub, instance);
 	instance->shown_ok = last_ok(instance);
-	if (instance->stats && dropped(&instance->shown) > before)
-		atomic_store_explicit(&instance->stats->last_drop, clock_wall(), memory_order_relaxed);
+	if (dropped(&instance->shown) > before)
+		instance->shown_drop = clock_wall();
+	if (instance->stats)
+		atomic_store_explicit(&instance->stats->last_drop, instance->shown_drop, memory_order_relaxed);
 }
 
 void hub_show_instance(struct hub *hub, struct hub_instance *instance)
@@ -176,7 +181,7 @@ void hub_show_instance(struct hub *hub, struct hub_instance *instance)
 		[I_NEXT_TRY] = time_cell(instance->next_try),
 	};
 	take_counters(hub, instance);
-	fill_counters(cells, instance, &instance->shown, instance->shown_ok);
+	fill_counters(cells, instance);
 	instance->row = row_put(hub->instances_part, cells);
 	if (instance->row < 0)
 		log_line(/* agent */ NULL, CW_ERROR, "cannot show instance %s in table instances: %s", instance->name,
@@ -192,15 +197,15 @@ void hub_hide_instance(struct hub *hub, struct hub_instance *instance)
 
 void hub_show_counters(struct hub *hub, struct hub_instance *instance)
 {
-	static const uint32_t columns[] = {I_LAST_OK, I_READS,         I_ERRORS,  I_OVERRUNS,
-					   I_QUEUE,   I_SPOOLED_BYTES, I_DROPPED, I_MALFORMED};
+	static const uint32_t columns[] = {I_LAST_OK,       I_READS,   I_ERRORS,    I_OVERRUNS, I_QUEUE,
+					   I_SPOOLED_BYTES, I_DROPPED, I_MALFORMED, I_LAST_DROP};
 	enum { N = sizeof(columns) / sizeof(columns[0]) };
 	if (instance->row < 0)
 		return;
 	struct cw_cell before[I_COLUMNS], after[I_COLUMNS];
-	fill_counters(before, instance, &instance->shown, instance->shown_ok);
+	fill_counters(before, instance);
 	take_counters(hub, instance);
-	fill_counters(after, instance, &instance->shown, instance->shown_ok);
+	fill_counters(after, instance);
 	struct cw_change changes[N];
 	uint32_t n = 0;
 	for (size_t i = 0; i < N; i++) {

@@ -136,8 +136,9 @@ def test_status(platform):
     assert re.search(r"^  calls +3: ● 3 healthy · ▲ 0 warning · ✖ 0 stale\n +complete", done.stdout, re.M)
     check = platform("status", "--check")
     assert check.returncode == 0
-    assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls, 3 channels \| instances_up=2;;;0;2 calls=3 calls_healthy=3 "
-                        r"calls_warning=0 calls_stale=0 channels=3 channels_.*\n", check.stdout)
+    assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls, 3 channels \| instances_up=2;;;0;2 "
+                        r"samples_queued=0;;;0 samples_dropped=0c;;;0 calls=3;;;0 calls_healthy=3;;;0 calls_warning=0;;;0 calls_stale=0;;;0 "
+                        r"channels=3;;;0 channels_.*\n", check.stdout)
 
 
 def test_a_blind_source_is_said_loudly_and_never_as_zero(platform, redis, daemon):

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { CHUNK_FULL = 32 * 1024, REASONS_MAX = 16 * 1024 };
-static const int64_t step_budget = CW_MILLISECOND;
+static const int64_t step_budget = CW_MILLISECOND, fresh_drop = 300 * CW_SECOND; /* checks come every few minutes */
 
 struct status;
 typedef enum pull (*stage_fn)(struct exchange *exchange, struct status *status);
@@ -79,9 +79,24 @@ static void cell_word(char *buffer, size_t size, const struct cw_column *column,
 		text_utf8(buffer, size, choice ? choice : "", choice ? strlen(choice) : 0);
 }
 
+/* What was lost is gone, however well all is now. */
+static void judge_drops(struct status *status, const char *instance, int64_t last_drop, int64_t dropped)
+{
+	char sentence[256], age[TEXT_DURATION_SIZE];
+	int64_t since = status->exchange->web->host->wall() - last_drop;
+	if (last_drop == 0 || since > fresh_drop)
+		return;
+	text_duration(age, fmax(0, (double)since / (double)CW_SECOND));
+	snprintf(sentence, sizeof sentence,
+		 "%s lost samples %s ago, %lld since its start: `callwatch doctor %s` says for what reason", instance,
+		 age, (long long)dropped, instance);
+	add_reason(status, sentence);
+}
+
 static void judge(struct status *status, const struct cw_cell *cells, uint32_t count)
 {
 	char instance[128] = "", state[32] = "", reason[512] = "", sentence[700];
+	int64_t last_drop = 0, dropped = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct cw_column *column = &status->columns[i];
 		if (strcmp(column->name, "instance") == 0)
@@ -90,7 +105,12 @@ static void judge(struct status *status, const struct cw_cell *cells, uint32_t c
 			cell_word(state, sizeof state, column, &cells[i]);
 		else if (strcmp(column->name, "reason") == 0)
 			cell_word(reason, sizeof reason, column, &cells[i]);
+		else if (strcmp(column->name, "last_drop") == 0 && cells[i].type == CW_CELL_INTEGER)
+			last_drop = cells[i].integer;
+		else if (strcmp(column->name, "dropped") == 0 && cells[i].type == CW_CELL_INTEGER)
+			dropped = cells[i].integer;
 	}
+	judge_drops(status, instance, last_drop, dropped);
 	if (strcmp(state, "up") == 0)
 		return;
 	snprintf(sentence, sizeof sentence, "%s is %s%s%s", instance, state, *reason ? ": " : "", reason);
