@@ -469,14 +469,15 @@ static void check_reasons(const struct status *status)
 static void check_samples(const struct status *status)
 {
 	size_t i;
-	long long queue = 0, dropped = 0;
+	long long queue = 0, spooled = 0, dropped = 0;
 	const json_t *instance;
 	json_array_foreach(status->instances, i, instance)
 	{
 		queue += json_integer_value(json_object_get(instance, "queue"));
+		spooled += json_integer_value(json_object_get(instance, "spooled_bytes"));
 		dropped += json_integer_value(json_object_get(instance, "dropped"));
 	}
-	printf(" samples_queued=%lld;;;0 samples_dropped=%lldc;;;0", queue, dropped);
+	printf(" samples_queued=%lld;;;0 spooled=%lldB;;;0 samples_dropped=%lldc;;;0", queue, spooled, dropped);
 }
 
 static int check(const struct status *status)

@@ -137,7 +137,7 @@ def test_status(platform):
     check = platform("status", "--check")
     assert check.returncode == 0
     assert re.fullmatch(r"CALLWATCH OK - 2 of 2 instances up, 3 calls, 3 channels \| instances_up=2;;;0;2 "
-                        r"samples_queued=0;;;0 samples_dropped=0c;;;0 calls=3;;;0 calls_healthy=3;;;0 calls_warning=0;;;0 calls_stale=0;;;0 "
+                        r"samples_queued=0;;;0 spooled=0B;;;0 samples_dropped=0c;;;0 calls=3;;;0 calls_healthy=3;;;0 calls_warning=0;;;0 calls_stale=0;;;0 "
                         r"channels=3;;;0 channels_.*\n", check.stdout)
 
 

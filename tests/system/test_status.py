@@ -10,7 +10,7 @@ import pytest
 
 from harness import BUILD, config, run_client, wait_for
 
-FIGURE = re.compile(r"\w+=-?\d+c?(;\d*){0,2};0(;\d+)?")
+FIGURE = re.compile(r"\w+=-?\d+[cB]?(;\d*){0,2};0(;\d+)?")
 
 
 def configuration(daemon, plugins):
