@@ -359,7 +359,7 @@ static bool convert(struct checker *checker, const struct cw_option *option, con
 
 /* --- where a value comes from --- */
 
-static bool takes_one_value(const struct cw_option *option)
+bool option_takes_one_value(const struct cw_option *option)
 {
 	return option->type <= CW_OPTION_CHOICE || option->type == CW_OPTION_INSTANCE;
 }
@@ -372,10 +372,10 @@ static bool from_file(struct checker *checker, const struct cw_option *option, c
 	value->type = option->type;
 	value->place = keep_place(checker, &node->place);
 	value->is_set = true;
-	if (node->kind != NODE_SCALAR || node_is_null(node) || !takes_one_value(option)) {
+	if (node->kind != NODE_SCALAR || node_is_null(node) || !option_takes_one_value(option)) {
 		problem_add(checker->problems, PROBLEM_ERROR, &node->place, "%s: expected %s, found %s", node->key,
-			    takes_one_value(option) ? "the path of a file"
-						    : "no such key, as its option takes more than one value",
+			    option_takes_one_value(option) ? "the path of a file"
+							   : "no such key, as its option takes more than one value",
 			    node_kind_name(node));
 		return false;
 	}
@@ -403,7 +403,7 @@ static bool from_fallback(struct checker *checker, const struct cw_option *optio
 			  struct cw_value *value)
 {
 	bool right = false;
-	if (takes_one_value(option)) {
+	if (option_takes_one_value(option)) {
 		struct node scalar = {.kind = NODE_SCALAR, .place = *place, .text = option->fallback};
 		right = convert(checker, option, &scalar, /* hidden */ false, value);
 	} else {

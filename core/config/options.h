@@ -49,6 +49,7 @@ void options_print_sample(const struct cw_array *options, FILE *out);
 /* `a duration such as 10s`, `one of a, b`; and `1s to 1h`, "" without a range. Return `buffer`. */
 char *option_expected(char buffer[OPTIONS_ERROR_MAX], const struct cw_option *option);
 char *option_range(char buffer[OPTIONS_ERROR_MAX], const struct cw_option *option);
+bool option_takes_one_value(const struct cw_option *option); /* so its KEY_file may be a file's content */
 /* One option from its table's fallback, as options_check() does; for options_check_table(). */
 bool option_fallback_parses(const struct cw_option *option, struct problems *problems);
 

@@ -141,7 +141,9 @@ static void print_facts(const struct cw_option *option, FILE *out)
 	if (option->flags & CW_OPTION_REQUIRED)
 		fputs("; required", out);
 	if (option->flags & CW_OPTION_SECRET)
-		fprintf(out, "; secret, better %s_file", option->key);
+		fputs("; secret", out);
+	if (option->flags & CW_OPTION_SECRET && option_takes_one_value(option))
+		fprintf(out, ", better %s_file", option->key);
 	if (option->flags & CW_OPTION_CONNECTION)
 		fputs("; may come from a connection", out);
 }
