@@ -91,11 +91,13 @@ static void apply(struct cw_value *values, const struct cw_array *options, char 
 			*equals = '=';
 			char *inner = dot + 1;
 			apply((struct cw_value *)(uintptr_t)values[i].children, &option->fields, inner);
-		} else if (option->type == CW_OPTION_MAP) {
+		} else if (option->type == CW_OPTION_MAP || option->type == CW_OPTION_LIST) {
 			struct cw_value *children = realloc((void *)(uintptr_t)values[i].children,
 							    (values[i].count + 1) * sizeof(*children));
 			children[values[i].count] =
-				(struct cw_value){.key = dot + 1, .known = true, .is_set = true, .string = equals + 1};
+				(struct cw_value){.known = true, .is_set = true, .string = equals + 1};
+			if (option->type == CW_OPTION_MAP)
+				children[values[i].count].key = dot + 1;
 			values[i].known = true;
 			values[i].children = children;
 			values[i].count++;

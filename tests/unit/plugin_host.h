@@ -63,7 +63,8 @@ struct cw_instance {
 	uint32_t answers_count;
 };
 
-/* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key". Values as in YAML. */
+/* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key", a list has a setting for
+ * each child, and its default is not looked at. Values as in YAML. */
 int plugin_host_start(struct cw_instance *self, const struct cw_plugin *plugin, bool once, const char *const *settings);
 /* Stops, runs the loop out (it must be empty then), releases. */
 void plugin_host_stop(struct cw_instance *self);
