@@ -143,28 +143,23 @@ size_t batch_label_length(const char *value)
 	return length;
 }
 
-static uint64_t hash_bytes(const struct batch_builder *builder, uint64_t before, const void *bytes, size_t length)
-{
-	unsigned char key[crypto_shorthash_KEYBYTES], hash[crypto_shorthash_BYTES];
-	memcpy(key, builder->key, sizeof(key));
-	for (size_t i = 0; i < sizeof(before); i++)
-		key[i] ^= (unsigned char)(before >> (8 * i));
-	crypto_shorthash(hash, bytes, length, key);
-	uint64_t value;
-	memcpy(&value, hash, sizeof(value));
-	return value;
-}
-
+/* One hash for all: the texts of an entry's labels stand one behind the other, each with its zero byte; metric and time
+ * go into the key. */
 static uint64_t entry_hash(const struct batch_builder *builder, const struct entry *entry)
 {
-	uint64_t hash = hash_bytes(builder, 0, &entry->metric, sizeof(entry->metric));
-	hash = hash_bytes(builder, hash, &entry->time, sizeof(entry->time));
+	unsigned char hash[crypto_shorthash_BYTES];
+	uint64_t key[2], value, metric = (uintptr_t)entry->metric, time = (uint64_t)entry->time;
 	uint32_t labels = cw_label_count(entry->metric);
-	for (uint32_t i = 0; i < labels; i++) {
-		const char *value = builder->texts + entry->labels[i];
-		hash = hash_bytes(builder, hash, value, strlen(value));
-	}
-	return hash;
+	const char *texts = labels ? builder->texts + entry->labels[0] : "";
+	const char *last = labels ? builder->texts + entry->labels[labels - 1] : texts;
+	_Static_assert(sizeof(key) == crypto_shorthash_KEYBYTES, "two halves");
+	memcpy(key, builder->key, sizeof(key));
+	key[0] ^= metric;
+	key[1] ^= time;
+	crypto_shorthash(hash, (const unsigned char *)texts, (size_t)(last - texts) + strlen(last),
+			 (const unsigned char *)key);
+	memcpy(&value, hash, sizeof(value));
+	return value;
 }
 
 static bool same_series(const struct batch_builder *builder, const struct entry *a, const struct entry *b)
