@@ -22,13 +22,34 @@ static const struct cw_metric metrics[] = {
 	{.name = "flood_total", .kind = CW_COUNTER, .help = "The same number", .labels = {{"series", NULL}}},
 };
 
+enum { NUMBER_SIZE = 24 };
+
 struct flood {
 	struct cw_instance *self;
 	const struct cw_host *host;
-	const struct cw_value *names;
 	int64_t series, readings, limit;
 	bool counters;
+	const char **labels; /* of each series, made once: a source that is measured should cost little itself */
+	char (*numbers)[NUMBER_SIZE];
 };
+
+static void flood_release(void *state)
+{
+	struct flood *flood = state;
+	if (!flood)
+		return;
+	free(flood->labels);
+	free(flood->numbers);
+	free(flood);
+}
+
+static void name_series(struct flood *flood, const struct cw_value *names)
+{
+	for (int64_t i = 0; i < flood->series; i++) {
+		snprintf(flood->numbers[i], NUMBER_SIZE, "s%06lld", (long long)i);
+		flood->labels[i] = i < names->count ? names->children[i].string : flood->numbers[i];
+	}
+}
 
 static int flood_start(struct cw_instance *self, const struct cw_host *host, const struct cw_value *values,
 		       void **ret_state)
@@ -38,11 +59,15 @@ static int flood_start(struct cw_instance *self, const struct cw_host *host, con
 		return -12; /* ENOMEM */
 	*flood = (struct flood){.self = self,
 				.host = host,
-				.names = cw_get(values, "names"),
 				.series = cw_get_integer(values, "series", /* otherwise */ 100),
 				.limit = cw_get_integer(values, "readings", /* otherwise */ 0),
 				.counters = cw_get_bool(values, "counters")};
 	*ret_state = flood;
+	flood->labels = calloc((size_t)flood->series, sizeof *flood->labels);
+	flood->numbers = calloc((size_t)flood->series, sizeof *flood->numbers);
+	if (!flood->labels || !flood->numbers)
+		return -12; /* ENOMEM */
+	name_series(flood, cw_get(values, "names"));
 	return 0;
 }
 
@@ -52,16 +77,10 @@ static int flood_read(void *state)
 	const struct cw_host *host = flood->host;
 	flood->readings++;
 	for (int64_t i = 0; i < flood->series && (!flood->limit || flood->readings <= flood->limit); i++) {
-		char number[32];
-		const char *label = number;
 		int64_t value = flood->readings * 1000000 + i;
-		if (i < flood->names->count)
-			label = flood->names->children[i].string;
-		else
-			snprintf(number, sizeof number, "s%06lld", (long long)i);
-		host->gauge(flood->self, 0, &label, (double)value);
+		host->gauge(flood->self, 0, &flood->labels[i], (double)value);
 		if (flood->counters)
-			host->counter(flood->self, 1, &label, (uint64_t)value);
+			host->counter(flood->self, 1, &flood->labels[i], (uint64_t)value);
 	}
 	host->state(flood->self, CW_UP, /* next_try */ 0, "%s", "");
 	return 0;
@@ -76,5 +95,5 @@ CW_EXPORT const struct cw_plugin cw_plugin = {
 	.metrics = CW_ARRAY(metrics),
 	.start = flood_start,
 	.read = flood_read,
-	.release = free,
+	.release = flood_release,
 };
