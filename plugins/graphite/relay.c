@@ -50,7 +50,8 @@ static const int64_t stalled_after = 10 * CW_SECOND;
 static const int64_t cut_after = 30 * CW_SECOND;
 static const int64_t well_after = 5 * CW_SECOND;   /* without a stall, since the last connection was cut for one */
 static const int64_t history_age = 60 * CW_SECOND; /* what was sent longer ago has been read */
-static const int64_t slept_after = 8 * CW_SECOND;  /* a beat that is so late: we were not running */
+static const int64_t look_up_every = 60 * CW_SECOND;
+static const int64_t slept_after = 8 * CW_SECOND; /* a beat that is so late: we were not running */
 
 enum stage { DIALLING, UP, WAITING };
 
@@ -83,7 +84,7 @@ struct relay {
 	bool trusted;       /* the connection is old enough to be believed */
 	bool was_cut;       /* the one before took no data */
 	bool stalled, slow; /* as it was said last */
-	double tokens;      /* datagrams that may go */
+	double tokens;      /* UDP: datagrams that may go */
 	int64_t tokens_at;
 };
 
@@ -240,14 +241,16 @@ static void watch(struct relay *relay, bool for_room)
 	relay->link->events = events;
 }
 
-/* UDP: how many may go now. */
-static double tokens_now(struct relay *relay)
+/* UDP: false if the next datagram has to wait for its turn. */
+static bool may_send(struct relay *relay)
 {
+	if (!relay->settings.udp || relay->tokens >= 1)
+		return true;
 	int64_t now = now_of(relay);
 	double more = (double)(now - relay->tokens_at) / (double)CW_SECOND * (double)relay->settings.rate;
 	relay->tokens = relay->tokens + more < BURST ? relay->tokens + more : BURST;
 	relay->tokens_at = now;
-	return relay->tokens;
+	return relay->tokens >= 1;
 }
 
 /* One chunk. MSG_MORE: the kernel need not make a packet of it. Bytes sent, or a negative errno. */
@@ -268,33 +271,24 @@ static void await_room(struct relay *relay)
 		watch(relay, /* for_room */ true);
 }
 
-/* Sends what is unwritten. 0: all; CW_LATER: it is waited for room or tokens; negative: the connection is broken. */
+/* Sends what is unwritten. 0: all; CW_LATER: it is waited for room or its turn; negative: the connection is broken. */
 static int send_lines(struct relay *relay)
 {
-	bool udp = relay->settings.udp;
-	double tokens = udp ? tokens_now(relay) : 0;
-	int status = 0;
-	while (status == 0 && flight_unwritten(&relay->flight)) {
-		if (udp && tokens < 1) {
+	while (flight_unwritten(&relay->flight)) {
+		ssize_t sent = may_send(relay) ? send_chunk(relay) : -EAGAIN;
+		if (sent == -EAGAIN || sent == -ENOBUFS) {
 			await_room(relay);
-			status = CW_LATER;
-			break;
+			return CW_LATER;
 		}
-		ssize_t sent = send_chunk(relay);
+		if (sent < 0 && sent != -EINTR)
+			return (int)sent;
 		if (sent > 0) {
 			flight_wrote(&relay->flight, (size_t)sent);
-			tokens--;
-		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
-			await_room(relay);
-			status = CW_LATER;
-		} else if (sent != -EINTR) {
-			status = (int)sent;
+			relay->tokens--;
+			relay->last_sent = now_of(relay);
 		}
 	}
-	if (udp)
-		relay->tokens = tokens;
-	relay->last_sent = now_of(relay);
-	return status;
+	return 0;
 }
 
 /* What the other side has of it by now. */
@@ -323,9 +317,9 @@ static void look_what_was_taken(struct relay *relay)
 /* ns until what was taken is believed to be; 0: it is. */
 static int64_t until_believed(const struct relay *relay)
 {
-	int64_t now = now_of(relay), young = relay->since + trusted_after - now;
-	int64_t objection = relay->settings.udp ? relay->last_sent + OBJECTION_MS * CW_MILLISECOND - now : 0;
-	int64_t wait = young > objection ? young : objection;
+	int64_t at =
+		relay->settings.udp ? relay->last_sent + OBJECTION_MS * CW_MILLISECOND : relay->since + trusted_after;
+	int64_t wait = at - now_of(relay);
 	return wait > 0 ? wait : 0;
 }
 
@@ -334,7 +328,8 @@ static bool is_exchange_due(const struct relay *relay)
 	return relay->exchange_due && now_of(relay) >= relay->exchange_due;
 }
 
-/* Behind a load balancer each new connection may find another server. Nothing is on its way, so nothing is lost. */
+/* Behind a load balancer each new connection may find another server; over UDP it finds a name's new address. Nothing
+ * is on its way, so nothing is lost. */
 static void exchange(struct relay *relay)
 {
 	cut_link(relay);
@@ -452,7 +447,7 @@ static void judge(struct relay *relay, int64_t now)
 		lose(relay, "%s took no data for %d s: connecting anew", relay->place, (int)(cut_after / CW_SECOND));
 	} else if (waiting >= stalled_after) {
 		say_stalled(relay);
-	} else if (relay->was_cut && !waiting && now - relay->since >= well_after) {
+	} else if (relay->was_cut && waiting < slow_after && now - relay->since >= well_after) {
 		relay->was_cut = false;
 		say_taking(relay);
 	} else if (busy >= slow_after && !relay->slow && !relay->stalled) {
@@ -531,7 +526,7 @@ static int make_link(struct relay *relay, int fd)
 /* A little earlier or later, so that not all agents come at once. */
 static int64_t next_exchange(struct relay *relay)
 {
-	int64_t every = relay->settings.reconnect_every;
+	int64_t every = relay->settings.udp ? look_up_every : relay->settings.reconnect_every;
 	struct backoff random = {.random = relay->backoff.random ^ (uint64_t)now_of(relay)};
 	double share = (double)(backoff_next(&random) - CW_SECOND) / (double)CW_SECOND; /* 0 to 1 */
 	return every ? relay->since + (int64_t)((double)every * (0.9 + 0.2 * share)) : 0;

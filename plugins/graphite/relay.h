@@ -10,7 +10,7 @@
  * them at once, such as a load balancer without servers, acknowledges too. What the receiver had acknowledged and not
  * read when the connection broke is sent again on the next one, as far back as `history` reaches (flight.h), unless
  * nothing was sent for a minute. Over UDP lines are with the receiver when 20 ms later no host has objected, which says
- * little; datagrams are sent at a pace that a receiver can follow.
+ * little; datagrams are sent at a pace that a receiver can follow, and the name is looked up again each minute.
  *
  * A receiver that takes no data (it hangs) is down after 10 s. Its connection is kept, for it may come back to itself,
  * until 30 s; then another is tried. One that takes data, but needs more than 5 s for what it was given, is degraded.
@@ -30,7 +30,7 @@ struct relay_settings {
 	struct address address;
 	bool udp;
 	int64_t rate;            /* datagrams a second */
-	int64_t reconnect_every; /* ns, 0: never */
+	int64_t reconnect_every; /* TCP, ns; 0: never */
 	size_t history;          /* bytes that are sent again */
 };
 
