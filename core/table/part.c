@@ -120,15 +120,20 @@ struct cw_part *part_new(struct table *table, const char *instance, const struct
 	return part;
 }
 
+static void free_chunks(struct chunk **chunks, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(chunks[i]);
+	free(chunks);
+}
+
 void part_free(struct cw_part *part)
 {
 	if (!part)
 		return;
 	for (uint32_t i = 0; i < part->entries; i++)
 		free(entry_row(part_entry(part, i)));
-	for (uint32_t i = 0; i < part->chunks_count; i++)
-		free(part->chunks[i]);
-	free(part->chunks);
+	free_chunks(part->chunks, part->chunks_count);
 	index_release(&part->index);
 	dict_release(&part->dict);
 	for (uint32_t i = 0; i < part->watched_count; i++)
@@ -388,11 +393,12 @@ static void take_entry(struct cw_part *part, uint32_t number, struct row *row)
 	struct entry *entry = part_entry(part, number);
 	if (number == part->entries) {
 		part->entries++;
-		entry->incarnation = 0;
+		entry->incarnation = part->incarnation;
 	} else {
 		part->free = (uint32_t)(entry->row >> 1);
 	}
-	entry->incarnation++;
+	if (++entry->incarnation > part->incarnations)
+		part->incarnations = entry->incarnation;
 	entry->row = (uintptr_t)row;
 	part->rows++;
 }
@@ -683,6 +689,33 @@ void full_end(struct cw_part *part, void (*missing)(void *arg, uint32_t row), vo
 	full_abort(part);
 }
 
+/* All that was there for rows, unless somebody has opened the part again meanwhile. Freed without the lock, for it may
+ * be much. */
+static void give_back(struct cw_part *part)
+{
+	write_lock(part);
+	if (!part->closed || part->rows > 0) {
+		unlock(part);
+		return;
+	}
+	struct chunk **chunks = part->chunks;
+	uint32_t count = part->chunks_count;
+	struct index index = part->index;
+	struct dict dict = part->dict;
+	uint8_t *bytes = part->bytes;
+	part->chunks = NULL;
+	part->chunks_count = part->chunks_room = part->entries = part->free = 0;
+	part->incarnation = part->incarnations;
+	part->index = (struct index){0};
+	dict_init(&part->dict, part->hash_key);
+	part->bytes = NULL;
+	unlock(part);
+	free_chunks(chunks, count);
+	index_release(&index);
+	dict_release(&dict);
+	free(bytes);
+}
+
 void part_close(struct cw_part *part, const char *why)
 {
 	write_lock(part);
@@ -693,15 +726,19 @@ void part_close(struct cw_part *part, const char *why)
 	unlock(part);
 	for (uint32_t i = 0; i < end; i++)
 		row_remove(part, i, why);
+	give_back(part);
 }
 
-bool part_reopen(struct cw_part *part)
+int part_reopen(struct cw_part *part, bool *ret_was_closed)
 {
+	int status = 0;
 	write_lock(part);
-	bool was_closed = part->closed;
-	part->closed = false;
+	if (!part->bytes && !(part->bytes = malloc(part->layout.bytes_max)))
+		status = -ENOMEM;
+	*ret_was_closed = part->closed && status == 0;
+	part->closed = part->closed && status < 0;
 	unlock(part);
-	return was_closed;
+	return status;
 }
 
 bool part_is_closed(struct cw_part *part)

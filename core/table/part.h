@@ -25,7 +25,9 @@
  * Locks. `part->lock` guards a part's rows; whoever scans takes it for slices (part_scan_lock … part_scan_unlock) and
  * lets waiting writers go first. `tables->lock` guards the lists of tables, parts and views; it may be held when a
  * part's lock is taken, never the other way round. Parts live until tables_free(), because a plugin's thread that was
- * abandoned may still hold one; a part that was forgotten is `closed`: empty, and it takes no more rows.
+ * abandoned may still hold one; a part that was forgotten is `closed`: it takes no more rows, and has no memory for
+ * any. Row numbers begin anew when it is opened again; so whoever comes back with one looks whether it is below
+ * `entries`.
  */
 #ifndef CALLWATCH_CORE_PART_H
 #define CALLWATCH_CORE_PART_H
@@ -88,6 +90,8 @@ struct cw_part {
 	struct chunk **chunks;
 	uint32_t chunks_count, chunks_room;
 	uint32_t entries, free; /* entries ever used; first free row number + 1 */
+	uint32_t incarnation;   /* where those of new entries begin, */
+	uint32_t incarnations;  /* and the highest there is */
 	uint64_t rows, sequence;
 	struct index index;
 	struct dict dict;
@@ -126,9 +130,10 @@ void part_free(struct cw_part *part);
 int part_copy_columns(struct cw_part *part, const struct cw_table_decl *decl, const struct cw_array *extra);
 void part_free_columns(struct cw_part *part);
 bool part_has_columns(const struct cw_part *part, const struct cw_table_decl *decl, const struct cw_array *extra);
-/* Takes no more rows and removes those it has. */
+/* Takes no more rows, removes those it has, and gives their memory back. */
 void part_close(struct cw_part *part, const char *why);
-bool part_reopen(struct cw_part *part); /* was it closed? */
+/* 0, or -ENOMEM: it is as it was. *ret_was_closed: its rows begin now. */
+int part_reopen(struct cw_part *part, bool *ret_was_closed);
 bool part_is_closed(struct cw_part *part);
 void part_look(struct cw_part *part, struct cw_coverage *ret_coverage, uint64_t *ret_rows);
 

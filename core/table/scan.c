@@ -53,7 +53,7 @@ static int walk(struct scan *scan, int64_t deadline)
 	part_scan_lock(part);
 	int64_t slice_end = clock_awake() + SLICE_NS, now = clock_now();
 	slice_end = slice_end < deadline ? slice_end : deadline;
-	if (!scan->part_begun)
+	if (!scan->part_begun || scan->end > part->entries) /* it may have been forgotten meanwhile */
 		scan->end = part->entries;
 	scan->part_begun = true;
 	while (status == 0 && scan->row < scan->end && !page_is_full(&scan->page) && !sorter_is_full(&scan->sorter)) {
@@ -85,8 +85,8 @@ static struct cw_part *lock_next(struct scan *scan, struct cw_part *locked, uint
 
 const struct row *same_row(const struct cw_part *part, uint32_t number, uint32_t incarnation)
 {
-	const struct entry *entry = part_entry(part, number);
-	return entry->incarnation == incarnation ? entry_row(entry) : NULL;
+	const struct entry *entry = number < part->entries ? part_entry(part, number) : NULL;
+	return entry && entry->incarnation == incarnation ? entry_row(entry) : NULL;
 }
 
 /* Slow conditions: what is on the page is decided now, without the lock, then sorted in. Its place in

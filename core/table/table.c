@@ -102,8 +102,8 @@ static struct cw_part *open_part(struct table *table, const char *instance, cons
 {
 	struct cw_part *part = find_part(table, instance, decl, extra);
 	if (part) {
-		*ret_is_new = part_reopen(part);
-		return part;
+		*ret_status = part_reopen(part, ret_is_new);
+		return *ret_status == 0 ? part : NULL;
 	}
 	part = part_new(table, instance, decl, extra, ret_status);
 	if (!part)

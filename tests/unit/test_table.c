@@ -290,6 +290,35 @@ static void open__refuses_columns_that_are_no_good(void **state)
 	assert_int_equal(table_open(f->tables, "x", &keyless, NULL, &part), -EINVAL);
 }
 
+/* A name may never come back: then what it leaves is small. */
+static void forget__keeps_no_memory_for_rows(void **state)
+{
+	struct fixture *f = *state;
+	char id[16];
+	for (int i = 0; i < 3 * CHUNK_ROWS; i++) {
+		snprintf(id, sizeof(id), "c%d", i);
+		put(f->part, id, id, 0, "hello");
+	}
+	int64_t row = find(f->part, "c7");
+	uint32_t incarnation = part_entry(f->part, (uint32_t)row)->incarnation;
+	tables_forget(f->tables, "a");
+	assert_null(f->part->chunks);
+	assert_null(f->part->bytes);
+	assert_null(f->part->index.now.slots);
+	assert_null(f->part->dict.chunks);
+	assert_int_equal(touch(f->part, row, AGE, integer(7)), -ENOENT);
+	struct cw_part *again;
+	assert_int_equal(table_open(f->tables, "a", &calls, NULL, &again), 0);
+	assert_ptr_equal(again, f->part);
+	for (int i = 0; i <= row; i++) {
+		snprintf(id, sizeof(id), "n%d", i);
+		put(f->part, id, id, 0, "hello");
+	}
+	assert_int_equal(find(f->part, "n7"), row);
+	assert_true(part_entry(f->part, (uint32_t)row)->incarnation >
+		    incarnation); /* nobody takes it for the old one */
+}
+
 static void forget__removes_rows_and_takes_no_more(void **state)
 {
 	struct fixture *f = *state;
@@ -505,6 +534,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reopen__same_columns_keep_rows_others_begin_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(open__refuses_columns_that_are_no_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(forget__removes_rows_and_takes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(forget__keeps_no_memory_for_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(info__is_the_union_of_the_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(property__equals_a_naive_model, setup, teardown),
 		cmocka_unit_test(threads__may_write_one_part),

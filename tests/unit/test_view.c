@@ -372,6 +372,13 @@ static void random_change(struct cw_part *part)
 	}
 }
 
+/* The instance is removed, and comes back without rows. */
+static void forget_and_return(struct fixture *f)
+{
+	tables_forget(f->tables, "a");
+	assert_int_equal(table_open(f->tables, "a", &calls, NULL, &f->part), 0);
+}
+
 static void property__reader_knows_what_a_query_says(void **state)
 {
 	struct fixture *f = *state;
@@ -391,6 +398,8 @@ static void property__reader_knows_what_a_query_says(void **state)
 				random_change(f->part);
 			if (below(4) == 0) /* half way through */
 				view_next(f->reader.view, hear, &f->reader);
+			if (below(12) == 0)
+				forget_and_return(f);
 			if (below(4) == 0)
 				random_change(f->part);
 			pull(&f->reader);
@@ -447,6 +456,32 @@ static void threads__reader_ends_up_with_the_truth(void **state)
 	assert_int_equal(f->reader.resets, 1);
 }
 
+/* Its rows and their memory go while some write and one reads. */
+static void threads__a_part_may_be_forgotten_any_time(void **state)
+{
+	struct fixture *f = *state;
+	struct cw_query_spec spec = {.sort = "-age", .limit = 50};
+	open_view(f, spec);
+	atomic_bool stop = false;
+	pthread_t threads[2];
+	struct writer writers[2];
+	for (unsigned i = 0; i < 2; i++) {
+		writers[i] = (struct writer){f->part, &stop, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, write_on, &writers[i]), 0);
+	}
+	for (int i = 0; i < 300; i++) {
+		view_next(f->reader.view, hear, &f->reader);
+		if (i % 7 == 0)
+			forget_and_return(f);
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	pull(&f->reader);
+	expect_truth(f, spec);
+	assert_int_equal(f->reader.resets, 1);
+}
+
 /* No change is lost between the last look and going to sleep: the reader pulls only when it is notified. */
 static void threads__no_wake_is_lost(void **state)
 {
@@ -482,6 +517,7 @@ int main(void)
 		TEST(view__is_refused_with_a_sentence),
 		TEST(property__reader_knows_what_a_query_says),
 		TEST(threads__reader_ends_up_with_the_truth),
+		TEST(threads__a_part_may_be_forgotten_any_time),
 		TEST(threads__no_wake_is_lost),
 	};
 #undef TEST
