@@ -358,7 +358,7 @@ uint32_t outqueue_hold(struct outqueue *queue, const struct cw_batch **batches, 
 void outqueue_spooled(struct outqueue *queue, uint32_t taken, const struct spool_counts *now)
 {
 	pthread_mutex_lock(&queue->lock);
-	for (uint32_t i = 0; i < taken && i < queue->held && !queue->closed; i++)
+	for (uint32_t i = 0; i < taken && i < queue->held && queue->first && !queue->closed; i++)
 		take_out(queue, &queue->first);
 	if (queue->flight.flies && taken > 0)
 		queue->flight.spooled = true;
