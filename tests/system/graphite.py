@@ -116,15 +116,15 @@ class Relay:
 
 
 class Receiver:
-    """Takes connections on any number of ports, in a thread of its own. What it does with the n-th connection of a port is up to `treat`, called
+    """Takes connections on any number of ports, or the one it is told, in a thread of its own. What it does with the n-th connection of a port is up to `treat`, called
     before it reads: the number of bytes it may read now, 0 for none (it hangs), or None to reset the connection.
     """
 
-    def __init__(self, ports=1, treat=lambda port, number, read: 65536):
+    def __init__(self, ports=1, treat=lambda port, number, read: 65536, at=0):
         self.treat, self.streams = treat, {}  # (port index, connection number): bytes
         self.lock = threading.Lock()
         self.selector = selectors.DefaultSelector()
-        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(ports)]
+        self.listeners = [socket.create_server(("127.0.0.1", at)) for _ in range(ports)]
         self.ports = [listener.getsockname()[1] for listener in self.listeners]
         for index, listener in enumerate(self.listeners):
             listener.setblocking(False)

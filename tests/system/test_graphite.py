@@ -292,6 +292,28 @@ def test_fault_40_dead_hung_and_slow_receivers_harm_nobody_else(make_receiver, d
     assert time.monotonic() - began < 5 * SLOWER
 
 
+def test_fault_40_an_outage_with_two_kills_of_ours_loses_nothing_with_a_spool(make_receiver, daemon):
+    """Three lives of callwatchd, the first two ended by kill -9, fill the spool; then the receiver comes, and gets each sample with its time."""
+    series, readings_each, port = 200, 5, free_port()
+    text = config(daemon, [{"plugin": "flood", "series": series, "readings": readings_each},
+                           graphite(port, spool="16MiB", metrics=["metric=flood_value"])])
+    for life in range(3):
+        daemon.start(text)
+        wait_for(lambda: daemon.instance("flood")["reads"] > readings_each)
+        wait_for(lambda: (row := daemon.instance("graphite"))["queue"] == 0 and row["spooled_bytes"] > 0)
+        if life < 2:
+            daemon.process.kill()
+    receiver = make_receiver(at=port)
+    wait_for(lambda: len(set(receiver.lines())) == 3 * series * readings_each, 40)
+    assert all(LINE.fullmatch(line) for line in receiver.lines())
+    assert len(receiver.lines()) == len(set(receiver.lines()))  # one connection, so nothing came twice
+    assert len({line.rsplit(" ", 1)[1] for line in receiver.lines()}) >= 3
+    daemon.wait_state("up", name="graphite")
+    wait_for(lambda: daemon.instance("graphite")["spooled_bytes"] == 0)
+    assert daemon.instance("graphite")["dropped"] == 0
+    daemon.stop()
+
+
 def test_callwatch_doctor_climbs_its_rungs(make_receiver, daemon):
     receiver = make_receiver()
     daemon.start(config(daemon, [{"plugin": "flood", "series": 3}, graphite(receiver.ports[0]), graphite(free_port(), "dead")]))
