@@ -148,6 +148,7 @@ size_t batch_label_length(const char *value)
 static uint64_t entry_hash(const struct batch_builder *builder, const struct entry *entry)
 {
 	unsigned char hash[crypto_shorthash_BYTES];
+	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a new array has no entries yet */
 	uint64_t key[2], value, metric = (uintptr_t)entry->metric, time = (uint64_t)entry->time;
 	uint32_t labels = cw_label_count(entry->metric);
 	const char *texts = labels ? builder->texts + entry->labels[0] : "";
