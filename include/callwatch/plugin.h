@@ -78,7 +78,8 @@ enum { CW_LOOKUP_KEYS_MAX = 1000, CW_LOOKUP_KEY_MAX = 255, CW_LOOKUP_VALUE_MAX =
 /* What a lookup says about a key. Texts are borrowed for the call. */
 struct cw_answer {
 	const char *key;
-	const char *value; /* NULL: there is no such key */
+	const char *value; /* as it may be shown to anybody: a number in it is masked, unless info->phones_full. NULL:
+			      there is no such key */
 	int64_t as_of;     /* wall time at which the server said so */
 };
 

@@ -25,10 +25,11 @@ static const int64_t wait_once_more = 10 * CW_SECOND; /* about a heartbeat's per
 
 int calls_init(struct watch *watch)
 {
+	bool has_businesses = watch->settings.breakdown || watch->settings.lookup;
 	wheel_init(&watch->calls.wheel, watch->origin);
-	if (watch->settings.breakdown)
+	if (has_businesses)
 		watch->calls.businesses = businesses_new();
-	return watch->settings.breakdown && !watch->calls.businesses ? -ENOMEM : 0;
+	return has_businesses && !watch->calls.businesses ? -ENOMEM : 0;
 }
 
 void calls_release(struct watch *watch)
@@ -216,6 +217,16 @@ static struct cw_cell cell_of(struct text text)
 	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text.text, .length = text.length};
 }
 
+/* What is known of it at this moment; the row is not kept waiting for more. */
+static struct cw_cell business_name(const struct watch *watch, struct text id)
+{
+	const struct business *business = NULL;
+	if (watch->calls.businesses && id.text)
+		business = businesses_find(watch->calls.businesses, id.text, id.length,
+					   watch_hash(watch, id.text, id.length));
+	return names_cell(business);
+}
+
 /* The columns that come from the hash; the same order for a new row and a changed one. */
 static uint32_t hash_changes(const struct watch *watch, const struct call_hash *hash, const redisReply *reply,
 			     struct cw_change *changes, uint32_t *malformed)
@@ -227,6 +238,7 @@ static uint32_t hash_changes(const struct watch *watch, const struct call_hash *
 		duration = integer_cell(hash->start - watch->start_offset);
 	}
 	n = add_change(changes, n, COLUMN_BUSINESS, cell_of(hash->texts[BUSINESS_ID]));
+	n = add_change(changes, n, COLUMN_BUSINESS_NAME, business_name(watch, hash->texts[BUSINESS_ID]));
 	n = add_change(changes, n, COLUMN_FROM, cell_of(hash->texts[FROM_PHONE]));
 	n = add_change(changes, n, COLUMN_TO, cell_of(hash->texts[TO_PHONE]));
 	n = add_change(changes, n, COLUMN_START, start);
@@ -276,14 +288,16 @@ static bool holds_number(const struct watch *watch, struct text id)
 	return length != id.length || memcmp(masked, id.text, length) != 0;
 }
 
-/* One that may not be named is counted among the others. */
+/* One that may not be named is counted among the others. An id with a NUL inside would be taken for another. */
 static void set_business(struct watch *watch, uint32_t row, struct text id)
 {
-	if (watch->calls.businesses && id.text && holds_number(watch, id))
-		id.text = NULL;
-	if (watch->calls.businesses)
-		businesses_set(watch->calls.businesses, row, id.text, id.length,
-			       id.text ? watch_hash(watch, id.text, id.length) : 0);
+	if (!watch->calls.businesses)
+		return;
+	if (!id.text || memchr(id.text, 0, id.length))
+		id = (struct text){0};
+	businesses_set(watch->calls.businesses, row, id.text, id.length,
+		       id.text ? watch_hash(watch, id.text, id.length) : 0, id.text && !holds_number(watch, id));
+	names_soon(watch);
 }
 
 /* Where the age of a call that never beat is counted from: its start, or when it was first seen. */

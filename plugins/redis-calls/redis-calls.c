@@ -358,6 +358,7 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 		.capacity = (uint32_t)cw_get_integer(options, "capacity", 0),
 		.top = (uint32_t)cw_get_integer(breakdown, "top", 50),
 		.breakdown = cw_get(breakdown, "by") && cw_get(breakdown, "by")->is_set,
+		.lookup = cw_get_string(options, "lookup"),
 		.ctx_prefix = cw_get_string(options, "context_prefix"),
 		.beat_prefix = cw_get_string(options, "heartbeat_prefix"),
 		.channels = {cw_get_string(options, "heartbeat_channel"), cw_get_string(options, "logs_channel"),
@@ -418,6 +419,7 @@ static int start_loop(struct watch *watch)
 static void stop(void *state)
 {
 	struct watch *watch = state;
+	names_stop(watch);
 	redis_close(watch->commands);
 	redis_close(watch->channels);
 	redis_close(watch->keyspace);
@@ -470,6 +472,8 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	if (status == 0)
 		status = open_tables(watch);
 	if (status == 0)
+		status = names_start(watch);
+	if (status == 0)
 		status = start_loop(watch);
 	if (status < 0)
 		stop(watch);
@@ -509,6 +513,8 @@ static const struct cw_option breakdown_options[] = {
 	 .help = "How many have a series of their own; the rest is _other"},
 };
 
+static const char *const lookup_roles[] = {"lookup", NULL};
+
 static const struct cw_option options[] = {
 	REDIS_CONNECTION_OPTIONS,
 	{.key = "warning_after",
@@ -546,7 +552,8 @@ static const struct cw_option options[] = {
 	 .help = "A call that ends earlier counts as short, for calls_short_ratio"},
 	{.key = "lookup",
 	 .type = CW_OPTION_INSTANCE,
-	 .help = "The instance that knows the names of businesses (not asked in this version)"},
+	 .choices = lookup_roles,
+	 .help = "The instance that knows the names of businesses"},
 	{.key = "context_prefix",
 	 .type = CW_OPTION_STRING,
 	 .fallback = "call_ctx:",
@@ -580,7 +587,7 @@ static const struct cw_column calls_columns[] = {
 	[COLUMN_BUSINESS] = {.name = "business_id", .flags = CW_COLUMN_REPEATS, .help = "The business called"},
 	[COLUMN_BUSINESS_NAME] = {.name = "business_name",
 				  .flags = CW_COLUMN_REPEATS,
-				  .help = "Its name, by the lookup"},
+				  .help = "Its name, by the lookup; null until that knows it"},
 	[COLUMN_FROM] = {.name = "from_phone", .flags = CW_COLUMN_PHONE, .help = "Who calls"},
 	[COLUMN_TO] = {.name = "to_phone", .flags = CW_COLUMN_PHONE | CW_COLUMN_REPEATS, .help = "The number called"},
 	[COLUMN_START] = {.name = "start_time", .type = CW_TIME, .help = "When the call began, as the platform says"},

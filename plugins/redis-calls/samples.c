@@ -283,7 +283,7 @@ static void give_gauges(struct watch *watch)
 	give_shares(watch);
 	give_oldest(watch);
 	give_short_ratio(watch);
-	if (watch->calls.businesses)
+	if (watch->settings.breakdown)
 		businesses_top(watch->calls.businesses, watch->settings.top, watch->calls.known, give_business, watch);
 	gauge(watch, SWEEP_DURATION, seconds(watch->sweep.last_duration));
 	gauge(watch, SWEEP_AGE, seconds(watch->host->now() - watch->sweep.last_began));

@@ -9,7 +9,8 @@
  *   sweep.c        going through all calls, gently
  *   events.c       the channels and the keyspace events
  *   checks.c       the rungs of `callwatch doctor`
- *   parse.c, wheel.c, seen.c   pure parts
+ *   names.c        the names of businesses, asked of a lookup
+ *   parse.c, wheel.c, seen.c, businesses.c   pure parts
  *
  * Three connections: `commands` asks; `channels` is subscribed to the platform's channels; `keyspace` is subscribed to
  * the events of call_ctx:* where the server has them on (apart, since a refused PSUBSCRIBE ends a connection).
@@ -84,7 +85,18 @@ struct call {
 	uint8_t flags, health;
 };
 
-struct businesses; /* calls per business, when `breakdown` is set */
+struct business;
+struct businesses; /* those that have calls, when `breakdown` or `lookup` is set */
+
+/* What is asked of the lookup. */
+struct names {
+	struct cw_lookup *way; /* NULL: no lookup is named */
+	uv_timer_t ask, walk;
+	uint32_t at;     /* row at which the walk over the rows goes on; 0: it is over */
+	uint32_t number; /* of the walk under way, or the last one */
+	bool is_wanted;  /* there are changes that it does not show */
+	bool is_away;    /* the lookup took no question: `ask` waits a second */
+};
 
 struct calls {
 	struct call *items; /* by row number */
@@ -108,6 +120,7 @@ struct settings {
 	double budget;
 	uint32_t capacity, top;
 	bool breakdown;
+	const char *lookup; /* an instance's name, or NULL */
 	const char *ctx_prefix, *beat_prefix;
 	size_t ctx_length, beat_length;
 	const char *channels[CHANNELS];
@@ -166,6 +179,7 @@ struct watch {
 	struct redis *commands, *channels, *keyspace;
 	struct checks *checks;
 	struct calls calls;
+	struct names names;
 	struct pages pages;
 	struct sweep sweep;
 	struct channel channel[CHANNELS];
@@ -276,6 +290,12 @@ void pages_soon(struct watch *watch);              /* sends what waits, in 20 ms
 void pages_sweep(struct watch *watch, const redisReply *keys);
 void pages_careful(struct watch *watch); /* reads the lost page, if there is one, key by key */
 void pages_forget_lost(struct watch *watch);
+
+/* names.c */
+int names_start(struct watch *watch);
+void names_stop(struct watch *watch);
+void names_soon(struct watch *watch);                       /* there may be a business to be asked for */
+struct cw_cell names_cell(const struct business *business); /* its name; NULL: no business */
 
 /* sweep.c */
 void sweep_init(struct watch *watch);

@@ -184,12 +184,19 @@ def read_sids(redis):
     return {utf8(key[len(b"call_ctx:"):]) for key in redis.scan_iter(match="call_ctx:*", count=5000)}
 
 
+def read_names(postgres):
+    """What each business is called, by its id: its name, else its number, masked as numbers are, else `Unknown Business`."""
+    rows = postgres.rows("SELECT id, business_name, primary_business_phone_number AS phone FROM businesses")
+    return {row["id"]: row["business_name"] or mask(row["phone"]) or "Unknown Business" for row in rows}
+
+
 def near(value, low, high, slack):
     return value is not None and low - slack <= value <= high + slack
 
 
-def differences(row, call, asked, answered, since, phones_full=False, slack=3.0, **limits):
-    """What is wrong with a row, as sentences; empty: nothing. Asked and answered: Unix times around the answer."""
+def differences(row, call, asked, answered, since, phones_full=False, slack=3.0, names=None, **limits):
+    """What is wrong with a row, as sentences; empty: nothing. Asked and answered: Unix times around the answer. `names`: of businesses by
+    id, if they are looked up."""
     wrong = []
 
     def expect(column, value):
@@ -201,7 +208,7 @@ def differences(row, call, asked, answered, since, phones_full=False, slack=3.0,
         expect(column, mask(value) if masked else value)
     for column, value in call.extra.items():
         expect(column, value)
-    expect("business_name", None)
+    expect("business_name", (names or {}).get(call.columns["business_id"]))
     expect("start_time", stamp(call.start))
     expect("last_heartbeat", stamp(call.heartbeat))
     ages = [call.ages(t, since) for t in (asked, answered)]

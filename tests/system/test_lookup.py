@@ -77,15 +77,14 @@ def database(server):
     server.execute(f"DROP DATABASE {made.name} WITH (FORCE)")
 
 
-def config(daemon, url, keys, options="", asker="", lookup="postgres-lookup", more=""):
+def config(daemon, url, keys, options="", asker=""):
     """asker asks `businesses` for the keys, and the web plugin on the daemon's socket."""
     path = daemon.folder / "keys"
     path.write_text("".join(f"{key}\n" for key in keys))
-    place = f', url: "{url}"' if url else ""
     return (f"agent: {{ hostname: testhost, interval: 200ms, state_dir: {daemon.folder}/state, plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins] }}\n"
             f"plugins:\n  - {{ plugin: asker, from: businesses, keys: {path}{asker} }}\n"
-            f"  - {{ plugin: {lookup}, name: businesses{place}{options} }}\n"
-            f"  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n{more}")
+            f"  - {{ plugin: postgres-lookup, name: businesses, url: \"{url}\"{options} }}\n"
+            f"  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n")
 
 
 def names(daemon):
@@ -441,16 +440,6 @@ def test_reload_of_the_lookup_alone_leaves_who_asks(daemon, database):
     assert "2 unchanged, 1 restarted (businesses)" in said, said
     wait_names(daemon, {uuid_of(0): "Renamed"})
     assert daemon.instance("asker")["since"] == since
-
-
-def test_lookup_that_hangs_is_left_behind_and_replaced(daemon):
-    daemon.start(config(daemon, None, ["a", "nobody"], ", hang: true", ", again: true", lookup="names"))
-    wait_for(lambda: daemon.instance("asker")["reads"] >= 3, what="the source to go on")
-    assert daemon.state("asker")[0] == "up" and daemon.rows("asked") == []
-    daemon.configure(config(daemon, None, ["a", "nobody"], "", ", again: true", lookup="names"))
-    assert "1 restarted (businesses)" in run_client(daemon, "reload").stdout
-    wait_names(daemon, {"a": "name a", "nobody": None})
-    daemon.process.end(deadline=10)
 
 
 def test_source_named_as_a_lookup_is_refused_with_its_place(daemon, database):

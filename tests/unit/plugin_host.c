@@ -349,6 +349,7 @@ static int host_lookup_ask(struct cw_lookup *way, const char *const *keys, uint3
 	struct cw_instance *self = way->instance;
 	if (n > CW_LOOKUP_KEYS_MAX)
 		return -EINVAL;
+	self->refused += self->lookup_is_away;
 	if (self->lookup_is_away)
 		return -EAGAIN;
 	self->asks++;

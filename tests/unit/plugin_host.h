@@ -56,7 +56,8 @@ struct cw_instance {
 	char log[PLUGIN_HOST_LOG]; /* all lines, as far as they fit */
 
 	struct cw_lookup *way; /* of a source, the last it opened; NULL: none is open */
-	bool lookup_is_away;   /* what is asked is refused */
+	bool lookup_is_away;   /* what is asked is refused … */
+	uint32_t refused;      /* … so often */
 	char **asked;
 	uint32_t asked_count, asks; /* keys, and how often something was asked */
 	struct plugin_host_answer *answers;

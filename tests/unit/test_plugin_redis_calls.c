@@ -618,6 +618,153 @@ static void flushall__is_a_reset_not_a_thousand_ends(void **state)
 	plugin_host_stop(&self);
 }
 
+/* ---- names ---- */
+
+static bool was_asked(struct cw_instance *instance, const void *arg)
+{
+	return plugin_host_times_asked(instance, arg) > 0;
+}
+
+#define wait_until_asked(id) assert_true(plugin_host_wait(&self, was_asked, id, DEADLINE_MS))
+
+static const char *name_of(const char *sid)
+{
+	return plugin_host_cell(&self, "calls", sid, "business_name");
+}
+
+static void names__no_row_waits_for_one_and_each_is_asked_for_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		char sid[32];
+		snprintf(sid, sizeof(sid), "CA%02d", i);
+		make_call(sid, 10, 1); /* all of b-1 */
+	}
+	redis("HSET call_ctx:other business_id b-2");
+	redis("HSET call_ctx:none to_phone_number 1");
+	start_up((const char *const[]){"lookup=names", NULL});
+	assert_int_equal(plugin_host_rows(&self, "calls"), 52);
+	assert_string_equal(name_of("CA00"), "null");
+	wait_until_asked("b-1");
+	wait_until_asked("b-2");
+	assert_int_equal(self.asked_count, 2);
+	plugin_host_answer(&self, "b-1", "Anna's");
+	plugin_host_answer(&self, "b-2", NULL);
+	plugin_host_answer(&self, "b-3", "of nobody here");
+	wait_for_cell("CA00", "business_name", "Anna's");
+	wait_for_cell("CA49", "business_name", "Anna's");
+	assert_string_equal(name_of("other"), "null");
+	redis("HSET call_ctx:CA99 business_id b-1");
+	redis("PUBLISH call_heartbeat CA99");
+	wait_for_cell("CA99", "business_name", "Anna's"); /* the next call has it from the start */
+	assert_int_equal(plugin_host_times_asked(&self, "b-1"), 1);
+	plugin_host_stop(&self);
+}
+
+static void names__another_name_or_business_is_shown(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 1);
+	redis("CONFIG SET notify-keyspace-events KA");
+	start_up((const char *const[]){"lookup=names", NULL});
+	assert_true(plugin_host_wait(&self, has_pattern, NULL, DEADLINE_MS));
+	wait_until_asked("b-1");
+	plugin_host_answer(&self, "b-1", "Anna's");
+	wait_for_cell("CA1", "business_name", "Anna's");
+	plugin_host_answer(&self, "b-1", "Anna & Bert's"); /* that nobody asked now does not matter */
+	wait_for_cell("CA1", "business_name", "Anna & Bert's");
+	redis("HSET call_ctx:CA1 business_id b-2");
+	wait_for_cell("CA1", "business_id", "b-2");
+	wait_for_cell("CA1", "business_name", "null");
+	wait_until_asked("b-2");
+	plugin_host_answer(&self, "b-2", "Carl's");
+	wait_for_cell("CA1", "business_name", "Carl's");
+	redis("HDEL call_ctx:CA1 business_id");
+	wait_for_cell("CA1", "business_name", "null");
+	plugin_host_answer(&self, "b-2", "of nobody any more");
+	plugin_host_stop(&self);
+}
+
+static bool was_refused(struct cw_instance *instance, const void *arg)
+{
+	(void)arg;
+	return instance->refused > 0;
+}
+
+static void names__a_lookup_that_is_away_is_asked_when_it_is_back(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 1);
+	start_with(false, (const char *const[]){"lookup=names", NULL});
+	self.lookup_is_away = true;
+	assert_true(plugin_host_wait(&self, was_refused, NULL, DEADLINE_MS));
+	assert_int_equal(plugin_host_rows(&self, "calls"), 1);
+	self.lookup_is_away = false;
+	wait_until_asked("b-1");
+	plugin_host_answer(&self, "b-1", "Anna's");
+	wait_for_cell("CA1", "business_name", "Anna's");
+	plugin_host_stop(&self);
+}
+
+static bool was_asked_twice(struct cw_instance *instance, const void *arg)
+{
+	return plugin_host_times_asked(instance, arg) > 1;
+}
+
+static void names__what_was_not_answered_is_asked_for_again(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 1);
+	redis("HSET call_ctx:CA2 business_id b-2");
+	start_up((const char *const[]){"lookup=names", NULL});
+	wait_until_asked("b-1");
+	wait_until_asked("b-2");
+	plugin_host_answer(&self, "b-2", NULL);
+	assert_true(plugin_host_wait(&self, was_asked_twice, "b-1", DEADLINE_MS));
+	assert_int_equal(plugin_host_times_asked(&self, "b-2"), 1);
+	plugin_host_stop(&self);
+}
+
+enum { BUSINESSES = 2500 };
+
+/* Answers what is asked; everybody is called by his id. */
+static bool all_answered(struct cw_instance *instance, const void *arg)
+{
+	uint32_t *answered = (uint32_t *)(uintptr_t)arg;
+	for (; *answered < instance->asked_count; ++*answered)
+		plugin_host_answer(instance, instance->asked[*answered], instance->asked[*answered]);
+	return *answered >= BUSINESSES;
+}
+
+/* More businesses than fit into a question, and more rows than into a slice of the walk. */
+static void names__of_thousands_come_in_questions_of_a_thousand(void **state)
+{
+	(void)state;
+	char id[32], sid[32];
+	for (int i = 0; i < BUSINESSES; i++)
+		redis("HSET call_ctx:CA%d business_id b-%d", i, i);
+	start_up((const char *const[]){"lookup=names", NULL});
+	uint32_t answered = 0;
+	assert_true(plugin_host_wait(&self, all_answered, &answered, DEADLINE_MS));
+	assert_in_range(self.asks, 3, 20);
+	for (int i = 0; i < BUSINESSES; i += 7) {
+		snprintf(id, sizeof(id), "b-%d", i);
+		snprintf(sid, sizeof(sid), "CA%d", i);
+		wait_for_cell(sid, "business_name", id);
+	}
+	plugin_host_stop(&self);
+}
+
+static void names__are_none_of_a_single_reading(void **state)
+{
+	(void)state;
+	make_call("CA1", 10, 1);
+	start_with(true, (const char *const[]){"lookup=names", NULL});
+	assert_int_equal(plugin_host_read(&self), 0);
+	assert_null(self.way);
+	plugin_host_stop(&self);
+}
+
 /* ---- options ---- */
 
 static void check__refuses_what_makes_no_sense(void **state)
@@ -672,6 +819,12 @@ int main(void)
 		cmocka_unit_test_setup(the_acl_line_of_needs__suffices, flush),
 		cmocka_unit_test_setup(silence__is_told_whose_it_is, flush),
 		cmocka_unit_test_setup(flushall__is_a_reset_not_a_thousand_ends, flush),
+		cmocka_unit_test_setup(names__no_row_waits_for_one_and_each_is_asked_for_once, flush),
+		cmocka_unit_test_setup(names__another_name_or_business_is_shown, flush),
+		cmocka_unit_test_setup(names__a_lookup_that_is_away_is_asked_when_it_is_back, flush),
+		cmocka_unit_test_setup(names__what_was_not_answered_is_asked_for_again, flush),
+		cmocka_unit_test_setup(names__of_thousands_come_in_questions_of_a_thousand, flush),
+		cmocka_unit_test_setup(names__are_none_of_a_single_reading, flush),
 		cmocka_unit_test(check__refuses_what_makes_no_sense),
 	};
 	return cmocka_run_group_tests(tests, start_server, end_server);

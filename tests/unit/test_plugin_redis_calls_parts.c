@@ -347,16 +347,81 @@ static void businesses__the_top_and_the_rest(void **state)
 	char text[200] = "";
 	static const char *const names[] = {"b", "a", "c", "c", "c", "d"};
 	for (uint32_t i = 0; i < 6; i++)
-		businesses_set(businesses, i, names[i], 1, (uint64_t)names[i][0]);
-	businesses_set(businesses, 100, NULL, 0, 0);
+		businesses_set(businesses, i, names[i], 1, (uint64_t)names[i][0], true);
+	businesses_set(businesses, 100, NULL, 0, 0, true);
 	businesses_top(businesses, 2, 7, note_business, text);
 	assert_string_equal(text, "c=3 a=1 _other=3 ");
-	businesses_set(businesses, 2, "d", 1, 'd');
-	businesses_set(businesses, 3, NULL, 0, 0);
-	businesses_set(businesses, 4, NULL, 0, 0);
+	businesses_set(businesses, 2, "d", 1, 'd', true);
+	businesses_set(businesses, 3, NULL, 0, 0, true);
+	businesses_set(businesses, 4, NULL, 0, 0, true);
 	text[0] = '\0';
 	businesses_top(businesses, 10, 4, note_business, text);
 	assert_string_equal(text, "d=2 a=1 b=1 _other=0 ");
+	businesses_set(businesses, 5, "+1", 2, 7, false); /* may be no label */
+	text[0] = '\0';
+	businesses_top(businesses, 10, 4, note_business, text);
+	assert_string_equal(text, "a=1 b=1 d=1 _other=1 ");
+	businesses_free(businesses);
+}
+
+/* The ids of a list, in its order. */
+static const char *list_of(const struct businesses *businesses, enum business_list list)
+{
+	static char text[200];
+	text[0] = '\0';
+	const struct business *before = NULL;
+	for (const struct business *b = businesses->first[list]; b; before = b, b = b->behind) {
+		assert_ptr_equal(b->before, before);
+		assert_int_equal(b->list, list);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", b->id);
+	}
+	assert_ptr_equal(businesses->last[list], before);
+	return text;
+}
+
+static void businesses__are_in_one_list_each_until_their_last_call_ends(void **state)
+{
+	(void)state;
+	struct businesses *businesses = businesses_new();
+	static const char *const ids[] = {"a", "b", "c", "a", "d"};
+	for (uint32_t i = 0; i < 5; i++)
+		businesses_set(businesses, i, ids[i], 1, (uint64_t)ids[i][0], true);
+	assert_string_equal(list_of(businesses, TO_ASK), "a b c d ");
+	businesses_move(businesses, businesses_find(businesses, "b", 1, 'b'), ASKED, 5);
+	businesses_move(businesses, businesses_find(businesses, "a", 1, 'a'), ASKED, 6);
+	businesses_move(businesses, businesses_find(businesses, "d", 1, 'd'), ANSWERED, 7);
+	assert_string_equal(list_of(businesses, TO_ASK), "c ");
+	assert_string_equal(list_of(businesses, ASKED), "b a ");
+	assert_string_equal(list_of(businesses, ANSWERED), "d ");
+	assert_int_equal(businesses->last[ASKED]->since, 6);
+	businesses_set(businesses, 0, NULL, 0, 0, true); /* it has another call */
+	assert_string_equal(list_of(businesses, ASKED), "b a ");
+	businesses_set(businesses, 3, NULL, 0, 0, true);
+	businesses_set(businesses, 1, "c", 1, 'c', true);
+	businesses_set(businesses, 4, NULL, 0, 0, true);
+	assert_string_equal(list_of(businesses, ASKED), "");
+	assert_string_equal(list_of(businesses, ANSWERED), "");
+	assert_null(businesses_find(businesses, "a", 1, 'a'));
+	assert_int_equal(businesses->count, 1);
+	businesses_free(businesses);
+}
+
+static void businesses__many_are_found_whatever_their_hashes(void **state)
+{
+	(void)state;
+	struct businesses *businesses = businesses_new();
+	char id[16];
+	for (uint32_t i = 0; i < 5000; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		businesses_set(businesses, i, id, strlen(id), i % 3 ? i * 0x9e3779b97f4a7c15u : 1, true);
+	}
+	for (uint32_t i = 0; i < 5000; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		const struct business *found =
+			businesses_find(businesses, id, strlen(id), i % 3 ? i * 0x9e3779b97f4a7c15u : 1);
+		assert_ptr_equal(found, businesses->of_row[i]);
+		assert_string_equal(found->id, id);
+	}
 	businesses_free(businesses);
 }
 
@@ -375,6 +440,8 @@ int main(void)
 		cmocka_unit_test(wheel__each_falls_due_not_before_its_instant),
 		cmocka_unit_test(seen__forgets_the_smallest_and_says_so),
 		cmocka_unit_test(businesses__the_top_and_the_rest),
+		cmocka_unit_test(businesses__are_in_one_list_each_until_their_last_call_ends),
+		cmocka_unit_test(businesses__many_are_found_whatever_their_hashes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
