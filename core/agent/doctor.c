@@ -207,8 +207,7 @@ static void look_after(void *arg, struct instance *instance)
 	patient->seen = true;
 	pthread_mutex_lock(&examination->lock);
 	if (!patient->finished && instance_is_silent(instance, why))
-		conclude(patient, CW_CHECK_FAILED,
-			 "%s: the plugin hangs; a reload cannot end it, restart callwatchd to be rid of it", why);
+		conclude(patient, CW_CHECK_FAILED, "%s", why);
 	pthread_mutex_unlock(&examination->lock);
 }
 

@@ -195,11 +195,13 @@ bool instance_is_silent(struct instance *self, char why[INSTANCE_REASON_MAX])
 	const char *callback = atomic_load(&self->callback);
 	int64_t since = callback ? atomic_load(&self->callback_since) : atomic_load(&self->stats->heartbeat);
 	int64_t silent = clock_awake() - since;
+	static const char advice[] = "the plugin hangs; a reload cannot end it, restart callwatchd to be rid of it";
 	if (callback)
-		snprintf(why, INSTANCE_REASON_MAX, "in %s() for %lld s", callback, (long long)(silent / CW_SECOND));
+		snprintf(why, INSTANCE_REASON_MAX, "in %s() for %lld s: %s", callback, (long long)(silent / CW_SECOND),
+			 advice);
 	else
-		snprintf(why, INSTANCE_REASON_MAX, "its loop has not come round for %lld s",
-			 (long long)(silent / CW_SECOND));
+		snprintf(why, INSTANCE_REASON_MAX, "its loop has not come round for %lld s: %s",
+			 (long long)(silent / CW_SECOND), advice);
 	return silent > stuck_after_ns && (callback || atomic_load(&self->in_loop));
 }
 
@@ -375,7 +377,9 @@ static bool loop_open(struct instance *self)
 			snprintf(reason, sizeof reason, "file descriptor limit %llu reached: raise LimitNOFILE",
 				 (unsigned long long)limit.rlim_cur);
 		else
-			snprintf(reason, sizeof reason, "cannot make an event loop: %s", uv_strerror(rc));
+			snprintf(reason, sizeof reason,
+				 "cannot make an event loop: %s; are memory or file descriptors short?",
+				 uv_strerror(rc));
 		int64_t pause = backoff_next(&self->start_backoff);
 		instance_set_state(self, CW_DOWN, clock_now() + pause, reason);
 		atomic_store(&self->first_done, true);
@@ -513,7 +517,8 @@ static void failed_reason(struct instance *self, int rc, char reason[INSTANCE_RE
 	if (self->said_state && *self->reason)
 		snprintf(reason, INSTANCE_REASON_MAX, "%s", self->reason);
 	else
-		snprintf(reason, INSTANCE_REASON_MAX, "start failed: %s", strerror(-rc));
+		snprintf(reason, INSTANCE_REASON_MAX, "start failed: %s; its lines in the log may say more",
+			 strerror(-rc));
 	pthread_mutex_unlock(&self->lock);
 }
 

@@ -28,6 +28,18 @@ static void arm_tick(struct instance *self)
 	instance_arm(&self->tick, on_tick, self->schedule.due);
 }
 
+/* Nobody is to wonder what it starts at for so long. */
+static void say_still_starting(struct instance *self)
+{
+	char reason[INSTANCE_REASON_MAX];
+	if (self->said_state || instance_state(self) != CW_STARTING)
+		return;
+	snprintf(reason, sizeof reason,
+		 "the first reading takes longer than its timeout of %lld ms: wait, or raise `timeout`",
+		 (long long)(self->info.timeout / CW_MILLISECOND));
+	instance_set_state(self, CW_STARTING, /* next_try */ 0, reason);
+}
+
 static void on_late(uv_timer_t *timer)
 {
 	struct instance *self = timer->data;
@@ -39,6 +51,7 @@ static void on_late(uv_timer_t *timer)
 			 "a reading has taken longer than its timeout of %lld ms; waiting for it",
 			 (long long)(self->info.timeout / CW_MILLISECOND));
 	reading->late_said = true;
+	say_still_starting(self);
 }
 
 /* What the core says for a plugin that never says its state itself. */
@@ -51,7 +64,8 @@ static void derive_state(struct instance *self, int status)
 	    clock_now() < self->reading.patience)
 		return;
 	if (status < 0)
-		snprintf(reason, sizeof reason, "read failed: %s", strerror(-status));
+		snprintf(reason, sizeof reason, "read failed: %s; its lines in the log may say more",
+			 strerror(-status));
 	instance_set_state(self, status < 0 ? CW_DOWN : CW_UP, /* next_try */ status < 0 ? self->schedule.due : 0,
 			   reason);
 }

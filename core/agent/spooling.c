@@ -49,10 +49,10 @@ void spooling_words(const struct instance *self, char *text, size_t size)
 	if (!spooling->limit_bytes)
 		return;
 	if (!self->context.state_dir)
-		snprintf(text, size, "no spool: there is no state_dir to keep it in");
+		snprintf(text, size, "no spool: set `agent: state_dir:` to a folder that can be written");
 	else if (spooling->writing.code == -EBUSY)
 		snprintf(text, size,
-			 "no spool: its folder is held by an earlier life of this output that was left behind");
+			 "no spool: an earlier life of this output hangs and holds its folder, restart callwatchd");
 	else if (spooling->writing.code)
 		snprintf(text, size, "the spool cannot be %s: %s", spooling->spool ? "written" : "opened",
 			 strerror(-spooling->writing.code));

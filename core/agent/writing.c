@@ -27,7 +27,8 @@ static void derive_state(struct instance *self, int status, int64_t next_try)
 	if (self->said_state)
 		return;
 	if (status < 0)
-		snprintf(reason, sizeof reason, "write failed: %s", strerror(-status));
+		snprintf(reason, sizeof reason, "write failed: %s; its lines in the log may say more",
+			 strerror(-status));
 	instance_set_state(self, status < 0 ? CW_DOWN : CW_UP, next_try, reason);
 }
 

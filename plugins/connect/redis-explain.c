@@ -31,7 +31,7 @@ enum redis_failure redis_explain(const struct redis *redis, const redisReply *er
 		return REDIS_DENIED;
 	}
 	if (redis_is_error(error, "LOADING")) {
-		snprintf(reason, REDIS_ERROR_MAX, "loading its data");
+		snprintf(reason, REDIS_ERROR_MAX, "loading its data: wait");
 		return REDIS_LOADING;
 	}
 	char text[120], masked[160];

@@ -344,9 +344,9 @@ static void on_loading_info(void *arg, const redisReply *reply)
 	if (!reply)
 		return;
 	if (redis_info_field(reply, "loading_loaded_perc", percent, sizeof(percent)))
-		failf(redis, REDIS_LOADING, "loading its data (%.0f%%)", strtod(percent, NULL));
+		failf(redis, REDIS_LOADING, "loading its data (%.0f%%): wait", strtod(percent, NULL));
 	else
-		fail(redis, REDIS_LOADING, "loading its data");
+		fail(redis, REDIS_LOADING, "loading its data: wait");
 }
 
 static void on_ping(void *arg, const redisReply *reply)
@@ -357,7 +357,7 @@ static void on_ping(void *arg, const redisReply *reply)
 	if (redis_is_error(reply, "LOADING")) {
 		static const char *const info[] = {"INFO", "persistence"};
 		if (redis_queue(redis, on_loading_info, redis, 2, info, /* lengths */ NULL) < 0)
-			fail(redis, REDIS_LOADING, "loading its data");
+			fail(redis, REDIS_LOADING, "loading its data: wait");
 	} else if (reply->type == REDIS_REPLY_ERROR && !redis_is_error(reply, "NOPERM")) {
 		on_sign_in_error(redis, reply, "PING");
 	} else {

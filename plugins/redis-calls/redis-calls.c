@@ -67,13 +67,15 @@ void watch_say(struct watch *watch)
 	} else if (watch->blind) {
 		/* A first sweep is mostly over before anybody looks; until then what was said last still holds. */
 		if (watch->sweep.running && host->now() - watch->sweep.began > 2 * CW_SECOND)
-			host->state(self, CW_DEGRADED, /* next_try */ 0, "reading all calls for the first time");
+			host->state(self, CW_DEGRADED, /* next_try */ 0,
+				    "reading all calls for the first time: wait, there are no gauges until then");
 	} else if (!watch->channels_live && watch->channels_reason[0] && !watch->info->once) {
 		host->state(self, CW_DEGRADED, /* next_try */ 0, "no pub/sub, heartbeats are read by sweeps: %s",
 			    watch->channels_reason);
 	} else if (samples_slow(watch) > slow) {
 		text_duration(age, (double)samples_slow(watch) / (double)CW_SECOND);
-		host->state(self, CW_DEGRADED, /* next_try */ 0, "slow: p95 of a round trip is %s", age);
+		host->state(self, CW_DEGRADED, /* next_try */ 0,
+			    "slow: p95 of a round trip is %s: look at `redis-cli --latency` and SLOWLOG", age);
 	} else if (cannot_hold_max_age(watch)) {
 		text_duration(age, (double)watch->settings.max_age / (double)CW_SECOND);
 		host->state(self, CW_DEGRADED, /* next_try */ 0,

@@ -140,9 +140,12 @@ static void say(struct output *output, int status)
 		output->host->state(output->self, CW_DOWN, /* next_try */ 0,
 				    "nobody reads standard output any more: restart what reads it, "
 				    "and callwatchd with it");
+	else if (status == -EBADF)
+		output->host->state(output->self, CW_DOWN, /* next_try */ 0,
+				    "standard output is closed: start callwatchd with one, or take this output out");
 	else
-		output->host->state(output->self, CW_DOWN, /* next_try */ 0, "cannot write to standard output: %s",
-				    strerror(-status));
+		output->host->state(output->self, CW_DOWN, /* next_try */ 0, "cannot write to standard output: %s%s",
+				    strerror(-status), status == -ENOSPC ? ": make room on its disk" : "");
 }
 
 /* The batch is over, one way or the other; the buffer is free. */

@@ -231,6 +231,8 @@ int listener_fail(struct listener *listener, int error, const char *sentence)
 int listener_fail_errno(struct listener *listener)
 {
 	int error = errno;
+	if (error == EACCES || error == EPERM || error == EROFS)
+		return listener_fail(listener, error, "callwatchd's user may not write there; give it the directory");
 	return listener_fail(listener, error, strerror(error));
 }
 

@@ -20,7 +20,8 @@ static int say_why(struct listener *listener)
 {
 	int error = errno;
 	if (error == EADDRINUSE)
-		snprintf(listener->reason, sizeof listener->reason, "another process listens on %s", listener->address);
+		snprintf(listener->reason, sizeof listener->reason,
+			 "another process listens on %s: stop it or choose another address", listener->address);
 	else if (error == EADDRNOTAVAIL)
 		listener_fail(listener, error, "this machine does not have the address");
 	else if (error == EACCES)

@@ -122,7 +122,8 @@ static int clear_path(struct listener *listener)
 		return listener_fail(listener, EPERM,
 				     "the socket there belongs to another user; remove it or choose another path");
 	if (somebody_answers(listener)) {
-		snprintf(listener->reason, sizeof listener->reason, "another process listens on %s", listener->path);
+		snprintf(listener->reason, sizeof listener->reason,
+			 "another process listens on %s: stop it or choose another address", listener->path);
 		return -EADDRINUSE;
 	}
 	return unlink(listener->path) < 0 ? listener_fail_errno(listener) : 0;

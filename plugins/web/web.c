@@ -150,7 +150,8 @@ static int web_start(struct cw_instance *self, const struct cw_host *host, const
 	uv_timer_start(&web->second, on_second, /* first: */ 1000, /* repeat: */ 1000);
 	int rc = http_start(web);
 	if (rc)
-		host->state(self, CW_DOWN, /* next_try: */ 0, "libwebsockets does not start");
+		host->state(self, CW_DOWN, /* next_try: */ 0,
+			    "the HTTP library does not start: are memory or file descriptors short?");
 	if (rc == 0)
 		rc = access_start(web, values);
 	if (rc == 0)

@@ -120,3 +120,21 @@ def test_map_names_nothing_that_is_not_there():
         assert re.search(rf"\b{name}\)?\(", code), f"{name}()"
     for path in re.findall(r"`((?:core|common|plugins|docs|include)/[\w./-]+)`", text):
         assert (TOP / path).exists(), path
+
+
+def spoken():
+    """What the code can say: each text of a source file, its pieces joined, with `%…` for what is filled in."""
+    said = []
+    for path in [*TOP.glob("core/**/*.c"), *TOP.glob("plugins/**/*.c")]:
+        said += ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', piece)) for piece in re.findall(r'(?:"(?:[^"\\]|\\.)*"\s*)+', path.read_text())]
+    return said
+
+
+def test_every_reason_in_the_operators_list_is_one_that_the_code_gives():
+    text = (TOP / "docs/operations.md").read_text().split("## Every state and what to do")[1]
+    reasons = [reason for row in re.findall(r"^\| (.*?) \|", text, re.M) for reason in re.findall(r"`([^`]+)`", row) if " " in reason.strip()]
+    assert len(reasons) > 40
+    said = spoken()
+    for reason in reasons:
+        words = re.sub(r"\b(read|write|start|stop|examine)\(\)", "%s()", reason).strip()
+        assert any(words in text for text in said), reason

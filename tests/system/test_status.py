@@ -87,7 +87,7 @@ def test_check_is_critical_for_who_is_stuck_and_usr2_says_where(daemon, client):
     assert re.search(r" up for \S+ with 4 instances$", lines[0])
     told = {re.search(r"\[(\w+)\]", line)[1]: line for line in lines[1:5]}
     assert set(told) == {"r", "s", "stdout", "web"}
-    assert re.search(r"stuck: in read\(\) for \d+ s; no reading has succeeded yet, one is due every 1s; 0 errors, 0 readings, \d+ overruns", told["r"]), told["r"]
+    assert re.search(r"stuck: in read\(\) for \d+ s: the plugin hangs; .*; no reading has succeeded yet, one is due every 1s; 0 errors, 0 readings, \d+ overruns", told["r"]), told["r"]
     assert re.search(r"down for \S+: broken, as configured; no reading has succeeded yet, .*; \d+ errors, \d+ readings, 0 overruns, 0 malformed$", told["s"])
     assert re.search(r"up for \S+; last sent \S+ ago; \d+ samples wait; nothing dropped; 0 errors$", told["stdout"]), told["stdout"]
     daemon.process.send(signal.SIGUSR2)
