@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -66,18 +67,30 @@ static void on_signal(int number)
 	interrupted = number;
 }
 
-static bool read_line(char line[PASSWORD_MAX + 2])
+/* Signals come in while we wait, and at no other time, so that none is missed. False: one came, or there is no more. */
+static bool read_byte(char *ret_byte, const sigset_t *while_waiting)
+{
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+	while (!interrupted) {
+		if (ppoll(&input, 1, /* timeout: */ NULL, while_waiting) < 0 && errno == EINTR)
+			continue;
+		ssize_t n = read(STDIN_FILENO, ret_byte, 1);
+		if (n >= 0 || errno != EINTR)
+			return n == 1;
+	}
+	return false;
+}
+
+/* False: there is none. A line that is too long is empty. */
+static bool read_line(char line[PASSWORD_MAX + 2], const sigset_t *while_waiting)
 {
 	size_t length = 0;
-	bool fits = true;
-	for (char c;;) {
-		ssize_t n = read(STDIN_FILENO, &c, 1);
-		if (n < 0 && errno == EINTR && !interrupted)
-			continue;
-		if (n <= 0 && (length == 0 || interrupted))
-			return false;
-		if (n <= 0 || c == '\n')
+	bool fits = true, any = false;
+	for (char c; read_byte(&c, while_waiting); any = true) {
+		if (c == '\n') {
+			any = true;
 			break;
+		}
 		fits = fits && length <= PASSWORD_MAX;
 		if (fits)
 			line[length++] = c;
@@ -85,33 +98,43 @@ static bool read_line(char line[PASSWORD_MAX + 2])
 	if (length && line[length - 1] == '\r')
 		length--;
 	line[fits ? length : 0] = '\0';
-	return true;
+	return any && !interrupted;
 }
 
-/* Without echo. A signal that would end us does so when the terminal is as it was. */
+/* Without echo, where it is a terminal. */
+static bool read_hidden(const char *prompt, char line[PASSWORD_MAX + 2], const sigset_t *while_waiting)
+{
+	struct termios shown, hidden;
+	if (tcgetattr(STDIN_FILENO, &shown) != 0)
+		return read_line(line, while_waiting);
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	fputs(prompt, stderr);
+	bool got = read_line(line, while_waiting);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	fputc('\n', stderr);
+	return got;
+}
+
+/* A signal that would end us does so when the terminal is as it was. */
 static bool ask(const char *prompt, char line[PASSWORD_MAX + 2])
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 	struct sigaction action = {.sa_handler = on_signal}, before[NUMBERS];
-	struct termios shown, hidden;
-	bool is_terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
-	interrupted = 0;
+	sigset_t ours, as_it_was;
+	sigemptyset(&ours);
+	for (int i = 0; i < NUMBERS; i++)
+		sigaddset(&ours, numbers[i]);
+	sigprocmask(SIG_BLOCK, &ours, &as_it_was);
 	for (int i = 0; i < NUMBERS; i++)
 		sigaction(numbers[i], &action, &before[i]);
-	if (is_terminal) {
-		hidden = shown;
-		hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-		fputs(prompt, stderr);
-	}
-	bool got = read_line(line);
-	if (is_terminal) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-		fputc('\n', stderr);
-	}
+	interrupted = 0;
+	bool got = read_hidden(prompt, line, &as_it_was);
 	for (int i = 0; i < NUMBERS; i++)
 		sigaction(numbers[i], &before[i], NULL);
+	sigprocmask(SIG_SETMASK, &as_it_was, NULL);
 	if (interrupted)
 		raise(interrupted);
 	return got;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rungs of `callwatch doctor`: is every address open, and is there room for more who ask.
+ * The rungs of `callwatch doctor`: is every address open, is there room for more who ask, does the
+ * certificate last.
  */
 #include "checks.h"
 
 #include "listen_private.h"
+#include "tls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -42,13 +44,25 @@ static void say_connections(struct web *web)
 			    crowded ? ": more are soon refused with 503, raise `max_connections`" : "");
 }
 
+static void say_certificate(struct web *web)
+{
+	char sentence[TLS_SENTENCE_MAX];
+	if (web->certificate_ends == INT64_MAX) {
+		web->host->examined(web->self, CW_CHECK_SKIPPED, "no TLS is spoken");
+		return;
+	}
+	enum cw_verdict verdict = tls_explain_expiry(web->certificate_ends, web->host->wall(), sentence);
+	web->host->examined(web->self, verdict, "%s", sentence);
+}
+
 const struct cw_check web_checks[WEB_CHECKS] = {
 	{"listeners", "Every address of `listen` is open, every UNIX socket in its place"},
 	{"connections", "There is room for more connections"},
+	{"certificate", "The TLS certificate is valid for the next two weeks"},
 };
 
 void web_examine(void *state, uint32_t check)
 {
-	static void (*const says[WEB_CHECKS])(struct web * web) = {say_listeners, say_connections};
+	static void (*const says[WEB_CHECKS])(struct web * web) = {say_listeners, say_connections, say_certificate};
 	says[check](state);
 }

@@ -7,7 +7,7 @@
 
 #include "callwatch/plugin.h"
 
-enum { WEB_CHECKS = 2 };
+enum { WEB_CHECKS = 3 };
 extern const struct cw_check web_checks[WEB_CHECKS];
 void web_examine(void *state, uint32_t check);
 

@@ -6,7 +6,6 @@
  */
 #include "access.h"
 #include "listen_private.h"
-#include "text.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -21,7 +20,7 @@
 enum { ACCEPTS_PER_TURN = 16, DESCRIPTORS_KEPT = 64 };
 
 static const uint64_t pause_ms = 500; /* between looks at a listener that can accept nothing */
-static const int64_t report_every = 3600 * CW_SECOND, expiry_notice = 14 * 86400 * CW_SECOND;
+static const int64_t report_every = 3600 * CW_SECOND;
 /* -- what may be configured --------------------------------------------------------------------------------------- */
 
 static bool is_unix(const char *address)
@@ -260,28 +259,10 @@ static void forget_socket(struct listener *listener)
 
 /* -- all of them -------------------------------------------------------------------------------------------------- */
 
-/* True: the certificate has expired or will soon, and that is said. */
-static bool report_expiry(struct web *web)
-{
-	char when[TEXT_TIME_SIZE];
-	int64_t left = web->certificate_ends - web->host->wall();
-	if (web->certificate_ends == INT64_MAX || left > expiry_notice)
-		return false;
-	text_time(when, web->certificate_ends);
-	when[sizeof "2027-01-31" - 1] = '\0';
-	if (left <= 0)
-		web->host->state(web->self, CW_DEGRADED, /* next_try: */ 0,
-				 "the TLS certificate expired on %s: renew it, then `callwatch reload`", when);
-	else
-		web->host->state(web->self, CW_DEGRADED, /* next_try: */ 0,
-				 "the TLS certificate expires on %s, in %d days: renew it, then `callwatch reload`",
-				 when, (int)(left / (86400 * CW_SECOND)));
-	return true;
-}
-
 static void report(struct web *web)
 {
 	const struct listener *broken = NULL;
+	char expiry[TLS_SENTENCE_MAX];
 	uint32_t open = 0;
 	for (uint32_t i = 0; i < web->listeners_count; i++) {
 		if (web->listeners[i].descriptor >= 0)
@@ -291,7 +272,9 @@ static void report(struct web *web)
 	}
 	if (broken)
 		web->host->state(web->self, open ? CW_DEGRADED : CW_DOWN, broken->next_try, "%s", broken->reason);
-	else if (!report_expiry(web))
+	else if (tls_explain_expiry(web->certificate_ends, web->host->wall(), expiry) != CW_CHECK_OK)
+		web->host->state(web->self, CW_DEGRADED, /* next_try: */ 0, "%s", expiry);
+	else
 		web->host->state(web->self, CW_UP, /* next_try: */ 0, "listening on %s%s", web->listeners[0].address,
 				 open > 1 ? " and others" : "");
 }

@@ -6,10 +6,14 @@
 #include "tls.h"
 
 #include "connect/tls-pem.h"
+#include "text.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
+
+enum { NOTICE_DAYS = 14 };
 
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20"; /* of TLS 1.2; those of 1.3 are all right */
 
@@ -76,4 +80,22 @@ int64_t tls_expiry(const struct cw_value *values)
 	bool found = certificate && tls_pem_expiry(certificate, &end) && end < INT64_MAX / CW_SECOND;
 	ERR_clear_error();
 	return found ? end * CW_SECOND : INT64_MAX;
+}
+
+enum cw_verdict tls_explain_expiry(int64_t ends, int64_t wall, char sentence[TLS_SENTENCE_MAX])
+{
+	char date[TEXT_TIME_SIZE];
+	int64_t days = (ends - wall) / (86400 * CW_SECOND);
+	text_time(date, ends);
+	date[sizeof "2027-01-31" - 1] = '\0';
+	if (ends <= wall)
+		snprintf(sentence, TLS_SENTENCE_MAX,
+			 "the TLS certificate expired on %s: renew it, then `callwatch reload`", date);
+	else if (days < NOTICE_DAYS)
+		snprintf(sentence, TLS_SENTENCE_MAX,
+			 "the TLS certificate expires on %s, in %d days: renew it, then `callwatch reload`", date,
+			 (int)days);
+	else
+		snprintf(sentence, TLS_SENTENCE_MAX, "the TLS certificate is valid until %s", date);
+	return ends <= wall ? CW_CHECK_FAILED : days < NOTICE_DAYS ? CW_CHECK_WARNING : CW_CHECK_OK;
 }

@@ -7,7 +7,7 @@
 #ifndef CALLWATCH_WEB_TLS_H
 #define CALLWATCH_WEB_TLS_H
 
-#include "callwatch/option.h"
+#include "callwatch/plugin.h"
 
 struct ssl_ctx_st;
 
@@ -18,5 +18,8 @@ void tls_check(const struct cw_value *values, struct cw_problems *problems);
 int tls_configure(struct ssl_ctx_st *context, const struct cw_value *values);
 /* Wall time at which the certificate ends; INT64_MAX: there is none. */
 int64_t tls_expiry(const struct cw_value *values);
+/* What a person has to know of that: a warning from 14 days before on, a failure once it has ended. */
+enum { TLS_SENTENCE_MAX = 128 };
+enum cw_verdict tls_explain_expiry(int64_t ends, int64_t wall, char sentence[TLS_SENTENCE_MAX]);
 
 #endif

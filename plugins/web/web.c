@@ -180,7 +180,7 @@ static int web_write(void *state, const struct cw_batch *batch)
 CW_EXPORT const struct cw_plugin cw_plugin = {
 	CW_PLUGIN_ABI,
 	.name = "web",
-	.summary = "Answers over HTTP: state, tables and their rows, live views, reload",
+	.summary = "Answers over HTTP: state, metrics for Prometheus, tables and their rows, live views, reload",
 	.role = CW_FRONTEND,
 	.options = CW_ARRAY(options),
 	.check = web_check,

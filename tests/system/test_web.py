@@ -425,7 +425,7 @@ def test_what_cannot_be_listened_on_is_told_at_its_place(daemon, listen, words):
     assert done.returncode == 78 and words in done.stdout + done.stderr and ":5:" in done.stdout + done.stderr
 
 
-def test_strangers_are_refused(redis, daemon):
+def test_security_12_strangers_are_refused(redis, daemon):
     """As another user, in no group of ours: the mode keeps them out, and with the mode opened the credentials do."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else")

@@ -92,7 +92,7 @@ ROUTES = [  # method, target, what a viewer gets, what an operator gets; all oth
 
 
 @pytest.mark.sanitize
-def test_every_route_for_everybody(web, port):
+def test_security_08_every_route_for_everybody(web, port):
     for who, (header, role) in WHO.items():
         for method, target, viewer, operator in ROUTES:
             answer = ask(port, target, method, [*([header] if header else []), *(JSON if method == "POST" else [])])
@@ -124,7 +124,7 @@ def test_a_listener_for_metrics_asks_nobody_even_if_there_are_users(daemon, port
     assert ask(metrics, "/api/v1/status", headers=[bearer(TOKENS["operator"])]).status == 404
 
 
-def test_ten_wrong_guesses_make_an_address_wait(web, port):
+def test_security_08_ten_wrong_guesses_make_an_address_wait(web, port):
     """Who is right is not kept out by who guesses; no name and no secret is echoed, by an answer or by the log."""
     evil = "\x1b]0;evil\x07<script>alert(1)</script>"
     guesses = itertools.count()
@@ -147,7 +147,7 @@ def test_ten_wrong_guesses_make_an_address_wait(web, port):
 
 # -- pages of other sites ----------------------------------------------------------------------------------------------
 
-def test_nothing_is_changed_for_a_page_of_another_site(web, port):
+def test_security_17_nothing_is_changed_for_a_page_of_another_site(web, port):
     """What a browser would send with the operator's own credentials: only our own page, with JSON, is obeyed."""
     ours = f"http://127.0.0.1:{port}"
     refused = [["Origin: http://evil.com"], ["Origin: null"], ["Origin: http://127.0.0.1"], [f"Origin: https://127.0.0.1:{port}"],
@@ -227,6 +227,25 @@ def test_a_file_may_hold_the_hash(daemon, port, password_hash):
     secret.write_text(password_hash[:-20] + "A" * 20 + "\n")
     daemon.hup()
     wait_for(lambda: ask(port, "/metrics", headers=[basic("ada", PASSWORD)]).status == 401, what="the reload to take the file's new content")
+
+
+def test_security_15_no_secret_is_where_others_look(daemon, port, password_hash):
+    """Neither the command line nor the environment, the log, /metrics, the status, a problem or the merged configuration holds one."""
+    token, hashed = "cwt_canary-5b1d2f", sha256("cwt_canary-5b1d2f")
+    for name, content in (("ada.hash", password_hash), ("ci.hash", hashed)):
+        (daemon.folder / name).write_text(content + "\n")
+        os.chmod(daemon.folder / name, 0o600)
+    daemon.start(config(daemon, [f"127.0.0.1:{port}"], options="users: [{ name: ada, password_hash_file: ada.hash }]\n"
+                        "tokens: [{ name: ci, role: operator, token_hash_file: ci.hash }]"), arguments=["-v"])
+    answers = [ask(port, target, headers=[bearer(token)]).raw for target in ("/metrics", "/api/v1/status", "/api/v1/tables/instances", "/api/v1/config/diff", "/no")]
+    answers += [ask(port, "/metrics", headers=[basic("ada", PASSWORD)]).raw, ask(port, "/metrics", headers=[basic("ada", "canary-wrong")]).raw]
+    assert answers[0].startswith(b"HTTP/1.1 200") and answers[5].startswith(b"HTTP/1.1 200")
+    ask(port, "/-/reload", "POST", [bearer(token), *JSON])
+    proc = b"".join(open(f"/proc/{daemon.pid}/{name}", "rb").read() for name in ("cmdline", "environ"))
+    shown = client("config", "show", "-c", daemon.config_path)
+    everything = b"".join(answers) + proc + daemon.stderr.encode() + (shown.stdout + shown.stderr).encode()
+    for secret in (token, PASSWORD, "canary", password_hash, hashed, "argon2id"):
+        assert secret.encode() not in everything, secret
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

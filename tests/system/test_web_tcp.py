@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The plugin web on TCP: who may come in, what is told to whom, requests that mean harm, more clients than there is room for."""
+"""The plugin web on TCP: who may come in, what is told to whom, requests that mean harm, more clients than there is room for; /metrics.
+
+The numbers of test_security_… are those of the list of attacks that the agent has to withstand, of test_fault_… those of the fault matrix."""
 
 import itertools
 import json
@@ -50,7 +52,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("listen, words", REFUSED)
-def test_what_may_not_be_listened_on_is_told_at_its_place(folder, listen, words):
+def test_security_07_what_may_not_be_listened_on_is_told_at_its_place(folder, listen, words):
     text = f"agent:\n  plugin_dir: [{BUILD}/plugins]\nplugins:\n  - plugin: web\n    listen: [\"{listen}\"]\n"
     done = run_once(folder, text, "-t")
     assert done.returncode == 78 and words in done.stderr + done.stdout and ":5:" in done.stderr + done.stdout
@@ -64,7 +66,7 @@ def test_only_metrics_is_for_tcp_and_needs_no_users(folder):
         assert done.returncode == 78 and words in done.stdout + done.stderr
 
 
-def test_as_installed_only_loopback_and_unix_sockets_are_listened_on(folder):
+def test_security_07_as_installed_only_loopback_and_unix_sockets_are_listened_on(folder):
     """The vendor's file, and what the plugin does when nothing is said."""
     vendor = yaml.safe_load((TOP / "conf.d/10-web.yaml").read_text())["plugins"][0]["listen"]
     done = subprocess.run([BUILD / "bin/callwatch", "plugins", BUILD / "plugins/web.so"], capture_output=True, text=True, check=True)
@@ -79,7 +81,7 @@ def listening(pid):
     return {line.split()[3] for line in lines if f"pid={pid}," in line}
 
 
-def test_what_is_configured_is_open_and_nothing_else(daemon, port):
+def test_security_07_what_is_configured_is_open_and_nothing_else(daemon, port):
     second = free_port()
     daemon.start(config(daemon, [f"127.0.0.1:{port}", f"\"[::1]:{second}\""]))
     assert listening(daemon.pid) == {f"127.0.0.1:{port}", f"[::1]:{second}"}
@@ -115,7 +117,7 @@ def test_a_port_that_is_taken_is_said_and_taken_when_it_is_free(daemon, port):
     assert ask(port, "/-/healthy").status == 200
 
 
-def test_a_listener_for_metrics_serves_nothing_else(redis, daemon, port):
+def test_security_11_a_listener_for_metrics_serves_nothing_else(redis, daemon, port):
     """Whoever can connect may scrape, and see whether the agent lives; nothing names anything else."""
     load(redis)
     metrics = free_port()
@@ -143,7 +145,7 @@ HOSTS = [  # {port}: the port listened on
 ]
 
 
-def test_a_host_that_is_not_ours_is_misdirected(daemon, port):
+def test_security_18_a_host_that_is_not_ours_is_misdirected(daemon, port):
     """DNS rebinding: a page under its own name is not answered, wherever it asks; before it is known what there is."""
     daemon.start(config(daemon, [f"127.0.0.1:{port}"], options="allowed_hosts: [callwatch.example.net, \"pinned.example.net:1234\"]"))
     for host, expected in HOSTS:
@@ -161,7 +163,7 @@ def test_a_host_that_is_not_ours_is_misdirected(daemon, port):
     assert daemon.request("GET", "/-/healthy")[0] == 200, "a UNIX socket has no name"
 
 
-def test_every_answer_has_the_headers_that_protect_a_browser(quiet, port):
+def test_security_02_every_answer_has_the_headers_that_protect_a_browser(quiet, port):
     seen = {}
     requests = {
         200: b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n", 400: b"GET /-/healthy HTTP/1.1\r\n\r\n",
@@ -186,7 +188,7 @@ def test_every_answer_has_the_headers_that_protect_a_browser(quiet, port):
         assert "server" not in answer.headers
 
 
-def test_no_page_of_another_site_is_let_read(quiet, port):
+def test_security_20_no_page_of_another_site_is_let_read(quiet, port):
     """CORS: no preflight is answered as if something was allowed, no origin is named."""
     for origin in ("http://evil.com", "null", f"http://127.0.0.1:{port}", "http://localhost"):
         preflight = ["Origin: " + origin, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type",
@@ -203,7 +205,7 @@ TRAVERSALS = ["/" + dots * n + "etc/passwd" for n in (1, 3, 8) for dots in (
     "..%09/", "..%20/", "..?/", "..#/", "-/../", "api/../", "api/v1/tables/../../", "%2f", "%5c")]
 
 
-def test_no_file_is_opened_by_what_a_request_says(quiet, port):
+def test_security_09_no_file_is_opened_by_what_a_request_says(quiet, port):
     """Answers are made in memory: under strace not one file is opened while 100 encodings of a way out are tried."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")

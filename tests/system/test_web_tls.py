@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import BUILD, SLOWER, free_port, run_once, wait_for
+from harness import BUILD, SLOWER, free_port, run_client, run_once, wait_for
 from web_raw import Answer, ask, config, dial, raw, read_to_end
 
 TOKEN = "cwt_operator-token"
@@ -77,7 +77,7 @@ def get(port, authority, target, headers=(), **where):
         return Answer(read_to_end(s))
 
 
-def test_what_is_spoken_and_what_is_not(daemon, authority, port):
+def test_security_10_what_is_spoken_and_what_is_not(daemon, authority, port):
     """TLS 1.2 and 1.3 with forward secrecy, the whole chain, no renegotiation, no HTTP/2; in clear nothing at all."""
     daemon.start(config(daemon, [f"127.0.0.1:{port}"], options=FILES))
     assert get(port, authority, "/-/healthy").status == 200
@@ -157,7 +157,7 @@ def own_address():
     return found and found[1]
 
 
-def test_beyond_loopback_one_needs_tls_and_a_token(daemon, authority, port):
+def test_security_07_beyond_loopback_one_needs_tls_and_a_token(daemon, authority, port):
     address = own_address()
     if not address:
         pytest.skip("this machine has loopback only")
@@ -176,7 +176,7 @@ def test_beyond_loopback_one_needs_tls_and_a_token(daemon, authority, port):
     assert raw(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", address=address).status is None
 
 
-def test_in_clear_beyond_loopback_only_a_listed_proxy_is_let_in(daemon, folder, port):
+def test_security_07_in_clear_beyond_loopback_only_a_listed_proxy_is_let_in(daemon, folder, port):
     address = own_address()
     if not address:
         pytest.skip("this machine has loopback only")
@@ -223,6 +223,8 @@ def test_a_certificate_that_ends_is_said(daemon, authority, port, days, words):
     daemon.start(config(daemon, [f"127.0.0.1:{port}"], options=FILES))
     daemon.wait_state("degraded", words, name="web")
     assert "callwatch reload" in daemon.state("web")[1]
+    done = run_client(daemon, "doctor", "web")
+    assert re.search(rf"certificate .*{words}", done.stdout), done.stdout
 
 
 def test_the_client_verifies_and_says_what_to_do(daemon, authority, folder, port):
@@ -277,7 +279,7 @@ def try_options(folder, listen, lines, *arguments):
     return run_once(folder, text + "".join(f"    {line}\n" for line in lines.split("\n") if line), "-t", *arguments)
 
 
-def test_what_may_not_be_is_told_at_its_place(folder, authority):
+def test_security_07_what_may_not_be_is_told_at_its_place(folder, authority):
     openssl("ec", "-in", folder / "key.pem", "-aes256", "-passout", "pass:secret", "-out", folder / "locked.key")
     os.chmod(folder / "locked.key", 0o600)
     (folder / "open.key").write_text((folder / "key.pem").read_text())
