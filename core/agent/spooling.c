@@ -138,7 +138,8 @@ static void fly_on(struct instance *self, bool alone)
 	self->spooling.flies = true;
 }
 
-/* As many as one append takes. False: no more, for now or at all. */
+/* As many as one append takes. False: no more, for now or at all. It has to see the queue empty: what came while others
+ * were on their way to the disk has woken nobody. */
 static bool move_some(struct instance *self)
 {
 	struct spooling *spooling = &self->spooling;
@@ -154,7 +155,7 @@ static bool move_some(struct instance *self)
 		fly_on(self, alone);
 	if (status < 0 || spooling->writing.code)
 		note_trouble(&spooling->writing, status);
-	return status == 0 && n == limit;
+	return status == 0;
 }
 
 void spooling_pump(struct instance *self)

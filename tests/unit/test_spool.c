@@ -11,9 +11,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PATH_SIZE = 512 };
@@ -347,6 +351,65 @@ static void killed_at_any_moment__loses_nothing(void **state)
 			check_copy(world, out, next);
 		settle(world, /* sent */ false);
 	}
+}
+
+/* How far a process has come, seen by whoever survives it: numbers of batches, as calls have returned. */
+struct progress {
+	_Atomic int appended, settled; /* the next ones */
+};
+
+/* Appends batches and sends them, from `next` on, until it is killed. */
+static void work_until_killed(struct world *world, struct progress *progress, int next)
+{
+	reopen(world);
+	for (unsigned step = 0;; step++) {
+		const struct cw_batch *batches[8], *batch;
+		uint32_t n = 1 + step % 8, taken;
+		for (uint32_t i = 0; i < n; i++)
+			batches[i] = make_batch("calls", next++, step % 5 ? 10 : 300);
+		if (spool_append(world->spool, batches, n, &taken) < 0 || taken != n)
+			_exit(1);
+		atomic_store(&progress->appended, next);
+		for (uint32_t i = 0; i < n; i++)
+			batch_unref(batches[i]);
+		for (unsigned i = 0; i < 1 + step % 7; i++) {
+			if (spool_peek(world->spool, &batch) < 0)
+				_exit(2);
+			int number = (int)number_of(batch);
+			spool_settle(world->spool, /* sent */ true);
+			if (batch)
+				atomic_store(&progress->settled, number + 1);
+		}
+	}
+}
+
+static void killed_by_surprise__loses_nothing_and_brings_nothing_back(void **state)
+{
+	enum { ROUNDS = 100, FAR = 1000000 };
+	struct world *world = *state;
+	struct progress *progress =
+		mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(progress != MAP_FAILED);
+	for (int round = 0; round < ROUNDS; round++) {
+		int from = round * FAR, how;
+		shut(world);
+		progress->appended = progress->settled = from;
+		pid_t child = fork();
+		if (child == 0)
+			work_until_killed(world, progress, from);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000 + round * 7919 % 60 * 97003}, NULL);
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, &how, 0), child);
+		assert_true(WIFSIGNALED(how));
+		reopen(world);
+		int64_t next = progress->settled, number = take(world);
+		if (number != next && next < progress->appended) /* it was killed before it could tell */
+			next++;
+		for (; number >= 0; number = take(world))
+			assert_int_equal(number, next++);
+		assert_true(next >= progress->appended);
+	}
+	munmap(progress, sizeof *progress);
 }
 
 static void books_of_this_process__go_on_over_a_reload(void **state)
@@ -802,6 +865,7 @@ int main(void)
 		TEST(the_oldest__is_told_by_its_first_sample),
 		TEST(another_process__goes_on_where_the_last_one_was),
 		TEST(killed_at_any_moment__loses_nothing),
+		TEST(killed_by_surprise__loses_nothing_and_brings_nothing_back),
 		TEST(books_of_this_process__go_on_over_a_reload),
 		TEST(a_second_spool_on_the_folder__is_refused_until_the_first_is_closed),
 		TEST(full__drops_the_oldest_exactly),
