@@ -124,7 +124,7 @@ bool spooling_holds(const struct instance *self)
 
 static bool belongs_there(const struct instance *self)
 {
-	return self->spooling.ending || !self->started || self->writing.pausing || spooling_holds(self) ||
+	return !self->started || self->writing.pausing || spooling_holds(self) ||
 	       (self->writing.in_flight && clock_now() - self->writing.offered >= slow_ns);
 }
 

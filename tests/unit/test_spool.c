@@ -725,6 +725,7 @@ static void names_that_lie__do_not_upset_the_books(void **state)
 		while ((number = take(world)) >= 0)
 			n++;
 		assert_true(n > batches / 2);
+		assert_int_equal(held(world), 0);
 		shut(world);
 	}
 	forget(&saved);
@@ -737,7 +738,7 @@ static void what_is_not_ours__is_left_alone(void **state)
 	append(world, 1, 5);
 	shut(world);
 	world->strangers = true;
-	run("cd '%s' && echo x > '%s/other' && ln -s ../../../other 0000000000000007-0000000000000000 && "
+	run("cd '%s' && seq 1000 > '%s/other' && ln -s ../../../other 0000000000000007-0000000000000000 && "
 	    "ln '%s/other' 0000000000000008-0000000000000000 && mkdir 0000000000000009-0000000000000000 && echo > "
 	    "notes && "
 	    "mkfifo 000000000000000a-0000000000000000",
@@ -750,7 +751,8 @@ static void what_is_not_ours__is_left_alone(void **state)
 		append(world, i, 1);
 		assert_int_equal(take(world), i);
 	}
-	run("cd '%s' && test -L 0000000000000007-0000000000000000 && test -e notes && grep -q x '%s/other'",
+	run("cd '%s' && test -L 0000000000000007-0000000000000000 && test -e 0000000000000008-0000000000000000 && "
+	    "test -e notes && grep -q 1000 '%s/other'",
 	    world->folder, top);
 	shut(world);
 	run("chmod 0770 '%s'", world->folder);

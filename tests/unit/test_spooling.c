@@ -409,18 +409,20 @@ static void the_end__leaves_on_disk_what_was_not_sent_and_the_next_process_sends
 	}
 }
 
-/* With a spool or without, failing or not. */
+/* With a spool or without, whatever the output does. */
 static void a_restart__loses_nothing_of_what_waits_and_comes_meanwhile(void **state)
 {
+	static const enum way ways[] = {WORKS, FAILS, HANGS};
 	struct run *run = *state;
-	for (int variant = 0; variant < 4; variant++) {
+	for (int variant = 0; variant < 6; variant++) {
 		int64_t spool = variant % 2 ? SPOOL_LIMIT_MIN : 0;
-		int next = 1;
-		output.way = variant / 2 ? FAILS : WORKS;
+		int next = 1,
+		    lives = ways[variant / 2] == HANGS ? 1 : 10; /* the end of one that hangs takes its time */
+		output.way = ways[variant / 2];
 		output.count = 0;
 		forget(run);
 		begin(run, spool);
-		for (int life = 0; life < 10; life++) {
+		for (int life = 0; life < lives; life++) {
 			feed(next, next + 9);
 			next += 10;
 			instance_stop(run->instance);
@@ -477,6 +479,30 @@ static void without_a_folder__the_queue_holds_what_it_can_and_the_disk_is_tried_
 	assert_int_equal(output.written[332], 400);
 }
 
+/* At the end nobody waits for the next try. */
+static void the_end__tries_the_disk_once_more(void **state)
+{
+	struct run *run = *state;
+	char path[256];
+	snprintf(path, sizeof path, "%s/spool", top);
+	rmdir(folder);
+	assert_int_equal(rmdir(path), 0);
+	close(creat(path, 0600));
+	output.way = FAILS;
+	begin(run, SPOOL_LIMIT_MIN);
+	feed(1, 20);
+	WAIT_UNTIL(books(run).queued == 60);
+	unlink(path);
+	end(run, false);
+	assert_int_equal(books(run).spool.held, 60);
+	forget(run);
+	output.way = WORKS;
+	begin(run, SPOOL_LIMIT_MIN);
+	WAIT_UNTIL(written() == 20);
+	end(run, false);
+	check_written(20, 0);
+}
+
 /* It blocks in write() and does not end in time: its successor has the queue but not the folder, until it comes back.
  */
 static void an_abandoned_one__keeps_the_folder_and_touches_nothing(void **state)
@@ -522,6 +548,7 @@ int main(void)
 		TEST(a_restart__loses_nothing_of_what_waits_and_comes_meanwhile),
 		TEST(an_output_that_cannot_start__has_its_samples_put_on_disk),
 		TEST(without_a_folder__the_queue_holds_what_it_can_and_the_disk_is_tried_again),
+		TEST(the_end__tries_the_disk_once_more),
 		TEST(an_abandoned_one__keeps_the_folder_and_touches_nothing), /* the last: it leaves a thread behind */
 #undef TEST
 	};
