@@ -152,7 +152,7 @@ static const struct cw_option network_options[] = {
 	 .type = CW_OPTION_INT,
 	 .fallback = "4000",
 	 .flags = CW_OPTION_ADVANCED,
-	 .help = "Packets a second at most, of some 45 samples each; a collectd takes about 6000, and what is too much "
+	 .help = "Packets a second at most, of some 35 samples each; a collectd takes about 6000, and what is too much "
 		 "is "
 		 "lost unseen",
 	 .min = 1,

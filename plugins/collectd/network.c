@@ -380,7 +380,7 @@ static void take_addresses(struct network *network, const struct sockaddr_storag
 
 static void verdict_name(struct network *network, int status, uint32_t n)
 {
-	char text[ADDRESS_TEXT_SIZE], seen[REASON_MAX] = "";
+	char seen[REASON_MAX] = "";
 	if (!network->examining)
 		return;
 	network->examining = false;
@@ -390,7 +390,7 @@ static void verdict_name(struct network *network, int status, uint32_t n)
 		return;
 	}
 	uv_ip_name((const struct sockaddr *)&network->addresses[network->current], seen, sizeof(seen));
-	network->host->examined(network->self, CW_CHECK_OK, "%s is %s%s", where(network, text), seen,
+	network->host->examined(network->self, CW_CHECK_OK, "%s is %s%s", network->where.host, seen,
 				n > 1 ? " and others" : "");
 }
 
@@ -511,8 +511,8 @@ static void network_examine(void *state, uint32_t check)
 		network->host->examined(network->self, CW_CHECK_SKIPPED, "nothing was sent yet");
 	} else {
 		network->host->examined(network->self, CW_CHECK_OK,
-					"%" PRIu64 " packets to %s, the last %s ago; none was refused since",
-					network->packets, where(network, text), when);
+					"packets sent to %s: %" PRIu64 ", the last %s ago; none was refused since",
+					where(network, text), network->packets, when);
 	}
 }
 

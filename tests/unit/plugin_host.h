@@ -50,6 +50,7 @@ struct cw_instance {
 	struct plugin_host_sample samples[PLUGIN_HOST_SAMPLES];
 	uint32_t samples_count;
 	struct declared declared;
+	const char *resolves_to; /* what all names resolve to from now on; NULL: as said above */
 	bool examined;
 	enum cw_verdict verdict;
 	char verdict_text[512];

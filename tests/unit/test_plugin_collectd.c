@@ -5,6 +5,7 @@
  * tests/system/test_collectd.py.
  */
 #include "batch.h"
+#include "clock.h"
 #include "plugin_host.h"
 
 #include <arpa/inet.h>
@@ -192,6 +193,23 @@ static const double bounds[] = {1};
 static const struct cw_metric delay = {
 	.name = "delay_seconds", .kind = CW_HISTOGRAM, .bounds = bounds, .bounds_count = 1};
 
+/* The clock, turned forward by the test; real otherwise. */
+static int64_t turned;
+
+static int64_t turned_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * CW_SECOND + now.tv_nsec + turned;
+}
+
+static void turn_clock(int64_t by)
+{
+	static const struct clock_source source = {.now = turned_now, .wall = turned_now, .awake = turned_now};
+	turned += by;
+	clock_set_source(&source);
+}
+
 static const struct cw_batch *batch_of(uint32_t gauges, bool with_histogram)
 {
 	const uint64_t buckets[] = {1, 1};
@@ -263,6 +281,9 @@ static void what_collectd_refuses__is_dropped_and_the_others_go_on(void **state)
 	assert_int_equal(write_and_wait(10, false), 0); /* all is well, but it was not a moment ago */
 	assert_int_equal(instance.dropped[CW_DROP_REFUSED], 0);
 	assert_int_equal(instance.state, CW_DEGRADED);
+	turn_clock(61 * CW_SECOND);
+	assert_int_equal(write_and_wait(10, false), 0);
+	assert_int_equal(instance.state, CW_UP);
 	plugin_host_stop(&instance);
 	end_server();
 }
@@ -499,15 +520,23 @@ static void doctor__climbs_to_the_first_broken_rung(void **state)
 
 /* ---- the network ---- */
 
-static int udp_receiver(uint16_t *ret_port)
+/* *port 0: any, and then it says which. */
+static int udp_receiver_at(const char *host, uint16_t *port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
+	inet_pton(AF_INET, host, &address.sin_addr);
 	socklen_t size = sizeof(address);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	getsockname(fd, (struct sockaddr *)&address, &size);
-	*ret_port = ntohs(address.sin_port);
+	*port = ntohs(address.sin_port);
 	return fd;
+}
+
+static int udp_receiver(uint16_t *ret_port)
+{
+	*ret_port = 0;
+	return udp_receiver_at("127.0.0.1", ret_port);
 }
 
 static void start_network(const char *host, uint16_t port, const char *rate)
@@ -625,6 +654,36 @@ static void a_name_with_two_addresses__is_tried_by_each(void **state)
 	close(fd);
 }
 
+static void a_name_whose_address_changes__is_followed(void **state)
+{
+	(void)state;
+	uint16_t port;
+	uint32_t packets;
+	int old = udp_receiver(&port), new = udp_receiver_at("127.0.0.2", &port);
+	start_network("127.0.0.1", port, NULL);
+	assert_int_equal(write_to_network(10), 0);
+	instance.resolves_to = "127.0.0.2";
+	assert_int_equal(write_to_network(10), 0);
+	assert_int_equal(values_received(old, &packets), 20); /* not yet: it was looked up a moment ago */
+	turn_clock(61 * CW_SECOND);
+	assert_int_equal(write_to_network(10), 0); /* asks, and does not wait for the answer */
+	values_received(old, &packets);
+	examine(0, CW_CHECK_OK, " is 127.0.0.2");
+	assert_int_equal(write_to_network(10), 0);
+	assert_int_equal(values_received(new, &packets), 10);
+	instance.resolves_to = "nowhere";
+	turn_clock(61 * CW_SECOND);
+	assert_int_equal(write_to_network(10), 0);
+	examine(0, CW_CHECK_FAILED, "no such host");
+	assert_int_equal(write_to_network(10), 0); /* an address that nobody knows any more may still be right */
+	assert_int_equal(values_received(new, &packets), 20);
+	assert_int_equal(values_received(old, &packets), 0);
+	assert_int_equal(instance.state, CW_UP);
+	plugin_host_stop(&instance);
+	close(old);
+	close(new);
+}
+
 static void a_name_without_address__is_down(void **state)
 {
 	(void)state;
@@ -647,7 +706,7 @@ static void doctor__of_the_network(void **state)
 	examine(0, CW_CHECK_OK, " is 127.0.0.1");
 	examine(1, CW_CHECK_SKIPPED, "nothing was sent yet");
 	assert_int_equal(write_to_network(1), 0);
-	examine(1, CW_CHECK_OK, "1 packets to 127.0.0.1:");
+	examine(1, CW_CHECK_OK, "packets sent to 127.0.0.1:");
 	examine(2, CW_CHECK_SKIPPED, "has no answers: look there for testhost/callwatch-");
 	close(fd);
 	assert_int_equal(write_to_network(1), -ECONNREFUSED);
@@ -726,6 +785,7 @@ int main(void)
 		cmocka_unit_test(packets__are_paced),
 		cmocka_unit_test(nobody_at_the_port__is_down_and_nothing_is_sent),
 		cmocka_unit_test(a_name_with_two_addresses__is_tried_by_each),
+		cmocka_unit_test(a_name_whose_address_changes__is_followed),
 		cmocka_unit_test(a_name_without_address__is_down),
 		cmocka_unit_test(doctor__of_the_network),
 		cmocka_unit_test(a_stop__while_packets_wait__leaves_nothing),
