@@ -457,6 +457,7 @@ static int network_start(struct cw_instance *self, const struct cw_host *host, c
 	network->rate = cw_get_integer(group, "rate", 1);
 	network->backoff.random = (uint64_t)host->now();
 	network->refilled = host->now();
+	network->tokens = BURST;
 	int status = address_parse(cw_get_string(group, "address"), NETWORK_PORT, &network->where, &error);
 	if (status == 0)
 		status = seal_new((enum security)cw_get_integer(group, "security", SECURITY_NONE),

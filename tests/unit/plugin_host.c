@@ -301,10 +301,11 @@ static int host_resolve(struct cw_instance *self, const char *host, uint16_t por
 			struct cw_resolve **ret_resolve)
 {
 	struct cw_resolve *resolve = calloc(1, sizeof(*resolve));
-	bool has_two = strcmp(host, "unreachable-then-local") == 0;
+	bool unreachable = strcmp(host, "unreachable-then-local") == 0,
+	     refused = strcmp(host, "refused-then-local") == 0;
 	const char *own = self->resolves_to ? self->resolves_to : host;
-	const char *const texts[] = {has_two ? "255.255.255.255" : own, "127.0.0.1"};
-	for (; resolve->n < (has_two ? 2 : 1); resolve->n++) {
+	const char *const texts[] = {unreachable ? "255.255.255.255" : refused ? "127.0.0.9" : own, "127.0.0.1"};
+	for (; resolve->n < (unreachable || refused ? 2 : 1); resolve->n++) {
 		struct sockaddr_in *address = (struct sockaddr_in *)&resolve->addresses[resolve->n];
 		address->sin_family = AF_INET;
 		address->sin_port = htons(port);

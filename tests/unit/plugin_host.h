@@ -7,7 +7,8 @@
  * Lookups: of a source the test is the lookup (what was asked is kept, plugin_host_answer() answers); of a lookup it is
  * the source (plugin_host_ask(), what was answered is kept).
  *
- * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects.
+ * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects,
+ * and so has `refused-then-local`, where nobody should listen on the first (127.0.0.9).
  */
 #ifndef TESTS_PLUGIN_HOST_H
 #define TESTS_PLUGIN_HOST_H

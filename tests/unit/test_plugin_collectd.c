@@ -267,6 +267,18 @@ static const char *reply_but_the_third(uint32_t i, const char *line)
 	return i == 3 ? "-1 1 Type `gau\x1bge' isn't defined.\n" : reply_well(i, line);
 }
 
+static const char *reply_badly(uint32_t i, const char *line)
+{
+	(void)i, (void)line;
+	return "-1 not now\n";
+}
+
+static const char *reply_worse(uint32_t i, const char *line)
+{
+	(void)i, (void)line;
+	return "-1 never\n";
+}
+
 static void what_collectd_refuses__is_dropped_and_the_others_go_on(void **state)
 {
 	(void)state;
@@ -284,6 +296,14 @@ static void what_collectd_refuses__is_dropped_and_the_others_go_on(void **state)
 	turn_clock(61 * CW_SECOND);
 	assert_int_equal(write_and_wait(10, false), 0);
 	assert_int_equal(instance.state, CW_UP);
+	server.reply = reply_badly;
+	assert_int_equal(write_and_wait(10, false), 0);
+	assert_int_equal(instance.dropped[CW_DROP_REFUSED], 10);
+	assert_non_null(strstr(instance.reason, "first calls_active of calls: not now"));
+	turn_clock(61 * CW_SECOND);
+	server.reply = reply_worse;
+	assert_int_equal(write_and_wait(10, false), 0);
+	assert_non_null(strstr(instance.reason, "first calls_active of calls: never"));
 	plugin_host_stop(&instance);
 	end_server();
 }
@@ -643,13 +663,40 @@ static void nobody_at_the_port__is_down_and_nothing_is_sent(void **state)
 static void a_name_with_two_addresses__is_tried_by_each(void **state)
 {
 	(void)state;
+	static const char *const names[] = {"unreachable-then-local", "refused-then-local"};
+	for (int i = 0; i < 2; i++) {
+		uint16_t port;
+		uint32_t packets;
+		int fd = udp_receiver(&port);
+		start_network(names[i], port, NULL);
+		assert_int_equal(write_to_network(100), 0);
+		assert_int_equal(values_received(fd, &packets), 100);
+		assert_int_equal(instance.state, CW_UP);
+		plugin_host_stop(&instance);
+		close(fd);
+	}
+}
+
+/* Another machine's refusal needs its time to arrive. */
+static void the_first_packet__goes_alone(void **state)
+{
+	(void)state;
 	uint16_t port;
 	uint32_t packets;
 	int fd = udp_receiver(&port);
-	start_network("unreachable-then-local", port, NULL);
-	assert_int_equal(write_to_network(100), 0);
-	assert_int_equal(values_received(fd, &packets), 100);
-	assert_int_equal(instance.state, CW_UP);
+	const struct cw_batch *batch = batch_of(1000, false);
+	start_network("127.0.0.1", port, NULL);
+	wait_for(is_up);
+	assert_int_equal(plugin_host_write(&instance, batch), CW_LATER);
+	values_received(fd, &packets);
+	assert_int_equal(packets, 1);
+	assert_false(instance.write_is_done);
+	wait_for(is_network_written);
+	values_received(fd, &packets);
+	assert_int_equal(plugin_host_write(&instance, batch), CW_LATER); /* nobody objected */
+	values_received(fd, &packets);
+	assert_true(packets > 1);
+	batch_unref(batch);
 	plugin_host_stop(&instance);
 	close(fd);
 }
@@ -785,6 +832,7 @@ int main(void)
 		cmocka_unit_test(packets__are_paced),
 		cmocka_unit_test(nobody_at_the_port__is_down_and_nothing_is_sent),
 		cmocka_unit_test(a_name_with_two_addresses__is_tried_by_each),
+		cmocka_unit_test(the_first_packet__goes_alone),
 		cmocka_unit_test(a_name_whose_address_changes__is_followed),
 		cmocka_unit_test(a_name_without_address__is_down),
 		cmocka_unit_test(doctor__of_the_network),
