@@ -5,11 +5,12 @@ when collectd is not there, frozen, killed, or refuses.
 
 import json
 import re
+import time
 
 import pytest
 from collectd import PASSWORD, TYPES_DB, USER, Collectd, missing, single_types
 
-from harness import BUILD, TOP, counter, run_client, run_once, samples, wait_for
+from harness import BUILD, LARGE, SLOWER, TOP, book_runs, check_books, counter, run_client, run_once, samples, wait_for
 
 HOSTILE = ["a/b", "../../etc/passwd", 'q"uote', "back\\slash", "a\nPUTVAL \"x/y/gauge-z\" N:1\n", "a b", "100%", "%2F", "-", "--", "a;b=c", "\u202egpj",
            "\u200b", "日本語", "🎉", "é" * 150, "x" * 250 + "1", "x" * 250 + "2", "/" * 80, "'", "tab\t", ""]
@@ -201,20 +202,7 @@ def test_fault_40_collectd_absent_frozen_killed_planted_loses_nothing(collectd, 
     daemon.wait_state("up", name="collectd", deadline=30)
     wait_for(lambda: last + 3 in readings(collectd), 20, what="readings after the kill")
     daemon.stop()
-    books_balance(daemon)
-
-
-def books_balance(daemon, instance="collectd"):
-    """In the last run of the agent's own samples: what was produced is sent, waiting or dropped."""
-    said = samples(daemon)
-    at = max(s["seconds"] for s in said if s["metric"] == "output_queue_length" and s["instance"] == instance)
-    now = [s for s in said if s["seconds"] == at]
-    produced = sum(s["value"] for s in now if s["metric"] == "samples_produced_total") - sum(
-        s["value"] for s in now if s["metric"] == "samples_dropped_total" and s["labels"]["reason"] == "hub_full")
-    here = [s for s in now if s["instance"] == instance]
-    accounted = sum(s["value"] for s in here if s["metric"] in ("samples_sent_total", "output_queue_length"))
-    accounted += sum(s["value"] for s in here if s["metric"] == "samples_dropped_total")
-    assert accounted == produced
+    check_books(book_runs(daemon), ["collectd"])
 
 
 @pytest.mark.parametrize("how", ["frozen", "absent", "planted"])
@@ -245,7 +233,7 @@ def test_fault_40_network_says_who_is_not_there_and_comes_back(make_collectd, da
     before = len(samples(daemon))
     wait_for(lambda: len(samples(daemon)) > before + FLOOD, 5, what="the other output to go on")
     daemon.stop()
-    books_balance(daemon)
+    check_books(book_runs(daemon), ["collectd"])
 
 
 def test_fault_42_collectd_gets_whole_lines_wherever_the_connection_is_cut(collectd, daemon, make_tool):
@@ -280,10 +268,107 @@ def test_what_collectd_refuses_is_counted_and_said_and_the_rest_arrives(make_col
     refused = counter(daemon, "samples_dropped_total", "collectd", reason="refused")
     assert refused < counter(daemon, "samples_sent_total", "collectd")
     assert_without_gap(collectd, first=1, last=3)
-    books_balance(daemon)
+    check_books(book_runs(daemon), ["collectd"])
+
+
+def test_fault_40_a_slow_collectd_is_waited_for(collectd, daemon, make_tool):
+    """Its answers trickle: it is up all the time, what does not go waits, and in the end all of it has arrived."""
+    collectd.start()
+    proxy = make_tool("proxy.py", "--to", f"unix:{collectd.socket}", "--listen", f"unix:{collectd.folder}/proxy")
+    output = {"plugin": "collectd", "socket": f"{collectd.folder}/proxy"}
+    daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, output]))
+    daemon.wait_state("up", name="collectd")
+    proxy.say("throttle 3000")
+    waits = daemon.instance("collectd")["queue"] + 10 * FLOOD
+    wait_for(lambda: daemon.instance("collectd")["queue"] > waits, 20, what="samples to wait")
+    row = daemon.instance("collectd")
+    assert row["state"] == "up" and row["errors"] == 0
+    reads = daemon.instance("flood")["reads"]
+    proxy.say("throttle 0")
+    wait_for(lambda: len(readings(collectd)) > reads, 20, what="all that has waited")
+    daemon.stop()
+    assert_without_gap(collectd, first=1)
+    assert "down" not in daemon.stderr
+
+
+class Numbers:
+    """A daemon with source `counter` (see tests/plugins), whose numbers go through a spool into a collectd."""
+
+    def __init__(self, daemon, collectd):
+        self.daemon, self.collectd, self.path = daemon, collectd, daemon.folder / "number"
+
+    def start(self):
+        plugins = [{"plugin": "counter", "path": str(self.path), "batch": 10, "interval": "10ms"}, by_socket(self.collectd, spool="64MiB"),
+                   {"plugin": "stdout", "format": "json", "metrics": ["metric=~^(samples|output|spool)_"]}]
+        self.daemon.start(config(self.daemon, plugins, interval="500ms"))
+
+    @property
+    def produced(self):
+        return int(self.path.read_text())
+
+    def arrived(self):
+        return {int(float(value)) for (_, _, name), points in self.collectd.values("testhost", "counter").items()
+                if name.startswith("counter_number-") for value in points.values()}
+
+    def wait_spooled(self):
+        wait_for(lambda: (row := self.daemon.instance("collectd"))["spooled_bytes"] and row["queue"] == 0, what="all that waits to be on disk")
+
+
+@pytest.mark.large
+def test_fault_40_collectd_away_and_frozen_at_a_thousand_a_second_with_two_kills(collectd, daemon):
+    """CALLWATCH_LARGE seconds; a few for every change. What a kill may cost is what had not reached the disk: less than a second."""
+    seconds = LARGE or 6
+    numbers = Numbers(daemon, collectd)
+    collectd.start()
+    numbers.start()
+    wait_for(lambda: len(numbers.arrived()) > 500, what="the first numbers")
+    collectd.stop()
+    numbers.wait_spooled()
+    rss, killed_at = daemon.process.rss_kib(), []
+    for part in range(3):
+        if part == 1:
+            collectd.start()
+            collectd.freeze()
+        end = time.monotonic() + seconds / 3
+        while time.monotonic() < end:
+            time.sleep(min(1, seconds / 6))
+            assert daemon.instance("collectd")["dropped"] == 0
+            assert daemon.process.rss_kib() < rss + 16 * 1024 * SLOWER, "memory grows"
+        if part < 2:
+            numbers.wait_spooled()
+            killed_at.append(numbers.produced)
+            daemon.process.kill()
+            numbers.start()
+    collectd.thaw()
+    daemon.wait_state("up", name="collectd", deadline=30)
+    wait_for(lambda: daemon.instance("collectd")["spooled_bytes"] == 0, 20 + seconds, what="the spool to be sent")
+    numbers.path.with_suffix(".hold").touch()
+    reads = daemon.instance("counter")["reads"]
+    wait_for(lambda: daemon.instance("counter")["reads"] > reads + 1)
+    wait_for(lambda: numbers.produced - 1 in numbers.arrived(), 20 + seconds, every=0.5, what="the last number")
+    wait_for(lambda: len(book_runs(daemon)) > 2)
+    daemon.stop()
+    lost = set(range(numbers.produced)) - numbers.arrived()
+    for n in lost:
+        assert any(0 <= killed + 200 - n <= 1200 for killed in killed_at), (n, killed_at)
+    check_books(book_runs(daemon), ["collectd"])
+    print(f"{numbers.produced} produced, {len(lost)} lost by two kills")
 
 
 # ---- what people see ----
+
+
+def test_doctor_climbs_to_the_broken_rung(collectd, daemon):
+    daemon.start(config(daemon, [{"plugin": "flood"}, by_socket(collectd)]))
+    daemon.wait_state("down", name="collectd")
+    done = run_client(daemon, "doctor", "collectd")
+    assert done.returncode == 1
+    assert "collectd is broken at `found`: no socket" in done.stdout
+    collectd.start()
+    daemon.wait_state("up", name="collectd", deadline=20)
+    done = run_client(daemon, "doctor", "collectd")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"ok +answers +it answers; \d+ values taken", done.stdout)
 
 
 @pytest.mark.parametrize("options, line, said", [
