@@ -632,6 +632,33 @@ static void a_name_with_two_addresses__is_tried_at_the_second(void **state)
 	receiver_release(&receiver);
 }
 
+/* A listener whose backlog is full lets a connection wait. */
+static void an_address_that_does_not_answer__is_given_3_s(void **state)
+{
+	(void)state;
+	enum { WAITING = 8 };
+	struct cw_instance self;
+	struct receiver full = {.socket = -1};
+	int waiting[WAITING];
+	full.port = 0;
+	int listener = open_socket(SOCK_STREAM, &full.port);
+	assert_int_equal(listen(listener, 0), 0);
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(full.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	for (int i = 0; i < WAITING; i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
+	}
+	uint64_t before = uv_hrtime();
+	start_for(&self, &full, NULL);
+	wait_until(&self, (struct until){.receiver = &full, .state = CW_DOWN, .reason = "no answer within 3 s"});
+	assert_true(uv_hrtime() - before >= 2900000000ull);
+	plugin_host_stop(&self);
+	for (int i = 0; i < WAITING; i++)
+		close(waiting[i]);
+	close(listener);
+}
+
 static void a_name_that_is_none__is_down_and_says_which(void **state)
 {
 	(void)state;
@@ -790,6 +817,7 @@ int main(void)
 		cmocka_unit_test(fault_40_a_hung_receiver__does_not_hold_up_the_stop),
 		cmocka_unit_test_teardown(fault_40_a_slow_receiver__is_degraded_until_it_is_not, unhurry),
 		cmocka_unit_test(a_name_with_two_addresses__is_tried_at_the_second),
+		cmocka_unit_test(an_address_that_does_not_answer__is_given_3_s),
 		cmocka_unit_test(a_name_that_is_none__is_down_and_says_which),
 		cmocka_unit_test(udp__sends_whole_lines_in_datagrams_of_at_most_1428_bytes),
 		cmocka_unit_test(udp__that_is_refused__is_down_and_is_sent_again_on_return),
