@@ -349,7 +349,8 @@ static int on_upgrade(struct connection *connection)
 	if (!exchange)
 		return -1;
 	connection->exchange = exchange;
-	exchange_problem(exchange, 501, "there is nothing to upgrade to");
+	if (request_read_site(exchange))
+		exchange_problem(exchange, 501, "there is nothing to upgrade to");
 	return exchange_send_now(exchange) ? -1 : 1;
 }
 

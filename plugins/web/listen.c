@@ -21,6 +21,7 @@ enum { ACCEPTS_PER_TURN = 16, DESCRIPTORS_KEPT = 64 };
 
 static const uint64_t pause_ms = 500; /* between looks at a listener that can accept nothing */
 static const int64_t report_every = 3600 * CW_SECOND;
+
 /* -- what may be configured --------------------------------------------------------------------------------------- */
 
 static bool is_unix(const char *address)

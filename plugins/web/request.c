@@ -138,8 +138,7 @@ static bool is_json(struct exchange *exchange)
 	       strncasecmp(value, wanted, length) == 0 && (value[length] == '\0' || strchr("; \t", value[length]));
 }
 
-/* Reads where it was sent to; false if that is not us. */
-static bool check_site(struct exchange *exchange)
+bool request_read_site(struct exchange *exchange)
 {
 	char host[VALUE_MAX];
 	const struct peer *peer = exchange->peer;
@@ -176,7 +175,7 @@ bool request_read(struct exchange *exchange, size_t path_length)
 {
 	char accept[VALUE_MAX];
 	if (!check_line(exchange, path_length) || !check_repeated(exchange) || !check_body(exchange) ||
-	    !check_site(exchange))
+	    !request_read_site(exchange))
 		return false;
 	if (read_header(exchange, WSI_TOKEN_HTTP_ACCEPT, accept) > 0)
 		exchange->accept = strdup(accept);

@@ -142,12 +142,12 @@ struct web {
 	struct lws_context *lws;
 	struct lws_vhost *vhost, *tls_vhost; /* tls_vhost: NULL without a certificate */
 	const struct cw_value *values;       /* the options */
-	int64_t certificate_ends;            /* wall time; INT64_MAX: there is none */
 	uv_timer_t second;                   /* one for all deadlines */
 	uv_prepare_t prepare;                /* before each turn of the loop */
 	struct listener *listeners;
-	int64_t report_due; /* instant: listen.c looks at the certificate again */
 	uint32_t listeners_count;
+	int64_t certificate_ends; /* wall time; INT64_MAX: there is none */
+	int64_t report_due;       /* instant: listen.c looks at it again */
 	struct connection *connections;
 	uint32_t connections_count, connections_max;
 	uint32_t tcp_count, tcp_max; /* of these over TCP: the rest is for operators at a UNIX socket */
@@ -189,6 +189,8 @@ static inline bool exchange_is_operator(const struct exchange *exchange)
 /* request.c */
 /* Reads what the head says beside method and path. False: a problem is answered. */
 bool request_read(struct exchange *exchange, size_t path_length);
+/* Only where it was sent to, and for whose page; for a head that is not read further. */
+bool request_read_site(struct exchange *exchange);
 /* Finds out who asks, if that matters. False: it is answered, or will be. */
 bool request_identify(struct exchange *exchange);
 
