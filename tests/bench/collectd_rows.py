@@ -44,9 +44,6 @@ class Receiver(collectd.Collectd):
         text = text.replace("<Plugin network>\n", "<Plugin network>\n  ReportStats true\n").replace("WriteThreads 1", "WriteThreads 5")
         self.conf.write_text(text.replace("LogLevel info", "LogLevel warning"))
 
-    def started(self):
-        return self.socket.exists()
-
     def start(self):
         self.process = harness.Process(self.folder, "daemon", ["collectd", "-f", "-C", self.conf])
         harness.wait_for(self.socket.exists, 30, what="the receiver")
