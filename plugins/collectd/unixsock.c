@@ -13,6 +13,10 @@
  * not sent: it is counted, the others are unharmed. Is the connection lost before, the whole batch will be offered
  * again, and what collectd had already is "too old" to it: it says so in its log and is not disturbed.
  *
+ * A refusal is not believed at once. A collectd that is shutting down answers to its last moment, when it has forgotten
+ * its types already: "Type `gauge' isn't defined". So the first batch of a connection of which something was refused
+ * is over only if the connection still stands DOUBT_MS later.
+ *
  * A connection is struct link, whose memory goes in its close callback, so an old one may still be closing while the
  * next one connects. One timer serves the pause and the deadline of what is awaited. When the deadline fires, the
  * socket is looked at once more before collectd is called silent: after our own process slept, the reply may long be
@@ -39,6 +43,7 @@ enum {
 	CONNECT_MS = 3000,
 	REPLY_MS = 5000,
 	ONCE_MORE_MS = 50,
+	DOUBT_MS = 1000,
 	REASON_MAX = 256,
 };
 
@@ -57,6 +62,7 @@ struct link {
 	uv_write_t write;
 	struct unixsock *owner; /* NULL: given up, only to be closed */
 	bool writing;           /* `out` is being written and must stay */
+	bool believed;          /* it stood after a refusal */
 	struct buffer out;
 	struct replies replies;
 	char input[INPUT];
@@ -80,6 +86,7 @@ struct unixsock {
 	uv_timer_t timer;
 	struct backoff backoff;
 	bool suspected; /* the deadline has passed, and the socket is looked at once more */
+	bool doubting;  /* all replies are there, and the connection shall stand for a moment */
 	char reason[REASON_MAX];
 
 	/* The commands without their reply, in a ring: of which sample of the batch each is. */
@@ -189,6 +196,7 @@ static void forget_batch(struct unixsock *sock)
 	sock->host->batch_unref(sock->batch);
 	sock->batch = NULL;
 	sock->pending = 0;
+	sock->doubting = false;
 }
 
 /* The connection is of no use any more: cut, said, tried again later. The batch will be offered again. */
@@ -207,11 +215,16 @@ static void lose(struct unixsock *sock, int status)
 		sock->host->write_done(sock->self, -EPIPE);
 }
 
+static void settle(struct unixsock *sock);
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct unixsock *sock = timer->data;
 	if (sock->stage == WAITING) {
 		connect_now(sock);
+	} else if (sock->doubting && !sock->pending) {
+		sock->link->believed = true;
+		settle(sock);
 	} else if (!sock->suspected) {
 		sock->suspected = true;
 		set_timer(sock, ONCE_MORE_MS);
@@ -232,7 +245,7 @@ static void await_reply(struct unixsock *sock)
 
 /* ---- the batch ---- */
 
-/* All replies are there. */
+/* All replies are there, and true. */
 static void settle(struct unixsock *sock)
 {
 	struct refusals *refused = &sock->refused;
@@ -245,6 +258,16 @@ static void settle(struct unixsock *sock)
 	backoff_reset(&sock->backoff);
 	say_up(sock);
 	sock->host->write_done(sock->self, 0);
+}
+
+/* All replies are there. */
+static void finish(struct unixsock *sock)
+{
+	sock->doubting = sock->refused.in_batch && !sock->link->believed;
+	if (sock->doubting)
+		set_timer(sock, DOUBT_MS);
+	else
+		settle(sock);
 }
 
 static void note_refusal(struct unixsock *sock, uint32_t sample, const char *text)
@@ -324,7 +347,7 @@ static void pump(struct unixsock *sock)
 	if (status < 0)
 		lose(sock, status);
 	else if (!sock->pending && sock->next == sock->batch->samples.count)
-		settle(sock);
+		finish(sock);
 	else if (!awaited)
 		await_reply(sock);
 }

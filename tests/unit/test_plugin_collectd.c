@@ -308,6 +308,39 @@ static void what_collectd_refuses__is_dropped_and_the_others_go_on(void **state)
 	end_server();
 }
 
+static const char *reply_as_one_that_ends(uint32_t i, const char *line)
+{
+	(void)line;
+	return i == 0 ? unknown : "-1 1 Type `gauge' isn't defined.\n";
+}
+
+static bool is_answered(struct cw_instance *self, const void *arg)
+{
+	(void)self;
+	serve();
+	return server.answered == *(const uint32_t *)arg;
+}
+
+static void what_a_collectd_refuses_that_is_shutting_down__is_offered_again(void **state)
+{
+	(void)state;
+	const uint32_t all = 1 + 10;
+	const struct cw_batch *batch = batch_of(10, false);
+	listen_here(reply_as_one_that_ends);
+	start_on_server();
+	wait_for(is_up);
+	assert_int_equal(plugin_host_write(&instance, batch), CW_LATER);
+	assert_true(plugin_host_wait(&instance, is_answered, &all, PATIENCE_MS));
+	hang_up();
+	wait_for(is_written);
+	assert_int_equal(instance.write_status, -EPIPE);
+	assert_int_equal(instance.dropped[CW_DROP_REFUSED], 0);
+	assert_int_equal(instance.state, CW_DOWN);
+	batch_unref(batch);
+	plugin_host_stop(&instance);
+	end_server();
+}
+
 static const char *reply_not_to_percentiles(uint32_t i, const char *line)
 {
 	return strstr(line, "_p") ? "-1 no\n" : reply_well(i, line);
@@ -819,6 +852,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch__is_sent_when_every_line_is_answered),
 		cmocka_unit_test(what_collectd_refuses__is_dropped_and_the_others_go_on),
+		cmocka_unit_test(what_a_collectd_refuses_that_is_shutting_down__is_offered_again),
 		cmocka_unit_test(a_histogram_refused_in_part__is_one_sample_dropped),
 		cmocka_unit_test(lines_without_answer__are_bounded),
 		cmocka_unit_test(fault_42_a_connection_lost_in_mid_batch__offers_the_whole_again),
