@@ -17,6 +17,9 @@
 
 enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_BAD_CONFIG = 78 };
 
+/* What the first word behind a command names. */
+enum first_word { FIRST_NONE, FIRST_TABLE, FIRST_INSTANCE, FIRST_PLUGIN, FIRST_CHOICE };
+
 struct command {
 	const char *name;
 	const char *usage;   /* what stands behind the name */
@@ -25,6 +28,8 @@ struct command {
 	unsigned options;    /* bits it takes, beyond the ones all take */
 	int words_least, words_most;
 	int (*run)(const struct arguments *arguments);
+	enum first_word first;      /* for completion */
+	const char *const *choices; /* FIRST_CHOICE: NULL-terminated */
 };
 
 /* The table of commands, in the order of the help; ends with a NULL name. */

@@ -127,24 +127,28 @@ static const char help_token[] =
 	"  callwatch token add --role operator --name deploy --expires 90d\n"
 	"  callwatch --url https://callwatch.example.net:8470 --token-file ~/.callwatch-token status\n";
 
+static const char *const config_words[] = {"show", "diff", NULL}, *const token_words[] = {"add", NULL};
+
 const struct command client_commands[] = {
-	{"status", "[--check]", "how callwatch and the platform are", help_status, OPTION_CHECK, 0, 0, command_status},
+	{"status", "[--check]", "how callwatch and the platform are", help_status, OPTION_CHECK, 0, 0, command_status,
+	 FIRST_NONE, NULL},
 	{"get", "[TABLE [KEY]]", "rows of a table (short: `callwatch TABLE`)", help_get, OPTIONS_ROWS, 0, 2,
-	 command_get},
+	 command_get, FIRST_TABLE, NULL},
 	{"describe", "TABLE KEY", "one row with its timeline", help_describe, OPTION_REVEAL | OPTION_INSTANCE, 2, 2,
-	 command_describe},
-	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events},
+	 command_describe, FIRST_TABLE, NULL},
+	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events, FIRST_NONE,
+	 NULL},
 	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
-	 OPTION_CONFIG, 0, 1, command_plugins},
+	 OPTION_CONFIG, 0, 1, command_plugins, FIRST_PLUGIN, NULL},
 	{"doctor", "[INSTANCE]", "what is wrong, and what to do about it", help_doctor, OPTION_FORMAT | OPTION_CONFIG,
-	 0, 1, command_doctor},
+	 0, 1, command_doctor, FIRST_INSTANCE, NULL},
 	{"config", "show [-c PATH]… | diff", "the configuration and where it comes from; what a reload would do",
-	 help_config, OPTION_CONFIG, 1, 1, command_config},
-	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload},
+	 help_config, OPTION_CONFIG, 1, 1, command_config, FIRST_CHOICE, config_words},
+	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload, FIRST_NONE, NULL},
 	{"passwd", "[--role viewer|operator]", "make a user's password for asking over TCP", help_passwd,
-	 OPTION_ROLE | OPTION_NAME, 0, 0, command_passwd},
+	 OPTION_ROLE | OPTION_NAME, 0, 0, command_passwd, FIRST_NONE, NULL},
 	{"token", "add --role viewer|operator", "make a token for asking over TCP", help_token,
-	 OPTION_ROLE | OPTION_NAME | OPTION_EXPIRES, 1, 1, command_token},
+	 OPTION_ROLE | OPTION_NAME | OPTION_EXPIRES, 1, 1, command_token, FIRST_CHOICE, token_words},
 	{0},
 };
 

@@ -4,6 +4,7 @@
  * taken for a table (`callwatch calls`).
  */
 #include "client.h"
+#include "complete.h"
 #include "http.h"
 #include "query.h"
 
@@ -75,6 +76,8 @@ int main(int argc, char **argv)
 	char error[ARGUMENTS_ERROR_MAX];
 	signal(SIGPIPE, SIG_IGN);
 	screen_init();
+	if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0)
+		return end(complete(argc - 2, argv + 2));
 	if (arguments_parse(&arguments, argc, argv, error) != 0) {
 		complain("%s\n`callwatch --help` lists commands and options", error);
 		return usage_code(arguments.given & OPTION_CHECK);
