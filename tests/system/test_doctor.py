@@ -141,6 +141,7 @@ def test_outputs_and_listeners_have_rungs_too(daemon, client):
     text = configuration(daemon, "  - { plugin: stdout }\n  - { plugin: web, name: second, listen: [\"unix:%s/second.sock\"] }\n" % daemon.folder)
     daemon.start(text, preexec=lambda: os.dup2(writer, 1))
     os.close(writer)
+    daemon.wait_state("up", name="second")  # it may have found the other one opening a socket beside it
     document = doctor(client)
     assert findings(document, "stdout")[-1] == "reader ok" and "a pipe" in text_of(document, "stdout", "reader")
     assert findings(document, "second")[-3:] == ["listeners ok", "connections ok", "certificate skipped"]

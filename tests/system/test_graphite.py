@@ -114,7 +114,7 @@ def test_carbon_keeps_and_rolls_up_as_the_snippets_say(make_carbon, daemon):
     carbon = make_carbon(snippets=True).start()
     daemon.start(config(daemon, [*mimics(), graphite(carbon.port), graphite(carbon.port, "tagged", tags=True), {"plugin": "stdout", "format": "json"}],
                         interval="500ms"))
-    wait_for(lambda: counter(daemon, "samples_sent_total", "tagged") > 300, 30)
+    wait_for(lambda: counter(daemon, "samples_sent_total", "tagged") > 300 and len(settled(daemon)) > 100, 30)
     daemon.stop()
     checked = set()
     for sample in settled(daemon):
