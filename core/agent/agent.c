@@ -367,6 +367,19 @@ static int64_t once_wait(const struct plan *plan)
 	return longest;
 }
 
+/* Samples that nobody sends any more should not be found by chance. */
+static void on_spool(void *arg, const char *name, uint64_t bytes)
+{
+	const struct agent *agent = arg;
+	for (size_t i = 0; i < agent->plan->count; i++)
+		if (strcmp(agent->plan->instances[i].name, name) == 0 &&
+		    cw_get_integer(agent->plan->instances[i].common, "spool", 0) > 0)
+			return;
+	log_line(NULL, CW_WARNING,
+		 "%s/spool/%s holds %llu bytes of samples, and no output of this name has a `spool`: nobody sends them",
+		 agent->state_dir, name, (unsigned long long)bytes);
+}
+
 static void log_start(const struct agent *agent)
 {
 	struct rlimit limit = {0};
@@ -406,6 +419,8 @@ int agent_run(struct agent *agent)
 	atomic_store(&agent->beat, agent->last_watch);
 	atomic_store(&agent->running, true);
 	uv_timer_start(&agent->second, on_second, 1000, 1000);
+	if (agent->state_dir)
+		state_dir_spools(agent->state_dir, on_spool, agent);
 	agent_poll_soon(agent);
 	while (!agent->stopping)
 		uv_run(&agent->loop, UV_RUN_DEFAULT);

@@ -83,7 +83,9 @@ static bool is_open(struct instance *self)
 					.before = books(self),
 					.say = on_say,
 					.arg = self};
+	instance_enter(self, "spool"); /* a disk that hangs is known by its name */
 	int status = spool_open(&options, &spooling->spool);
+	instance_leave(self);
 	note_trouble(&spooling->writing, status);
 	if (status < 0)
 		return false;
@@ -104,8 +106,8 @@ void spooling_start(struct instance *self)
 	struct spool_counts counts = books(self);
 	if (counts.held && !spooling->limit_bytes)
 		log_line(self->name, CW_WARNING,
-			 "%llu samples are left in %s/spool/%s: they are sent when this output has a `spool` again",
-			 (unsigned long long)counts.held, self->context.state_dir, self->name);
+			 "spool: %llu samples are left in it, until this output has a `spool` again",
+			 (unsigned long long)counts.held);
 	outqueue_spooled(self->queue, /* taken */ 0, &counts);
 	is_open(self);
 }
@@ -149,7 +151,9 @@ static bool move_some(struct instance *self)
 	uint32_t n = outqueue_hold(self->queue, batches, limit);
 	if (!n)
 		return false;
+	instance_enter(self, "spool");
 	int status = spool_append(spooling->spool, batches, n, &taken);
+	instance_leave(self);
 	outqueue_spooled(self->queue, taken, spool_counts(spooling->spool));
 	if (flies && taken)
 		fly_on(self, alone);
@@ -220,6 +224,9 @@ void spooling_stop(struct instance *self)
 	spooling->ending = true;
 	if (self->queue)
 		spooling_pump(self);
+	if (spooling_holds(self) && !atomic_load(&self->abandoned))
+		log_line(self->name, CW_INFO, "spool: %llu samples stay on disk",
+			 (unsigned long long)spool_counts(spooling->spool)->held);
 	spool_close(spooling->spool);
 	spooling->spool = NULL;
 }

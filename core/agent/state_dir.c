@@ -7,6 +7,7 @@
 
 #include "log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -74,4 +75,42 @@ int state_dir_holder(const char *path, long *ret_pid)
 		*ret_pid = read_pid(fd);
 	close(fd);
 	return held;
+}
+
+static DIR *open_below(int folder, const char *name)
+{
+	int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	if (fd >= 0 && !stream)
+		close(fd);
+	return stream;
+}
+
+static uint64_t bytes_below(int folder, const char *name)
+{
+	uint64_t bytes = 0;
+	struct dirent *entry;
+	struct stat status;
+	DIR *stream = open_below(folder, name);
+	while (stream && (entry = readdir(stream))) /* cppcheck-suppress readdirCalled; one thread, its own stream */
+		if (fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
+			bytes += (uint64_t)status.st_size;
+	if (stream)
+		closedir(stream);
+	return bytes;
+}
+
+void state_dir_spools(const char *path, void (*found)(void *arg, const char *name, uint64_t bytes), void *arg)
+{
+	char spools[PATH_MAX];
+	struct dirent *entry;
+	snprintf(spools, sizeof spools, "%s/spool", path);
+	DIR *stream = open_below(AT_FDCWD, spools);
+	while (stream && (entry = readdir(stream))) { /* cppcheck-suppress readdirCalled; one thread, its own stream */
+		uint64_t bytes = entry->d_name[0] == '.' ? 0 : bytes_below(dirfd(stream), entry->d_name);
+		if (bytes)
+			found(arg, entry->d_name, bytes);
+	}
+	if (stream)
+		closedir(stream);
 }

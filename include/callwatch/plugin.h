@@ -114,7 +114,8 @@ struct cw_plugin {
 
 	/* Outputs, and frontends that show samples: takes a batch. 0: sent; CW_LATER: kept, host->write_done() tells
 	 * the outcome, and no other batch comes before; negative: not sent, the core keeps the batch and offers it
-	 * again after a pause. May be NULL for a frontend. */
+	 * again after a pause. It may come hours late, from the spool (its samples have their own times); and one
+	 * that was sent just before the process was killed comes again. May be NULL for a frontend. */
 	int (*write)(void *state, const struct cw_batch *batch);
 
 	/* Outputs: push out what is buffered (USR1, stop). May be NULL. */

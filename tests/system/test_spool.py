@@ -13,7 +13,9 @@ import time
 
 import pytest
 
-from harness import BUILD, LARGE, SLOWER, Process, book_runs, check_books, run_client, run_once, wait_for
+from graphite import Receiver
+
+from harness import BUILD, LARGE, SLOWER, Process, book_runs, check_books, free_port, run_client, run_once, wait_for
 
 PLUGINS = BUILD / "tests/plugins"
 
@@ -204,6 +206,33 @@ def test_a_kill_of_the_agent_twice_in_an_outage_loses_nothing(make_run):
     run.check_books()
 
 
+def test_a_graphite_receiver_that_was_away_gets_everything_with_its_own_time(make_run):
+    """The real output, over TCP: no receiver at first, a kill, then one."""
+    port = free_port()
+    run = make_run(sinks=(), more=f"  - {{ plugin: graphite, name: sink, address: \"127.0.0.1:{port}\", spool: 16MiB }}\n").start()
+    run.daemon.wait_state("down", "connection refused", name="sink")
+    run.wait_spooled()
+    wait_for(lambda: run.book("spool_samples") > 300)
+    run.hold()
+    run.wait_spooled()
+    run.kill()
+    run.restart()
+    run.go_on()
+    run.hold()
+    back = time.time()
+    receiver = Receiver(at=port)
+    try:
+        wait_for(lambda: run.row()["spooled_bytes"] == 0, 40)
+        said = [line.split() for line in wait_for(receiver.lines) if ".counter_number." in line]
+    finally:
+        receiver.close()
+    assert [int(value) for _, value, _ in said] == list(range(run.produced))
+    assert all(int(seconds) <= back for _, _, seconds in said)
+    assert int(said[0][2]) < int(said[-1][2])
+    run.sinks = ("sink",)
+    run.check_books()
+
+
 def test_what_a_stop_finds_unsent_is_sent_by_the_next_start(make_run):
     run = make_run().start()
     wait_for(lambda: len(run.arrived()) > 50)
@@ -251,6 +280,7 @@ def test_an_output_that_comes_back_after_a_removal_sends_what_it_had_left(make_r
     run.sinks = ()
     run.reload()
     assert run.row() is None and run.segments()
+    wait_for(lambda: re.search(r"\[sink\] spool: \d+ samples stay on disk", run.daemon.stderr))
     run.go_on()
     run.switch("sink.fail", on=False)
     run.sinks = ("sink",)
@@ -342,6 +372,17 @@ def test_a_damaged_spool_costs_what_is_damaged_and_is_said(make_run):
     wait_for(lambda: len(run.arrived()) > before + 100)
 
 
+def test_a_spool_that_no_output_sends_is_pointed_out_at_the_start(make_run):
+    run = make_run().start()
+    run.switch("sink.fail")
+    run.wait_spooled()
+    run.daemon.stop()
+    run.sinks = ("other",)
+    run.restart()
+    wait_for(lambda: re.search(r"state/spool/sink holds \d+ bytes of samples, and no output of this name has a `spool`", run.daemon.stderr))
+    assert "spool/other holds" not in run.daemon.stderr
+
+
 # ---- a disk that does not take it ----
 
 
@@ -360,6 +401,14 @@ def test_a_file_in_place_of_the_folder_is_said_and_tried_again(make_run):
     run.check_all_arrived()
     run.check_books()
     run.daemon.wait_state("up", name="sink")
+
+
+def test_without_a_state_dir_the_output_works_and_says_that_it_has_no_spool(make_run):
+    run = make_run()
+    (run.folder / "state").touch()
+    run.start()
+    run.daemon.wait_state("degraded", "no spool: there is no state_dir", name="sink")
+    wait_for(lambda: len(run.arrived()) > 100)
 
 
 class Disk:
