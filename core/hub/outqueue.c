@@ -355,6 +355,14 @@ uint32_t outqueue_hold(struct outqueue *queue, const struct cw_batch **batches, 
 	return n;
 }
 
+/* Must hold the lock. From a thread that was left behind they are not taken: its books have been closed. What it still
+ * put on disk will be found there. */
+static void take_books(struct outqueue *queue, const struct spool_counts *now)
+{
+	if (!queue->closed)
+		queue->counts.spool = *now;
+}
+
 void outqueue_spooled(struct outqueue *queue, uint32_t taken, const struct spool_counts *now)
 {
 	pthread_mutex_lock(&queue->lock);
@@ -363,7 +371,7 @@ void outqueue_spooled(struct outqueue *queue, uint32_t taken, const struct spool
 	if (queue->flight.flies && taken > 0)
 		queue->flight.spooled = true;
 	queue->held = queue->flight.flies && !queue->flight.spooled ? 1 : 0;
-	queue->counts.spool = *now;
+	take_books(queue, now);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -377,8 +385,8 @@ void outqueue_spool_flies(struct outqueue *queue, uint64_t samples)
 void outqueue_spool_settled(struct outqueue *queue, bool sent, const struct spool_counts *now)
 {
 	pthread_mutex_lock(&queue->lock);
-	queue->counts.spool = *now;
-	land(queue, sent);
+	take_books(queue, now);
+	land(queue, sent && !queue->closed);
 	pthread_mutex_unlock(&queue->lock);
 }
 

@@ -212,6 +212,31 @@ static void held_for_the_spool__is_not_dropped_and_leaves_when_it_was_taken(void
 	outqueue_unref(queue);
 }
 
+/* Its thread was left behind while the disk had them: what it says later does not count. */
+static void held_for_the_spool_when_closed__is_dropped_once(void **state)
+{
+	(void)state;
+	struct outqueue *queue = outqueue_new(100, NULL, wake, NULL);
+	const struct cw_batch *held[8];
+	struct spool_counts spool = {.restored = 7, .held = 7};
+	outqueue_spooled(queue, 0, &spool);
+	push(queue, 10, 4);
+	push(queue, 20, 4);
+	push(queue, 30, 4);
+	assert_int_equal(outqueue_hold(queue, held, 2), 2);
+	outqueue_close(queue);
+	assert_int_equal(first_number(held[1]), 20); /* asan would tell */
+	assert_int_equal(balanced(queue).dropped_stop, 12);
+	spool_takes(&spool, 8);
+	outqueue_spooled(queue, 2, &spool);
+	assert_int_equal(balanced(queue).spool.held, 7);
+	outqueue_spool_flies(queue, 7);
+	spool.held -= 7;
+	outqueue_spool_settled(queue, /* sent */ true, &spool);
+	assert_int_equal(balanced(queue).sent, 0);
+	outqueue_unref(queue);
+}
+
 static void a_batch_of_the_spool_in_flight__is_sent_or_stays(void **state)
 {
 	(void)state;
@@ -473,6 +498,7 @@ int main(void)
 		cmocka_unit_test(close__with_one_in_flight__counts_all_and_wakes_nobody),
 		cmocka_unit_test(what_the_output_drops__counts_when_the_batch_is_settled),
 		cmocka_unit_test(held_for_the_spool__is_not_dropped_and_leaves_when_it_was_taken),
+		cmocka_unit_test(held_for_the_spool_when_closed__is_dropped_once),
 		cmocka_unit_test(a_batch_of_the_spool_in_flight__is_sent_or_stays),
 		cmocka_unit_test(spooled_while_in_flight__flies_on_as_the_spools),
 		cmocka_unit_test(an_heir__gets_what_waits_and_what_comes_and_the_books),
