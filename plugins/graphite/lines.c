@@ -13,6 +13,7 @@
 enum { IDENTITY_MAX = 16 * 1024, BUCKETS_MAX = 65 };
 
 static const int64_t forget_after = 3600 * CW_SECOND;
+static const int64_t sweep_every = CW_SECOND;
 
 /* What a series was when it was last seen. */
 struct series {
@@ -39,7 +40,7 @@ struct growth {
 
 void lines_init(struct lines *lines, const struct graphite_form *form, bool rates)
 {
-	*lines = (struct lines){.form = *form, .rates = rates, .newest = INT64_MIN};
+	*lines = (struct lines){.form = *form, .rates = rates};
 	buffer_init(&lines->identity, /* head */ 0, IDENTITY_MAX);
 	randombytes_buf(lines->secret, sizeof(lines->secret));
 	keyed_init(&lines->series, sizeof(struct series), LINES_SERIES_MAX);
@@ -109,14 +110,31 @@ static bool is_past(void *arg, void *value)
 	return ((const struct owner *)value)->second < lines->newest / CW_SECOND;
 }
 
-/* The value of a hash, as keyed_put(); a full table is swept before it is given up. */
-static void *remember(struct lines *lines, struct keyed *keyed, struct keyed_hash hash, bool *ret_new)
+/* Takes out of a full table what is stale, but not again and again if all of it is needed. */
+static bool make_room(struct lines *lines, struct keyed *keyed, int64_t *swept, bool (*stale)(void *arg, void *value))
 {
-	void *value = keyed_put(keyed, hash, ret_new);
-	if (value || keyed->count < keyed->limit)
-		return value;
-	keyed_sweep(keyed, keyed == &lines->series ? is_old : is_past, lines);
-	return keyed_put(keyed, hash, ret_new);
+	if (keyed->count < keyed->limit || (*swept && lines->newest < *swept + sweep_every))
+		return false;
+	*swept = lines->newest;
+	keyed_sweep(keyed, stale, lines);
+	return true;
+}
+
+/* NULL: the table is full, or no memory. */
+static struct series *find_series(struct lines *lines, struct keyed_hash hash, bool *ret_new)
+{
+	struct series *series = keyed_put(&lines->series, hash, ret_new);
+	if (!series && make_room(lines, &lines->series, &lines->series_swept, is_old))
+		series = keyed_put(&lines->series, hash, ret_new);
+	return series;
+}
+
+static struct owner *find_owner(struct lines *lines, struct keyed_hash hash, bool *ret_new)
+{
+	struct owner *owner = keyed_put(&lines->owners, hash, ret_new);
+	if (!owner && make_room(lines, &lines->owners, &lines->owners_swept, is_past))
+		owner = keyed_put(&lines->owners, hash, ret_new);
+	return owner;
 }
 
 /* ---- rates ---- */
@@ -204,7 +222,7 @@ static bool is_anothers(struct lines *lines, const char *name, size_t length, co
 	bool is_new;
 	if (!identify(lines, sample, &identity))
 		return false;
-	struct owner *owner = remember(lines, &lines->owners, keyed_hash(lines->secret, name, length), &is_new);
+	struct owner *owner = find_owner(lines, keyed_hash(lines->secret, name, length), &is_new);
 	int64_t second = sample->time / CW_SECOND;
 	if (!owner)
 		return false;
@@ -245,7 +263,7 @@ static enum lines_outcome add_rate(struct lines *lines, struct buffer *out, cons
 	bool is_new;
 	if (sample->number == CW_BUCKETS && sample->metric->bounds_count >= BUCKETS_MAX)
 		return LINES_INVALID;
-	struct series *series = identify(lines, sample, &hash) ? remember(lines, &lines->series, hash, &is_new) : NULL;
+	struct series *series = identify(lines, sample, &hash) ? find_series(lines, hash, &is_new) : NULL;
 	if (!series)
 		return LINES_INVALID; /* more series than can be remembered */
 	enum lines_outcome outcome = LINES_ADDED;

@@ -13,8 +13,10 @@
  * that comes to it in that second is told to the caller to be counted. Only names that may be another's are looked up.
  * Several samples of one series in a second are none: Graphite keeps the last, which is what a finer interval is for.
  *
- * Both remember a series by a hash, at most LINES_SERIES_MAX of them; then those go that had no sample for an hour. One
- * thread, no I/O.
+ * Both remember a series by a hash, at most LINES_SERIES_MAX of them; then those go that had no sample for an hour. If
+ * that makes no room, a counter that is new has no rate (LINES_INVALID), and a name that is new is not looked up.
+ *
+ * One thread, no I/O.
  */
 #ifndef CALLWATCH_GRAPHITE_LINES_H
 #define CALLWATCH_GRAPHITE_LINES_H
@@ -31,9 +33,10 @@ struct lines {
 	struct buffer identity; /* of the sample at hand: host, instance, metric, labels, as they are */
 	size_t identity_head;   /* what of it is the batch's */
 	unsigned char secret[KEYED_SECRET_SIZE];
-	struct keyed series; /* what their counters were */
-	struct keyed owners; /* whose a name is */
-	int64_t newest;      /* time of a sample */
+	struct keyed series;                /* what their counters were */
+	struct keyed owners;                /* whose a name is */
+	int64_t newest;                     /* time of a sample */
+	int64_t series_swept, owners_swept; /* `newest` when they were full last */
 };
 
 enum lines_outcome {

@@ -309,6 +309,29 @@ static void a_full_buffer__takes_nothing_and_forgets_nothing(void **state)
 	fixture_close(&fixture);
 }
 
+static void more_series_than_can_be_remembered__have_no_rate_until_others_are_gone(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	char label[16];
+	const char *labels[] = {label};
+	fixture_open(&fixture, "{metric}.{labels}.{instance}", /* rates */ true);
+	begin(&fixture, "h", "calls");
+	for (int at = 0; at <= 1800; at += 1800) {
+		for (int i = 0; i < LINES_SERIES_MAX + 1000; i++) {
+			snprintf(label, sizeof(label), "s%d", i);
+			struct cw_sample sample = whole(&ended, labels, at, at);
+			add(&fixture, &sample, i < LINES_SERIES_MAX ? LINES_ADDED : LINES_INVALID);
+		}
+	}
+	struct cw_sample sample = whole(&ended, labels, 7200, 0); /* all others have had none for an hour */
+	assert_string_equal(add(&fixture, &sample, LINES_ADDED), "");
+	sample = whole(&ended, labels, 7210, 10);
+	assert_true(strlen(add(&fixture, &sample, LINES_ADDED)) > 0);
+	assert_int_equal(fixture.lines.series.count, 1);
+	fixture_close(&fixture);
+}
+
 /* ---- flight ---- */
 
 static void put(struct flight *flight, const char *text)
@@ -441,6 +464,7 @@ int main(void)
 		cmocka_unit_test(names__without_the_instance__collide_over_batches),
 		cmocka_unit_test(a_histogram__collides_with_a_metric_that_is_called_like_its_count),
 		cmocka_unit_test(a_full_buffer__takes_nothing_and_forgets_nothing),
+		cmocka_unit_test(more_series_than_can_be_remembered__have_no_rate_until_others_are_gone),
 		cmocka_unit_test(
 			lines_in_flight__at_every_byte_that_is_written_and_acknowledged__begins_again_with_a_line),
 		cmocka_unit_test(a_chunk__is_whole_lines_of_at_most_1428_bytes),
