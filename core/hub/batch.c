@@ -36,6 +36,11 @@ struct entry {
 	size_t buckets;               /* offset in buckets */
 };
 
+struct place {
+	uint32_t entry; /* index + 1; 0: free */
+	uint32_t hash;  /* so that most of those that are another need not be looked at */
+};
+
 struct batch_builder {
 	struct block *head; /* host, instance, interval and tags, ready to be copied; owns their strings */
 	size_t head_texts;  /* bytes of those strings */
@@ -49,7 +54,7 @@ struct batch_builder {
 	size_t buckets_length, buckets_room;
 	uint32_t labels_count, histograms_count;
 
-	uint32_t *set; /* index + 1 of an entry; size is a power of two, at most half full */
+	struct place *set; /* size is a power of two, at most half full */
 	uint32_t set_size;
 	unsigned char key[crypto_shorthash_KEYBYTES];
 };
@@ -145,10 +150,9 @@ size_t batch_label_length(const char *value)
 
 /* One hash for all: the texts of an entry's labels stand one behind the other, each with its zero byte; metric and time
  * go into the key. */
-static uint64_t entry_hash(const struct batch_builder *builder, const struct entry *entry)
+static uint32_t entry_hash(const struct batch_builder *builder, const struct entry *entry)
 {
 	unsigned char hash[crypto_shorthash_BYTES];
-	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): a new array has no entries yet */
 	uint64_t key[2], value, metric = (uintptr_t)entry->metric, time = (uint64_t)entry->time;
 	uint32_t labels = cw_label_count(entry->metric);
 	const char *texts = labels ? builder->texts + entry->labels[0] : "";
@@ -160,7 +164,7 @@ static uint64_t entry_hash(const struct batch_builder *builder, const struct ent
 	crypto_shorthash(hash, (const unsigned char *)texts, (size_t)(last - texts) + strlen(last),
 			 (const unsigned char *)key);
 	memcpy(&value, hash, sizeof(value));
-	return value;
+	return (uint32_t)value;
 }
 
 static bool same_series(const struct batch_builder *builder, const struct entry *a, const struct entry *b)
@@ -176,27 +180,35 @@ static bool same_series(const struct batch_builder *builder, const struct entry 
 }
 
 /* The set's place for the entry: taken by its equal, or free. */
-static uint32_t *set_place(struct batch_builder *builder, const struct entry *entry)
+static struct place *set_place(const struct batch_builder *builder, const struct entry *entry, uint32_t hash)
 {
-	uint32_t mask = builder->set_size - 1;
-	uint32_t at = (uint32_t)entry_hash(builder, entry) & mask;
-	while (builder->set[at] && !same_series(builder, &builder->entries[builder->set[at] - 1], entry))
-		at = (at + 1) & mask;
-	return &builder->set[at];
+	uint32_t mask = builder->set_size - 1, at = hash & mask;
+	struct place *place = &builder->set[at];
+	while (place->entry &&
+	       (place->hash != hash || !same_series(builder, &builder->entries[place->entry - 1], entry)))
+		place = &builder->set[at = (at + 1) & mask];
+	return place;
 }
 
 static bool set_grow(struct batch_builder *builder)
 {
 	if ((builder->count + 1) * 2 <= builder->set_size)
 		return true;
-	uint32_t *bigger = calloc((size_t)builder->set_size * 2, sizeof(*bigger));
+	uint32_t size = builder->set_size * 2;
+	struct place *bigger = calloc(size, sizeof(*bigger));
 	if (!bigger)
 		return false;
+	for (uint32_t i = 0; i < builder->set_size; i++) {
+		uint32_t at = builder->set[i].hash & (size - 1);
+		if (!builder->set[i].entry)
+			continue;
+		while (bigger[at].entry)
+			at = (at + 1) & (size - 1);
+		bigger[at] = builder->set[i];
+	}
 	free(builder->set);
 	builder->set = bigger;
-	builder->set_size *= 2;
-	for (uint32_t i = 0; i < builder->count; i++)
-		*set_place(builder, &builder->entries[i]) = i + 1;
+	builder->set_size = size;
 	return true;
 }
 
@@ -262,26 +274,27 @@ static int add_entry(struct batch_builder *builder, struct entry *entry, const c
 	int status = add_labels(builder, entry, labels);
 	if (status < 0)
 		return status;
-	uint32_t *place = alone ? set_place(builder, entry) : NULL;
-	if (place && *place)
+	uint32_t hash = alone ? entry_hash(builder, entry) : 0;
+	struct place *place = alone ? set_place(builder, entry, hash) : NULL;
+	if (place && place->entry)
 		return -EEXIST;
 	if (histogram && (status = add_buckets(builder, entry, histogram)) < 0)
 		return status;
 	builder->entries[builder->count++] = *entry;
 	if (place)
-		*place = builder->count;
+		*place = (struct place){builder->count, hash};
 	builder->labels_count += cw_label_count(entry->metric);
 	builder->histograms_count += histogram != NULL;
 	return 0;
 }
 
-static int add(struct batch_builder *builder, struct entry entry, const char *const *labels,
+static int add(struct batch_builder *builder, struct entry *entry, const char *const *labels,
 	       const struct cw_histogram *histogram, bool alone)
 {
-	if (!is_value(entry.number, entry.real, entry.metric, histogram))
+	if (!is_value(entry->number, entry->real, entry->metric, histogram))
 		return -EINVAL;
 	size_t texts_before = builder->texts_length;
-	int status = add_entry(builder, &entry, labels, entry.number == CW_BUCKETS ? histogram : NULL, alone);
+	int status = add_entry(builder, entry, labels, entry->number == CW_BUCKETS ? histogram : NULL, alone);
 	if (status < 0)
 		builder->texts_length = texts_before;
 	return status;
@@ -291,7 +304,7 @@ int batch_add(struct batch_builder *builder, const struct cw_metric *metric, con
 	      enum cw_number number, double real, int64_t integer, const struct cw_histogram *histogram)
 {
 	return add(builder,
-		   (struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
+		   &(struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
 		   labels, histogram, /* alone */ true);
 }
 
@@ -300,7 +313,7 @@ int batch_add_again(struct batch_builder *builder, const struct cw_metric *metri
 		    const struct cw_histogram *histogram)
 {
 	return add(builder,
-		   (struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
+		   &(struct entry){.metric = metric, .time = time, .number = number, .real = real, .integer = integer},
 		   labels, histogram, /* alone */ false);
 }
 
