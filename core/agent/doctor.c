@@ -6,15 +6,19 @@
  */
 #include "doctor.h"
 
+#include "clock.h"
 #include "examine.h"
 #include "instance_private.h"
 #include "roster.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const int64_t loopless_ns = 5 * CW_SECOND; /* how long who has no loop yet is waited for */
 
 struct note {
 	struct note *next;
@@ -44,7 +48,8 @@ struct examination {
 	pthread_mutex_t lock;
 	struct patient *patients;
 	size_t count, room;
-	size_t now; /* whose findings are being passed on; own thread */
+	size_t now;    /* whose findings are being passed on; own thread */
+	int64_t began; /* awake */
 	void (*result)(void *arg, const struct cw_examined *examined);
 	void (*done)(void *arg);
 	void *arg;
@@ -201,13 +206,17 @@ static void look_after(void *arg, struct instance *instance)
 {
 	struct examination *examination = arg;
 	struct patient *patient = find_patient(examination, instance);
-	char why[INSTANCE_REASON_MAX];
+	char why[INSTANCE_REASON_MAX], state[WORDS_MAX];
 	if (!patient)
 		return;
 	patient->seen = true;
+	words_of_state(instance, state);
+	bool has_no_loop = !atomic_load(&instance->in_loop) && clock_awake() - examination->began > loopless_ns;
 	pthread_mutex_lock(&examination->lock);
 	if (!patient->finished && instance_is_silent(instance, why))
 		conclude(patient, CW_CHECK_FAILED, "%s", why);
+	else if (!patient->finished && has_no_loop) /* it has no heartbeat that could be missed */
+		conclude(patient, CW_CHECK_FAILED, "it has no event loop: %s", state);
 	pthread_mutex_unlock(&examination->lock);
 }
 
@@ -293,6 +302,7 @@ static struct examination *examination_new(struct instance *self)
 	if (!examination)
 		return NULL;
 	examination->self = self;
+	examination->began = clock_awake();
 	atomic_init(&examination->references, 1);
 	pthread_mutex_init(&examination->lock, /* attributes */ NULL);
 	examination->waker = waker_new(self->box, on_woken, examination);

@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <uv.h>
 
@@ -549,6 +550,31 @@ static void instance_that_has_not_started__says_why_and_is_not_asked(void **stat
 	close_ward(&ward);
 }
 
+/* No descriptor is left for its loop: its mail is not read, and there is no heartbeat to be missed. */
+static void patient_without_a_loop__is_given_up_with_its_reason(void **state)
+{
+	(void)state;
+	struct ward ward = {0};
+	struct question question;
+	struct rlimit before, none;
+	fake_patient = &ward.patient;
+	fake_asker = &ward.asker;
+	ward.asker_instance = run(&ward.of_asker, "asker", &asker_plugin);
+	WAIT_UNTIL(instance_first_done(ward.asker_instance));
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &none);
+	ward.patient_instance = run(&ward.of_patient, "patient", &patient_plugin);
+	WAIT_UNTIL(instance_state(ward.patient_instance) == CW_DOWN);
+	ask(&question, "patient");
+	WAIT_UNTIL(question.done == 1);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_found(&question, "loop 2, state 3, readings 3, first 3, second 3, third 3");
+	assert_non_null(strstr(question.found[0].text, "it has no event loop: down for"));
+	assert_non_null(strstr(question.found[0].text, "file descriptor limit"));
+	close_ward(&ward);
+}
+
 static void patient_left_behind__is_given_up(void **state)
 {
 	(void)state;
@@ -585,6 +611,7 @@ int main(void)
 		cmocka_unit_test(patient_that_is_stopped__leaves_no_check_open),
 		cmocka_unit_test(asker_that_is_stopped__is_told_nothing_any_more),
 		cmocka_unit_test(instance_that_has_not_started__says_why_and_is_not_asked),
+		cmocka_unit_test(patient_without_a_loop__is_given_up_with_its_reason),
 		cmocka_unit_test(patient_left_behind__is_given_up), /* last: the hub is not freed after it */
 	};
 	return cmocka_run_group_tests(tests, make_world, end_world);
