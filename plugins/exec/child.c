@@ -269,11 +269,6 @@ static pid_t fork_quietly(char *const *argv, char *const *environment, const str
 	return pid;
 }
 
-static void set_non_blocking(int fd)
-{
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
-
 int child_start(char *const *argv, char *const *environment, const struct child_user *user, struct child *ret_child,
 		char error[CHILD_ERROR_MAX])
 {
@@ -301,8 +296,6 @@ int child_start(char *const *argv, char *const *environment, const struct child_
 		close_all((int[]){fds[OUT_READ], fds[ERR_READ]}, 2);
 		return status;
 	}
-	set_non_blocking(fds[OUT_READ]);
-	set_non_blocking(fds[ERR_READ]);
 	*ret_child = (struct child){.pid = pid, .pidfd = pidfd, .out = fds[OUT_READ], .err = fds[ERR_READ]};
 	return 0;
 }

@@ -26,7 +26,7 @@ int child_find_user(const char *name, struct child_user *ret_user, char error[CH
 struct child {
 	pid_t pid;    /* also of its group */
 	int pidfd;    /* readable once it has ended */
-	int out, err; /* our ends of its stdout and stderr, non-blocking */
+	int out, err; /* our ends of its stdout and stderr */
 };
 /* argv and environment end with NULL. 0, or a negative errno with a sentence. */
 int child_start(char *const *argv, char *const *environment, const struct child_user *user, struct child *ret_child,

@@ -53,14 +53,16 @@ struct exec {
 	bool is_reading;         /* read_done() is owed */
 	bool is_stopping;
 	int64_t read_at, deadline, started; /* instants */
+	int64_t judged, silent_from;        /* of one that runs for ever: when it was last looked after, since when it
+					       might have printed something */
 
 	uint64_t runs[RESULTS];
 	struct {
 		bool is_known;
 		enum result result;
-		char text[256]; /* `exit status 2: …`; "" if all was well */
-		int64_t at;     /* instant */
-		int64_t duration;
+		char text[256];   /* `exit status 2: …`; "" if all was well */
+		int64_t at;       /* instant */
+		int64_t duration; /* ns; negative: it could not be started */
 		uint64_t values, bad_lines;
 		char first_bad[BAD_TEXT_MAX + 32];
 	} last; /* run that ended, or interval of one that goes on */

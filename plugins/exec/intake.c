@@ -27,9 +27,11 @@ static void on_bad(void *arg, enum bad kind, const char *text)
 }
 
 /* A script that says how often it speaks, and an instance that thinks otherwise: outputs believe the instance. */
-static void compare_interval(struct intake *intake, int64_t interval)
+static void note_interval(struct intake *intake, int64_t interval)
 {
 	char said[TEXT_DURATION_SIZE], ours[TEXT_DURATION_SIZE];
+	if (interval)
+		intake->told_interval = interval;
 	if (interval == 0 || interval == intake->info->interval || intake->is_interval_said)
 		return;
 	intake->is_interval_said = true;
@@ -51,7 +53,7 @@ static void on_point(void *arg, const struct point *point)
 		on_bad(intake, bad, text);
 		return;
 	}
-	compare_interval(intake, point->interval);
+	note_interval(intake, point->interval);
 	intake->values++;
 	intake->host->sample(intake->self, value.metric, &value.sample);
 }

@@ -23,6 +23,7 @@ struct intake {
 	struct exposition *exposition;
 	struct catalogue *catalogue;
 	bool is_said[REMARKS], is_interval_said;
+	int64_t told_interval; /* how often its values come, as they say; 0: they do not */
 
 	uint64_t malformed[BAD_KINDS]; /* since the start */
 

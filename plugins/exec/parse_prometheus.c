@@ -9,10 +9,10 @@
  * A line belongs to the family of the last TYPE or HELP if its name says so; one without a family is a gauge. The parts
  * of a summary are its quantiles, gauges with the label `quantile`, and two counters, `_sum` and `_count`.
  *
- * Histograms. The lines of one histogram (same labels, same time) stand together: they are gathered until another line
- * comes, and told as one if they are a whole: bounds in order, the last of them +Inf, counts that do not fall, sum and
- * count, and no more bounds than a histogram of callwatch may have. What is no whole is told line by line as counters,
- * `_bucket` with its label `le`, so that nothing is lost.
+ * Histograms. The lines of one histogram (same labels, same time) stand together: they are gathered until they are a
+ * whole, and told as one: bounds in order, the last of them +Inf, counts that do not fall, sum and count, and no more
+ * bounds than a histogram of callwatch may have. What is no whole when another line comes is told line by line as
+ * counters, `_bucket` with its label `le`, so that nothing is lost.
  */
 #include "parse.h"
 
@@ -252,28 +252,40 @@ static bool add_bucket(struct gathering *gathering, const char *le, const struct
 	return true;
 }
 
-static bool add_total(struct number *total, bool *has, const struct number *value)
+static void add_total(struct number *total, bool *has, const struct number *value)
 {
-	bool is_first = !*has;
+	*total = *value;
 	*has = true;
-	if (is_first)
-		*total = *value;
-	return is_first;
+}
+
+/* A histogram that has this line already is at its end: the next one begins. */
+static bool has_line(const struct gathering *gathering, const char *suffix, const char *le)
+{
+	uint32_t n = gathering->buckets_count;
+	if (le)
+		return n > 0 && isinf(gathering->buckets[n - 1].bound);
+	return strcmp(suffix, "_sum") == 0 ? gathering->has_sum : gathering->has_count;
 }
 
 static bool gather_line(struct exposition *exposition, const struct sample *sample, const char *suffix, const char *le,
 			const struct parse_sink *sink)
 {
 	struct gathering *gathering = &exposition->gathering;
-	if (gathering->is_on && !same_labels(gathering, sample))
+	if (!le && strcmp(suffix, "_bucket") == 0)
+		return false;
+	if (gathering->is_on && (!same_labels(gathering, sample) || has_line(gathering, suffix, le)))
 		exposition_end(exposition, sink);
 	if (!gathering->is_on && !begin(gathering, sample))
 		return false;
-	if (le)
-		return add_bucket(gathering, le, &sample->value);
-	if (strcmp(suffix, "_sum") == 0)
-		return add_total(&gathering->sum, &gathering->has_sum, &sample->value);
-	return strcmp(suffix, "_count") == 0 && add_total(&gathering->count, &gathering->has_count, &sample->value);
+	if (le && !add_bucket(gathering, le, &sample->value))
+		return false;
+	if (!le && strcmp(suffix, "_sum") == 0)
+		add_total(&gathering->sum, &gathering->has_sum, &sample->value);
+	else if (!le)
+		add_total(&gathering->count, &gathering->has_count, &sample->value);
+	if (is_whole(gathering))
+		exposition_end(exposition, sink);
+	return true;
 }
 
 /* False: it does not fit into what is gathered and has to be told by itself. */
@@ -506,7 +518,7 @@ static void take_comment(struct exposition *exposition, char *line, const struct
 	char *name = rest, *end = skip_name(rest);
 	rest = skip_spaces(end);
 	*end = '\0';
-	if (!*name || strcmp(name, exposition->name) != 0)
+	if (!*name || strcmp(name, exposition->name) != 0 || exposition->gathering.is_on)
 		begin_family(exposition, name, sink);
 	if (is_help)
 		take_help(exposition->help, rest);

@@ -27,7 +27,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { FIELD_MAX = 127, PAIR_MAX = 2 * FIELD_MAX + 1 };
+enum { FIELD_MAX = 127, FIELDS = 5 };
 enum { WORD_NONE, WORD_PLAIN, WORD_QUOTED };
 
 /* A line being read, and what its identifier said. */
@@ -36,8 +36,7 @@ struct putval {
 	const char *own_host;
 	const struct type *type; /* NULL: not known */
 	const char *host, *plugin, *plugin_instance, *type_name, *type_instance;
-	char source[2 * FIELD_MAX + 2 * PAIR_MAX +
-		    8]; /* the identifier; a data source's name follows `source_length` */
+	char source[(FIELDS + 1) * (FIELD_MAX + 1) + 1]; /* the identifier; a data source's name at `source_length` */
 	size_t source_length;
 	int64_t interval;
 };
@@ -97,21 +96,23 @@ static void split(char *field, const char **ret_name, const char **ret_instance)
 
 static bool read_identifier(struct putval *putval, char *identifier)
 {
-	char *rest = identifier, *host = strsep(&rest, "/"), *plugin = strsep(&rest, "/"), *type = rest;
-	if (!type || strchr(type, '/') || !*host || strlen(host) > FIELD_MAX || strlen(plugin) > PAIR_MAX ||
-	    strlen(type) > PAIR_MAX)
+	char *rest = identifier, *plugin, *type;
+	putval->host = strsep(&rest, "/");
+	plugin = strsep(&rest, "/");
+	type = rest;
+	if (!type || strchr(type, '/'))
 		return false;
-	int length = snprintf(putval->source, sizeof(putval->source), "%s/%s/%s:", host, plugin, type);
-	putval->source_length = (size_t)length;
-	putval->host = host;
 	split(plugin, &putval->plugin, &putval->plugin_instance);
 	split(type, &putval->type_name, &putval->type_instance);
-	const char *const fields[] = {putval->plugin, putval->plugin_instance, putval->type_name,
+	const char *const fields[] = {putval->host, putval->plugin, putval->plugin_instance, putval->type_name,
 				      putval->type_instance};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strlen(fields[i]) > FIELD_MAX)
 			return false;
-	return *putval->plugin && *putval->type_name;
+	int length = snprintf(putval->source, sizeof(putval->source), "%s/%s-%s/%s-%s:", fields[0], fields[1],
+			      fields[2], fields[3], fields[4]);
+	putval->source_length = (size_t)length;
+	return *putval->host && *putval->plugin && *putval->type_name;
 }
 
 /* ---- values ---- */
@@ -210,7 +211,7 @@ static void take_option(struct putval *putval, const char *word)
 	struct number number;
 	if (strncasecmp(word, "interval=", 9) == 0 && parse_decimal(word + 9, &number) == 0 && number.real > 0 &&
 	    number.real < 1e9)
-		putval->interval = (int64_t)(number.real * (double)CW_SECOND);
+		putval->interval = llround(number.real * (double)CW_SECOND);
 }
 
 static void putval_line(struct putval *putval, const struct types *types, char *rest)

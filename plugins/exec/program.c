@@ -51,7 +51,7 @@ struct program {
 	int handles; /* that are not closed yet */
 	bool is_released;
 
-	bool is_reaped, is_ending, is_killed, is_over, is_full;
+	bool is_reaped, is_status_lost, is_ending, is_killed, is_over, is_full;
 	int status;
 	int64_t kill_at, last_line, last_read, closed_at; /* instants; closed_at 0: stdout is open, or it was told */
 	struct program_end end;
@@ -66,11 +66,6 @@ pid_t program_pid(const struct program *program)
 int64_t program_last_line(const struct program *program)
 {
 	return program->last_line;
-}
-
-bool program_is_ending(const struct program *program)
-{
-	return program->is_ending;
 }
 
 /* ---- handles ---- */
@@ -113,7 +108,7 @@ void program_release(struct program *program)
 static void finish_lines(struct program *program)
 {
 	const struct program_callbacks *callbacks = &program->callbacks;
-	if (program->is_ending || !program->is_reaped || !WIFEXITED(program->status))
+	if (program->is_ending || !program->is_reaped || program->is_status_lost || !WIFEXITED(program->status))
 		return;
 	lines_end(&program->out.lines, callbacks->out, callbacks->arg);
 	lines_end(&program->err.lines, callbacks->err, callbacks->arg);
@@ -128,10 +123,11 @@ static void be_over(struct program *program)
 	close_handle(&program->look);
 	close_handle(&program->out.pipe);
 	close_handle(&program->err.pipe);
-	program->end.is_killed = program->is_killed;
 	program->end.is_left = !program->is_reaped || child_is_group_alive(program->pid);
-	program->end.signal = WIFSIGNALED(program->status) ? WTERMSIG(program->status) : 0;
-	program->end.code = WIFEXITED(program->status) ? WEXITSTATUS(program->status) : 0;
+	if (!program->is_status_lost && WIFSIGNALED(program->status))
+		program->end.signal = WTERMSIG(program->status);
+	else
+		program->end.code = program->is_status_lost ? -1 : WEXITSTATUS(program->status);
 	finish_lines(program);
 	program->callbacks.over(program->callbacks.arg, &program->end);
 }
@@ -172,7 +168,9 @@ static void look(struct program *program)
 	bool is_gone = program->is_reaped && !child_is_group_alive(program->pid);
 	if (!is_gone && !program->is_killed && now >= program->kill_at)
 		kill_group(program);
-	if ((is_gone && are_streams_done(program, now)) || (program->is_killed && now >= program->kill_at + give_up))
+	if (is_gone && (are_streams_done(program, now) || now >= program->kill_at))
+		be_over(program);
+	else if (program->is_killed && now >= program->kill_at + give_up)
 		be_over(program);
 }
 
@@ -192,10 +190,8 @@ void program_end(struct program *program, int64_t grace)
 	int64_t kill_at = program->callbacks.now() + grace;
 	if (!program->is_ending || kill_at < program->kill_at)
 		program->kill_at = kill_at;
-	if (!program->is_reaped && !program->is_ending) {
-		program->end.is_ended_by_us = true;
+	if (!program->is_reaped && !program->is_ending)
 		kill(-program->pid, SIGTERM);
-	}
 	program->is_ending = true;
 	program_resume(program); /* it may be waiting for somebody to read its last words */
 	look_often(program);
@@ -205,8 +201,10 @@ void program_end(struct program *program, int64_t grace)
 static bool reap(struct program *program)
 {
 	kill(-program->pid, SIGTERM);
-	if (waitpid(program->pid, &program->status, WNOHANG) != program->pid)
+	pid_t reaped = waitpid(program->pid, &program->status, WNOHANG);
+	if (reaped == 0)
 		return false;
+	program->is_status_lost = reaped < 0; /* somebody in this process ignores SIGCHLD, or waits for everybody */
 	program->is_reaped = true;
 	close_handle(&program->exit);
 	return true;
@@ -234,7 +232,6 @@ void program_kill(struct program *program)
 	if (program->is_over)
 		return;
 	program->is_ending = true;
-	program->end.is_ended_by_us |= !program->is_reaped;
 	kill_group(program);
 	if (!program->is_reaped && poll(&exited, 1, WAIT_MS) == 1)
 		reap(program);

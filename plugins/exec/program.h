@@ -20,11 +20,9 @@ struct program;
 
 /* How it went. */
 struct program_end {
-	bool is_ended_by_us; /* program_end() was called before it ended */
-	bool is_killed;      /* it, or what it left behind, was still there when the grace ended */
-	bool is_left;        /* and after that, too: it cannot be ended */
-	int signal;          /* it died of this one; 0: it exited */
-	int code;            /* with this code */
+	int signal;   /* it died of this one; 0: it exited */
+	int code;     /* with this code; negative: not known */
+	bool is_left; /* it, or somebody in its group, could not be ended */
 };
 
 struct program_callbacks {
@@ -46,7 +44,6 @@ int64_t program_last_line(const struct program *program); /* instant of the last
 void program_end(struct program *program, int64_t grace);
 /* Kills it, waits for it a moment at most, and over() is called. */
 void program_kill(struct program *program);
-bool program_is_ending(const struct program *program);
 /* Nothing is read until program_resume(): the program waits when its pipe is full. */
 void program_pause(struct program *program);
 void program_resume(struct program *program); /* and `limit` counts from here */

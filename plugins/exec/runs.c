@@ -53,7 +53,7 @@ static void give_metrics(const struct exec *exec)
 	for (int i = 0; i < BAD_KINDS; i++)
 		host->counter(exec->self, EXEC_MALFORMED, &bad_names[i], exec->intake.malformed[i]);
 	host->gauge(exec->self, EXEC_SERIES, /* labels */ NULL, catalogue_series(exec->intake.catalogue));
-	if (exec->last.is_known && !exec->settings.long_running)
+	if (exec->last.is_known && exec->last.duration >= 0 && !exec->settings.long_running)
 		host->gauge(exec->self, EXEC_RUN_SECONDS, /* labels */ NULL,
 			    (double)exec->last.duration / (double)CW_SECOND);
 }
@@ -72,15 +72,16 @@ static void finish_reading(struct exec *exec, int status)
 
 static void say(const struct exec *exec, enum cw_state state, const char *reason)
 {
-	int64_t next = exec->read_at + exec->info->interval;
-	bool is_well = state == CW_UP || exec->info->once || next <= exec->host->now();
-	exec->host->state(exec->self, state, is_well ? 0 : next, "%s", reason);
+	exec->host->state(exec->self, state, /* next_try */ 0, "%s", reason);
 }
 
-/* Values came all the same: part of what is to be seen is seen. */
-static void say_failed(const struct exec *exec)
+/* `has_values`: some came all the same, and part of what is to be seen is seen. */
+static void say_failed(const struct exec *exec, bool has_values)
 {
-	say(exec, exec->last.values > 0 ? CW_DEGRADED : CW_DOWN, exec->last.text);
+	int64_t next = exec->read_at + exec->info->interval;
+	bool is_next_known = !exec->info->once && next > exec->host->now();
+	exec->host->state(exec->self, has_values ? CW_DEGRADED : CW_DOWN, is_next_known ? next : 0, "%s",
+			  exec->last.text);
 }
 
 static void say_bad_lines(const struct exec *exec)
@@ -114,7 +115,9 @@ static void describe_end(const struct exec *exec, const struct program_end *end,
 {
 	const char *name = end->signal ? sigabbrev_np(end->signal) : NULL;
 	const char *last = exec->complaints.last;
-	if (end->signal)
+	if (end->code < 0)
+		snprintf(text, size, "its exit status was taken by somebody else");
+	else if (end->signal)
 		snprintf(text, size, "died of signal %d (SIG%s)%s%s", end->signal, name ? name : "?", *last ? ": " : "",
 			 last);
 	else
@@ -147,7 +150,7 @@ static void break_off(struct exec *exec, enum cause cause, enum result result, c
 static void judge_run(const struct exec *exec)
 {
 	if (exec->last.result != RUN_OK)
-		say_failed(exec);
+		say_failed(exec, exec->last.values > 0);
 	else if (exec->last.bad_lines > 0)
 		say_bad_lines(exec);
 	else if (exec->last.values == 0)
@@ -172,7 +175,7 @@ static void on_deadline(uv_timer_t *timer)
 			 how_long);
 		break_off(exec, CAUSE_TIMEOUT, RUN_TIMEOUT, text);
 	}
-	say_failed(exec);
+	say_failed(exec, exec->last.values > 0);
 	finish_reading(exec, -ETIMEDOUT);
 }
 
@@ -206,20 +209,36 @@ static void run_is_over(struct exec *exec, enum cause cause, const struct progra
 
 /* ---- one that runs for ever ---- */
 
+/* For how long it has printed nothing. Who stood still (a suspended machine, a stopped agent) begins to wait anew. */
+static int64_t silence_of(struct exec *exec)
+{
+	int64_t last = program_last_line(exec->program), now = exec->host->now();
+	if (now - exec->judged > 2 * exec->info->interval + CW_SECOND)
+		exec->silent_from = now;
+	exec->judged = now;
+	return now - (last > exec->silent_from ? last : exec->silent_from);
+}
+
+/* Three intervals are too long: ours, or the one its values tell. */
+static bool is_too_silent(const struct exec *exec, int64_t silent)
+{
+	int64_t ours = exec->info->interval, told = exec->intake.told_interval;
+	return silent / SILENT_INTERVALS > (told > ours ? told : ours);
+}
+
 /* How the interval was that is over now. Nothing new: what was said holds. */
 static void judge_interval(struct exec *exec)
 {
 	const struct intake *intake = &exec->intake;
-	int64_t last = program_last_line(exec->program), now = exec->host->now();
-	int64_t silent = now - (last ? last : exec->started), interval = exec->info->interval;
+	int64_t silent = silence_of(exec);
 	exec->last.values = intake->values;
 	exec->last.bad_lines = intake->bad_lines;
 	snprintf(exec->last.first_bad, sizeof(exec->last.first_bad), "%s", intake->first_bad);
 	if (exec->settings.max_silence > 0 && silent > exec->settings.max_silence) {
 		break_off(exec, CAUSE_SILENT, RUN_TIMEOUT,
 			  "it printed nothing for max_silence and was ended; it is started again");
-		say_failed(exec);
-	} else if (silent > SILENT_INTERVALS * interval) {
+		say_failed(exec, /* has_values */ false);
+	} else if (is_too_silent(exec, silent)) {
 		say(exec, CW_DEGRADED, "it has printed nothing for more than 3 intervals");
 	} else if (exec->is_full) {
 		say(exec, CW_DEGRADED, "it prints more than max_output in an interval, and is held back");
@@ -265,9 +284,9 @@ static int read_of_long(struct exec *exec)
 	if (exec->program && exec->cause == CAUSE_NONE) {
 		judge_interval(exec);
 		intake_begin(&exec->intake);
-		if (exec->is_full && exec->cause == CAUSE_NONE)
-			program_resume(exec->program);
 		exec->is_full = false;
+		if (exec->cause == CAUSE_NONE)
+			program_resume(exec->program);
 		give_metrics(exec);
 		return exec->cause == CAUSE_NONE ? 0 : -ETIMEDOUT;
 	}
@@ -291,7 +310,7 @@ static void long_is_over(struct exec *exec, enum cause cause, const struct progr
 	if (status < 0 && !exec->is_reading) /* else the reading counts it */
 		exec->host->count_error(exec->self, 1);
 	if (status < 0)
-		say_failed(exec);
+		say_failed(exec, exec->has_value);
 	else if (!exec->has_value)
 		say(exec, CW_DEGRADED, "the command ended without having printed a value");
 	else if (exec->last.bad_lines > 0)
@@ -331,7 +350,7 @@ static void on_full(void *arg)
 		return;
 	}
 	break_off(exec, CAUSE_CUT, RUN_CUT, "it printed more than max_output and was ended");
-	say_failed(exec);
+	say_failed(exec, exec->last.values > 0);
 	finish_reading(exec, -EMSGSIZE);
 }
 
@@ -342,7 +361,7 @@ static void on_closed(void *arg)
 		return; /* it may have other things to do, until the timeout */
 	break_off(exec, CAUSE_CLOSED, RUN_FAILED, "it closed its stdout, ran on and was ended; it is started again");
 	exec->host->count_error(exec->self, 1);
-	say_failed(exec);
+	say_failed(exec, exec->has_value);
 	finish_reading(exec, -EPIPE);
 }
 
@@ -443,24 +462,29 @@ static int begin_run(struct exec *exec)
 	intake_begin(&exec->intake);
 	exec->complaints.last[0] = '\0';
 	exec->has_value = exec->is_full = false;
-	exec->started = exec->host->now();
+	exec->started = exec->judged = exec->silent_from = exec->host->now();
 	int status = start_program(exec, error);
 	if (status < 0) {
 		note(exec, RUN_FAILED, error);
-		say_failed(exec);
+		exec->last.duration = -1;
+		say_failed(exec, /* has_values */ false);
 	}
 	return status;
 }
 
 /* ---- from exec.c ---- */
 
+/* The core's own clock of the reading is not to strike first: it would only count what we end. */
+static int64_t patience_of(const struct cw_info *info)
+{
+	const int64_t margin = 20 * CW_MILLISECOND;
+	return info->timeout - (info->timeout / 10 < margin ? info->timeout / 10 : margin);
+}
+
 int runs_read(struct exec *exec)
 {
-	int64_t timeout = exec->info->timeout, margin = timeout / 10;
-	const int64_t margin_most =
-		20 * CW_MILLISECOND; /* the core's own clock of the reading is not to strike first */
 	exec->read_at = exec->host->now();
-	exec->deadline = exec->read_at + timeout - (margin < margin_most ? margin : margin_most);
+	exec->deadline = exec->read_at + patience_of(exec->info);
 	complaints_begin(&exec->complaints);
 	return exec->settings.long_running ? read_of_long(exec) : read_by_run(exec);
 }

@@ -267,6 +267,16 @@ static void prometheus__a_whole_histogram_is_one(void **state)
 		 "h_sum{a=\"2\"} 0\nh_count{a=\"2\"} 0\nup 1",
 		 "h{a=1} histogram 1:1 above 1:0 sum 2 count 1\nh{a=2} histogram 1:0 above 1:0 sum 0 count 0\n"
 		 "up gauge 1\n"},
+		/* one after the other, with and without a word between them */
+		{"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n"
+		 "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 2\nh_count 2\n"
+		 "# TYPE h histogram\nh_sum 3\nh_count 3\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 3",
+		 "h histogram 1:1 above 1:0 sum 1 count 1\nh histogram 1:2 above 1:0 sum 2 count 2\n"
+		 "h histogram 1:3 above 1:0 sum 3 count 3\n"},
+		/* the first one was broken off */
+		{"# TYPE h histogram\nh_bucket{le=\"1\"} 1\n"
+		 "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 2\nh_count 2",
+		 "h_bucket{le=1} counter 1\nh histogram 1:2 above 1:0 sum 2 count 2\n"},
 		{"# TYPE h histogram\nh_bucket{le=\"1\"} 1.0 1000\nh_bucket{le=\"+Inf\"} 2e0 1000\nh_sum 1 "
 		 "1000\nh_count 2 1000",
 		 "h histogram 1:1 above 1:1 sum 1 count 2 @1.000000000\n"},
@@ -281,6 +291,8 @@ static void prometheus__what_is_no_whole_histogram_is_counters(void **state)
 		/* no +Inf */
 		{"# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_sum 5\nh_count 4",
 		 "h_bucket{le=1} counter 3\nh_sum counter 5\nh_count counter 4\n"},
+		{"# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 4\nh_sum 5\nh_count 4",
+		 "h_bucket{le=1} counter 3\nh_bucket{le=2} counter 4\nh_sum counter 5\nh_count counter 4\n"},
 		/* it falls */
 		{"# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\nh_sum 5\nh_count 2",
 		 "h_bucket{le=1} counter 3\nh_bucket{le=+Inf} counter 2\nh_sum counter 5\nh_count counter 2\n"},
@@ -298,6 +310,11 @@ static void prometheus__what_is_no_whole_histogram_is_counters(void **state)
 		/* no sum, and then another histogram */
 		{"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_count 1\n# TYPE i gauge\ni 1",
 		 "h_bucket{le=1} counter 1\nh_bucket{le=+Inf} counter 1\nh_count counter 1\ni gauge 1\n"},
+		/* each without a count, one after the other */
+		{"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"1\"} "
+		 "3\nh_bucket{le=\"+Inf\"} 4\n"
+		 "h_sum 1\nh_count 4",
+		 "h_bucket{le=1} counter 1\nh_bucket{le=+Inf} counter 2\nh histogram 1:3 above 1:1 sum 1 count 4\n"},
 		/* a bound that is none stands by itself */
 		{"# TYPE h histogram\nh_bucket{a=\"b\",le=\"x\"} 7", "h_bucket{a=b,le=x} counter 7\n"},
 		{"# TYPE h histogram\nh_bucket 7", "h_bucket counter 7\n"},
