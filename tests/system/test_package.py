@@ -13,6 +13,8 @@ import pytest
 
 from harness import BUILD, TOP, Process, config, wait_for
 
+pytestmark = pytest.mark.timeout(600)  # packages are made, once, for all workers; then debootstrap and apt
+
 PACKAGES = TOP / "build/package"
 UNIT = TOP / "packaging/systemd/callwatch.service"
 
@@ -238,7 +240,6 @@ def collected(root):
     return sum(last.values()) if len(last) == 3 else None
 
 
-@pytest.mark.timeout(600)  # most of it is debootstrap and apt
 def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     for deb in packages.values():
         shutil.copy(deb, root / "/")

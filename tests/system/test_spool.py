@@ -407,7 +407,7 @@ def test_without_a_state_dir_the_output_works_and_says_that_it_has_no_spool(make
     run = make_run()
     (run.folder / "state").touch()
     run.start()
-    run.daemon.wait_state("degraded", "no spool: there is no state_dir", name="sink")
+    run.daemon.wait_state("degraded", "no spool: set `agent: state_dir:`", name="sink")
     wait_for(lambda: len(run.arrived()) > 100)
 
 

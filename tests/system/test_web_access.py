@@ -7,6 +7,7 @@ import itertools
 import os
 import pty
 import re
+import signal
 import subprocess
 
 import pytest
@@ -291,6 +292,7 @@ def talk(answers):
     """callwatch passwd on a terminal; answers each prompt. Its exit code, and all that the terminal showed."""
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background ignores it
         os.execv(BUILD / "bin/callwatch", ["callwatch", "passwd", "--name", "ada"])
     shown = b""
 
