@@ -264,15 +264,6 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init(link->owner->read_buffer, READ_BYTES);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer);
-
-static void on_rested(uv_timer_t *timer)
-{
-	struct redis *redis = timer->data;
-	if (redis->link)
-		uv_read_start(&redis->link->stream, on_allocate, on_read);
-}
-
 /* A hundred heartbeats a second would wake us a hundred times, each for next to nothing. So a subscription on which
  * little comes rests for a moment once it has been read empty: that is a few wake-ups a second, and messages may be
  * 50 ms late. In a flood it must not rest: the peer would cut us off. */
@@ -288,10 +279,33 @@ static bool may_rest(struct redis *redis, size_t length)
 	return !redis->was_busy && redis->window_bytes < BUSY_BYTES;
 }
 
-static void rest(struct redis *redis)
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer);
+static void on_rested(uv_timer_t *timer);
+
+/* Takes what was read; true: there is a rest before more is read. */
+static bool receive_and_rest(struct redis *redis, const char *bytes, size_t length)
 {
-	uv_read_stop(&redis->link->stream);
-	uv_timer_start(&redis->rest, on_rested, REST_MS, /* repeat */ 0);
+	struct link *link = redis->link;
+	receive(redis, bytes, length);
+	bool rests = redis->link == link && redis->stage == UP && redis->callbacks.push && may_rest(redis, length);
+	if (rests)
+		uv_timer_start(&redis->rest, on_rested, REST_MS, /* repeat */ 0);
+	return rests;
+}
+
+/* Read at once, not by way of the loop: it takes a socket that nobody reads out of its epoll only when the next byte
+ * wakes it, so that each rest would cost two wake-ups. What is no data is the loop's to tell. */
+static void on_rested(uv_timer_t *timer)
+{
+	struct redis *redis = timer->data;
+	struct link *link = redis->link;
+	uv_os_fd_t fd;
+	if (!link || uv_fileno(&link->handle, &fd) < 0)
+		return;
+	ssize_t length = recv(fd, redis->read_buffer, READ_BYTES, MSG_DONTWAIT);
+	bool rests = length > 0 && receive_and_rest(redis, redis->read_buffer, (size_t)length);
+	if (!rests && redis->link == link)
+		uv_read_start(&link->stream, on_allocate, on_read);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
@@ -308,9 +322,8 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 		redis_fail_link(redis, (int)length);
 		return;
 	}
-	receive(redis, buffer->base, (size_t)length);
-	if (redis->link == link && redis->stage == UP && redis->callbacks.push && may_rest(redis, (size_t)length))
-		rest(redis);
+	if (receive_and_rest(redis, buffer->base, (size_t)length))
+		uv_read_stop(stream);
 }
 
 /* ---- signing in ---- */
