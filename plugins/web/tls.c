@@ -77,7 +77,9 @@ int64_t tls_expiry(const struct cw_value *values)
 {
 	const char *certificate = cw_get_string(values, "tls_cert");
 	int64_t end;
-	bool found = certificate && tls_pem_expiry(certificate, &end) && end < INT64_MAX / CW_SECOND;
+	if (!certificate)
+		return INT64_MAX; /* before OpenSSL is touched: that alone makes 1.3 MiB of it resident */
+	bool found = tls_pem_expiry(certificate, &end) && end < INT64_MAX / CW_SECOND;
 	ERR_clear_error();
 	return found ? end * CW_SECOND : INT64_MAX;
 }
