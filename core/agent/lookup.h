@@ -17,7 +17,7 @@
 #include "callwatch/plugin.h"
 #include "mailbox.h"
 
-enum { LOOKUP_ASKED_MAX = 1 << 20, LOOKUP_ANSWERED_MAX = 8 << 20 };
+enum { LOOKUP_ASKED_MAX = 1 << 20, LOOKUP_ANSWERED_MAX = 16 << 20 };
 
 struct lookups;
 struct lookups *lookups_new(void); /* NULL: no memory */

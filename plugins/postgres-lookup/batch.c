@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOON_MS = 20, VALUE_CHARACTERS = 1024, ROWS_EACH = 4, ROWS_MORE = 100 };
+enum { SIZE_FIRST = 1000, SOON_MS = 20, VALUE_CHARACTERS = 1024, ROWS_EACH = 4, ROWS_MORE = 100 };
 
 static const int64_t hopeless_pause = 8 * CW_SECOND;
 
@@ -35,7 +35,7 @@ int batch_init(struct lookup *lookup)
 		lookup->query = NULL;
 	lookup->asked = calloc(lookup->batch, sizeof(*lookup->asked));
 	lookup->answers = calloc(lookup->batch, sizeof(*lookup->answers));
-	lookup->least = lookup->batch;
+	lookup->size = lookup->batch < SIZE_FIRST ? lookup->batch : SIZE_FIRST;
 	lookup->backoff = (struct backoff){.longest = 8 * CW_SECOND, .random = (uint64_t)lookup->host->now()};
 	return lookup->query && lookup->asked && lookup->answers ? 0 : -ENOMEM;
 }
@@ -62,6 +62,18 @@ static bool is_number(const char *text, size_t length)
 	return digits >= 7;
 }
 
+/* Most names need no cleaning, and there may be very many. */
+static bool is_clean(const char *value, size_t length)
+{
+	bool has_letter = false;
+	for (size_t i = 0; i < length; i++) {
+		if (value[i] < ' ' || value[i] > '~' || value[i] == '+')
+			return false;
+		has_letter |= (value[i] | 0x20) >= 'a' && (value[i] | 0x20) <= 'z';
+	}
+	return has_letter && length <= NAME_BYTES_MAX;
+}
+
 /* Valid UTF-8, whatever the database holds, and no number in full: neither here nor in the file. */
 static size_t clean(const struct lookup *lookup, char buffer[NAME_BYTES_MAX + 1], const char *value, size_t length)
 {
@@ -86,9 +98,14 @@ static void on_row(void *arg, const PGresult *row)
 	bool is_null = PQgetisnull(row, 0, 1);
 	if (is_null && name->asked == NAME_ANSWERED)
 		return;
-	size_t length = is_null ? 0 : clean(lookup, value, PQgetvalue(row, 0, 1), (size_t)PQgetlength(row, 0, 1));
-	if (names_set(&lookup->names, name, is_null ? NAME_ABSENT : NAME_KNOWN, is_null ? NULL : value, length,
-		      lookup->host->wall(), lookup->host->now()) == 0)
+	const char *text = is_null ? NULL : PQgetvalue(row, 0, 1);
+	size_t length = (size_t)PQgetlength(row, 0, 1);
+	if (text && !is_clean(text, length)) {
+		length = clean(lookup, value, text, length);
+		text = value;
+	}
+	if (names_set(&lookup->names, name, text ? NAME_KNOWN : NAME_ABSENT, text, length, lookup->host->wall(),
+		      lookup->host->now()) == 0)
 		name->asked = NAME_ANSWERED;
 	else
 		name->asked = NAME_NOT_ASKED; /* no memory: nothing is known */
@@ -124,12 +141,22 @@ static void answer(struct lookup *lookup)
 		lookup->host->answer(lookup->self, lookup->answers, n);
 }
 
+/* Many thousands in one query cost the server a fraction of what they cost in several, as long as it answers soon. */
+static void fit_size(struct lookup *lookup)
+{
+	int64_t took = lookup->host->now() - lookup->began;
+	if (took < lookup->statement_timeout / 4)
+		lookup->size = lookup->size * 4 < lookup->batch ? lookup->size * 4 : lookup->batch;
+	else if (took > lookup->statement_timeout / 2 && lookup->size > 1)
+		lookup->size /= 2;
+}
+
 static void succeed(struct lookup *lookup)
 {
 	bool was_cut = is_cut(lookup);
 	answer(lookup);
 	backoff_reset(&lookup->backoff);
-	lookup->least = lookup->least * 2 < lookup->batch ? lookup->least * 2 : lookup->batch;
+	fit_size(lookup);
 	lookup->is_hopeless = false;
 	lookup->not_before = 0;
 	lookup->refused[0] = '\0';
@@ -175,7 +202,7 @@ static void fail(struct lookup *lookup, const struct postgres_outcome *outcome)
 	lookup->host->count_error(lookup->self, 1);
 	lookup->is_hopeless = strncmp(state, "42", 2) == 0;
 	if (is_data || strcmp(state, "57014") == 0)
-		lookup->least = asked > 1 ? asked / 2 : 1;
+		lookup->size = asked > 1 ? asked / 2 : 1;
 	if (is_data)
 		return;
 	lookup->not_before =
@@ -243,7 +270,7 @@ static int send_array(struct lookup *lookup, const char *array,
 static void send_batch(struct lookup *lookup)
 {
 	struct name *name;
-	while (lookup->asked_count < lookup->least && (name = names_take(&lookup->names))) {
+	while (lookup->asked_count < lookup->size && (name = names_take(&lookup->names))) {
 		name->asked = NAME_ASKED;
 		lookup->asked[lookup->asked_count++] = name;
 	}
@@ -269,7 +296,7 @@ void batch_soon(struct lookup *lookup)
 		return;
 	if (lookup->names.queued == 0)
 		return;
-	if (wait <= 0 && lookup->names.queued >= lookup->least)
+	if (wait <= 0 && lookup->names.queued >= lookup->size)
 		send_batch(lookup);
 	else if (wait > 0)
 		uv_timer_start(&lookup->timer, on_timer, (uint64_t)(wait / CW_MILLISECOND) + 1, /* repeat */ 0);

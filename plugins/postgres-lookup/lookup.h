@@ -35,7 +35,7 @@ struct lookup {
 	const char *url, *sql;
 	char *query; /* `sql` with its bounds around it */
 	bool ids_are_uuids;
-	int64_t ttl, negative_ttl;
+	int64_t ttl, negative_ttl, statement_timeout;
 	uint32_t batch;
 
 	struct postgres *postgres;
@@ -48,8 +48,8 @@ struct lookup {
 	uint32_t asked_count, rows;
 	char *array; /* the parameter, of … */
 	size_t array_room;
-	uint32_t least; /* how many are asked for now: fewer than `batch` after a failure */
-	int64_t began;  /* instant */
+	uint32_t size; /* how many the next one asks for: as many as the server answers soon, at most `batch` */
+	int64_t began; /* instant */
 	int64_t not_before;
 	struct backoff backoff;
 	uv_timer_t timer;

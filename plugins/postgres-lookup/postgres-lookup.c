@@ -101,14 +101,15 @@ static void on_down(void *arg, enum postgres_failure failure, const char *reason
 /* The form in which the server writes a UUID; false: it is none. */
 static bool take_uuid(const char *key, char uuid[UUID_LENGTH + 1])
 {
+	static const char form[UUID_LENGTH + 1] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	static const char digits[256] = {
+		['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
+		['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f',
+		['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f'};
 	for (uint32_t i = 0; i < UUID_LENGTH; i++) {
-		char c = key[i];
-		bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
-		if (c >= 'A' && c <= 'F')
-			c = (char)(c - 'A' + 'a');
-		if (is_dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+		uuid[i] = form[i] == 'x' ? digits[(unsigned char)key[i]] : key[i];
+		if (uuid[i] == '\0' || (form[i] != 'x' && key[i] != '-'))
 			return false; /* also where it ends too early */
-		uuid[i] = c;
 	}
 	uuid[UUID_LENGTH] = '\0';
 	return key[UUID_LENGTH] == '\0';
@@ -130,13 +131,11 @@ static bool look_up_one(struct lookup *lookup, const char *key, int64_t now, str
 	const char *sought = key;
 	*ret_answer = (struct cw_answer){.key = key, .as_of = lookup->host->wall()};
 	size_t length = strnlen(key, KEY_MAX + 1);
-	if (length == 0 || length > KEY_MAX || !text_is_utf8(key, length))
+	if (length == 0 || length > KEY_MAX ||
+	    !(lookup->ids_are_uuids ? take_uuid(key, uuid) : text_is_utf8(key, length)))
 		return true; /* nobody is called that */
-	if (lookup->ids_are_uuids) {
-		if (!take_uuid(key, uuid))
-			return true;
+	if (lookup->ids_are_uuids)
 		sought = uuid;
-	}
 	struct name *name = names_ask(&lookup->names, sought, length);
 	if (!name)
 		return false;
@@ -235,7 +234,8 @@ static void take_options(struct lookup *lookup, const struct cw_value *options)
 	lookup->ids_are_uuids = cw_get_integer(options, "ids", 0) == 0;
 	lookup->ttl = cw_get_integer(options, "ttl", 3600 * CW_SECOND);
 	lookup->negative_ttl = cw_get_integer(options, "negative_ttl", 60 * CW_SECOND);
-	lookup->batch = (uint32_t)cw_get_integer(options, "batch", 1000);
+	lookup->statement_timeout = cw_get_integer(options, "statement_timeout", 2 * CW_SECOND);
+	lookup->batch = (uint32_t)cw_get_integer(options, "batch", 50000);
 }
 
 /* ---- life ---- */
@@ -255,7 +255,7 @@ static int open_connection(struct lookup *lookup, const struct cw_value *options
 		.url = lookup->url,
 		.username = cw_get_string(options, "username"),
 		.password = cw_get_string(options, "password"),
-		.statement_timeout = cw_get_integer(options, "statement_timeout", 2 * CW_SECOND),
+		.statement_timeout = lookup->statement_timeout,
 	};
 	return postgres_open(lookup->self, lookup->host, &settings, &callbacks, lookup, &lookup->postgres);
 }
@@ -370,11 +370,12 @@ static const struct cw_option options[] = {
 	 .help = "The same for an id that has none"},
 	{.key = "batch",
 	 .type = CW_OPTION_INT,
-	 .fallback = "1000",
+	 .fallback = "50000",
 	 .min = 1,
-	 .max = 10000,
+	 .max = 100000,
 	 .flags = CW_OPTION_ADVANCED,
-	 .help = "How many ids one query asks for at most"},
+	 .help = "How many ids one query asks for at most; it begins with 1000, and asks for more while answers come "
+		 "soon"},
 	{.key = "statement_timeout",
 	 .type = CW_OPTION_DURATION,
 	 .fallback = "2s",

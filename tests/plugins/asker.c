@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * asker: a source that asks a lookup for all the keys in a file, one a line, and shows in table `asked` what it was
- * told. Each reading asks for those without an answer, with `again` for all. `asker_seconds` is how long it took from
- * the first question to the last answer.
+ * told. Each reading asks on, until the lookup takes no more; at the end of the file it begins anew, for those without
+ * an answer after a second, with `again` for all. `asker_seconds` is how long it took from the first question to the
+ * last answer.
  */
 #include <callwatch/plugin.h>
 
@@ -65,9 +66,10 @@ struct asker {
 	struct cw_lookup *lookup;
 	struct key *keys; /* sorted */
 	uint32_t count, unanswered, named;
+	uint32_t next; /* to be asked for */
 	uint64_t refused;
 	bool again, rows;
-	int64_t began, ended;
+	int64_t began, ended, round; /* instants; of the last question about the first key */
 };
 
 static int compare(const void *left, const void *right)
@@ -146,17 +148,16 @@ static int asker_start(struct cw_instance *self, const struct cw_host *host, con
 static void ask(struct asker *asker)
 {
 	const char *keys[CW_LOOKUP_KEYS_MAX];
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < asker->count; i++) {
-		if (asker->keys[i].answers == 0 || asker->again)
-			keys[n++] = asker->keys[i].text;
-		if (n && (n == CW_LOOKUP_KEYS_MAX || i == asker->count - 1)) {
-			if (asker->host->lookup_ask(asker->lookup, keys, n) < 0) {
-				asker->refused++;
-				return;
-			}
-			n = 0;
+	while (asker->next < asker->count) {
+		uint32_t n = 0, i = asker->next;
+		for (; i < asker->count && n < CW_LOOKUP_KEYS_MAX; i++)
+			if (asker->keys[i].answers == 0 || asker->again)
+				keys[n++] = asker->keys[i].text;
+		if (n && asker->host->lookup_ask(asker->lookup, keys, n) < 0) {
+			asker->refused++;
+			return;
 		}
+		asker->next = i;
 	}
 }
 
@@ -166,6 +167,10 @@ static int asker_read(void *state)
 	const struct cw_host *host = asker->host;
 	if (asker->began == 0)
 		asker->began = host->now();
+	if (asker->next == asker->count && (asker->again || host->now() - asker->round > CW_SECOND))
+		asker->next = 0;
+	if (asker->next == 0)
+		asker->round = host->now();
 	if (asker->unanswered || asker->again)
 		ask(asker);
 	host->gauge(asker->self, ANSWERED, &answers_values[0], asker->named);
