@@ -9,9 +9,12 @@
  *
  * A batch goes out as a pipeline: lines are written while at most WINDOW of them wait for their replies, and each reply
  * is held against its line. collectd reads no more commands from who has some 2,000 replies unread; we read always, and
- * the window bounds what is under way all the same. The batch is sent when its last reply has come. What was refused is
- * not sent: it is counted, the others are unharmed. Is the connection lost before, the whole batch will be offered
- * again, and what collectd had already is "too old" to it: it says so in its log and is not disturbed.
+ * the window bounds what is under way all the same. While more than half of the window waits there is no haste: the
+ * replies of some milliseconds are read together, since to be woken for each few of them takes from collectd the time
+ * it answers in (42,000 values a second instead of 50,000 and more, on two cores). The batch is sent when its last
+ * reply has come. What was refused is not sent: it is counted, the others are unharmed. Is the connection lost before,
+ * the whole batch will be offered again, and what collectd had already is "too old" to it: it says so in its log and is
+ * not disturbed.
  *
  * A refusal is not believed at once. A collectd that is shutting down answers to its last moment, when it has forgotten
  * its types already: "Type `gauge' isn't defined". So the first batch of a connection of which something was refused
@@ -44,6 +47,7 @@ enum {
 	REPLY_MS = 5000,
 	ONCE_MORE_MS = 50,
 	DOUBT_MS = 1000,
+	BREATH_MS = 2,
 	REASON_MAX = 256,
 };
 
@@ -84,6 +88,7 @@ struct unixsock {
 	enum stage stage;
 	struct link *link; /* NULL while waiting */
 	uv_timer_t timer;
+	uv_timer_t breath; /* runs: replies are left to gather */
 	struct backoff backoff;
 	bool suspected; /* the deadline has passed, and the socket is looked at once more */
 	bool doubting;  /* all replies are there, and the connection shall stand for a moment */
@@ -172,6 +177,7 @@ static void cut_link(struct unixsock *sock)
 		return;
 	sock->link = NULL;
 	link->owner = NULL;
+	uv_timer_stop(&sock->breath);
 	uv_close((uv_handle_t *)&link->pipe, on_link_closed);
 }
 
@@ -404,6 +410,34 @@ static int on_reply(void *arg, int32_t status, const char *text)
 	return link->owner ? 0 : -ECANCELED; /* lost meanwhile */
 }
 
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer);
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	struct link *link = handle->data;
+	(void)suggested;
+	*buffer = uv_buf_init(link->input, sizeof(link->input));
+}
+
+static int read_replies(struct link *link)
+{
+	return uv_read_start((uv_stream_t *)&link->pipe, on_allocate, on_read);
+}
+
+static void on_breath(uv_timer_t *timer)
+{
+	struct unixsock *sock = timer->data;
+	int status = read_replies(sock->link);
+	if (status < 0)
+		lose(sock, status);
+}
+
+static void take_breath(struct unixsock *sock)
+{
+	uv_read_stop((uv_stream_t *)&sock->link->pipe);
+	uv_timer_start(&sock->breath, on_breath, BREATH_MS, /* repeat */ 0);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
 	struct link *link = stream->data;
@@ -420,15 +454,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 		return;
 	}
 	await_reply(sock);
-	if (sock->pending <= WINDOW / 2)
+	if (sock->pending > WINDOW / 2)
+		take_breath(sock);
+	else
 		pump(sock);
-}
-
-static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-	struct link *link = handle->data;
-	(void)suggested;
-	*buffer = uv_buf_init(link->input, sizeof(link->input));
 }
 
 /* ---- connecting ---- */
@@ -451,7 +480,7 @@ static void on_connected(uv_connect_t *request, int status)
 	if (!sock)
 		return;
 	if (status == 0)
-		status = uv_read_start((uv_stream_t *)&link->pipe, on_allocate, on_read);
+		status = read_replies(link);
 	if (status == 0) {
 		sock->stage = GREETING;
 		status = greet(sock);
@@ -499,7 +528,8 @@ static int unixsock_start(struct cw_instance *self, const struct cw_host *host, 
 				  .backoff = {.longest = longest_pause, .random = (uint64_t)host->now()},
 				  .examining = -1};
 	uv_timer_init(host->loop(self), &sock->timer);
-	sock->timer.data = sock;
+	uv_timer_init(host->loop(self), &sock->breath);
+	sock->timer.data = sock->breath.data = sock;
 	host->state(self, CW_STARTING, /* next_try */ 0, "%s", "");
 	connect_now(sock);
 	return 0;
@@ -564,6 +594,7 @@ static void unixsock_stop(void *state)
 	struct unixsock *sock = state;
 	cut_link(sock);
 	uv_close((uv_handle_t *)&sock->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&sock->breath, on_timer_closed);
 }
 
 static void unixsock_release(void *state)
