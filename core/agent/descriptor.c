@@ -24,6 +24,9 @@ enum {
 	METRICS_MAX = 1024,
 	NEEDS_MAX = 64,
 	CHECKS_MAX = 32,
+	ACTIONS_MAX = 32,
+	ENDPOINTS_MAX = 32,
+	MEMBERS_MAX = 32,
 	DEPTH_MAX = 4
 };
 
@@ -34,7 +37,10 @@ enum {
 	COLUMN_LEAST = sizeof(struct cw_column),
 	METRIC_LEAST = sizeof(struct cw_metric),
 	NEED_LEAST = sizeof(struct cw_need),
-	CHECK_LEAST = sizeof(struct cw_check), /* 1.1 */
+	CHECK_LEAST = sizeof(struct cw_check),       /* 1.1 */
+	ACTION_LEAST = sizeof(struct cw_action),     /* 1.2 */
+	ENDPOINT_LEAST = sizeof(struct cw_endpoint), /* 1.2 */
+	MEMBER_LEAST = sizeof(struct cw_member),     /* 1.2 */
 };
 
 /* The client's commands: `callwatch NAME` must stay theirs. `calls`, `dlq`, `runs` are not in it: these are the tables
@@ -44,7 +50,7 @@ static const char *const commands[] = {"status",  "get",    "describe", "top",  
 				       "plugins", "config", "reload",   "passwd", "token",   "help",    NULL};
 
 /* Tables of the core's own that a plugin may not add rows to. */
-static const char *const core_tables[] = {"instances", "events", "alerts", "silences", "tasks", NULL};
+static const char *const core_tables[] = {"instances", "events", "alerts", "silences", "tasks", "outcomes", NULL};
 
 struct look {
 	const char *path;
@@ -229,6 +235,150 @@ static void check_metric(struct look *look, const struct cw_array *metrics, uint
 			bad(look, "two metrics called `%s`", metric->name);
 }
 
+/* ---- actions ---- */
+
+static const struct cw_option *find_option(const struct cw_array *options, const char *key)
+{
+	for (uint32_t i = 0; key && i < options->count; i++) {
+		const struct cw_option *option = cw_at(options, i);
+		if (strcmp(option->key, key) == 0)
+			return option;
+	}
+	return NULL;
+}
+
+static const struct cw_table_decl *find_table(const struct cw_plugin *decl, const char *name)
+{
+	for (uint32_t i = 0; name && i < decl->tables.count; i++) {
+		const struct cw_table_decl *table = cw_at(&decl->tables, i);
+		if (strcmp(table->name, name) == 0)
+			return table;
+	}
+	return NULL;
+}
+
+static const struct cw_action *find_action(const struct cw_plugin *decl, const char *name)
+{
+	for (uint32_t i = 0; name && i < decl->actions.count; i++) {
+		const struct cw_action *action = cw_at(&decl->actions, i);
+		if (strcmp(action->name, name) == 0)
+			return action;
+	}
+	return NULL;
+}
+
+/* They come as words, and are shown in table `tasks`. */
+static void check_arguments(struct look *look, const struct cw_action *action)
+{
+	char error[OPTIONS_ERROR_MAX];
+	if (options_check_table(&action->arguments, /* for_plugin */ false, error) < 0)
+		bad(look, "action `%s`: %s", action->name, error);
+	for (uint32_t i = 0; i < action->arguments.count && !look->failed; i++) {
+		const struct cw_option *argument = cw_at(&action->arguments, i);
+		if (!option_takes_one_value(argument) || argument->type == CW_OPTION_INSTANCE)
+			bad(look, "action `%s`: the argument `%s` is not of a type that takes one value", action->name,
+			    argument->key);
+		else if (argument->flags & (CW_OPTION_SECRET | CW_OPTION_CONNECTION))
+			bad(look, "action `%s`: the argument `%s` is a secret or of a connection", action->name,
+			    argument->key);
+	}
+}
+
+static void check_action(struct look *look, const struct cw_plugin *decl, uint32_t index)
+{
+	const struct cw_action *action = cw_at(&decl->actions, index);
+	if (!is_name(action->name, "_")) {
+		bad(look, "action %u: the name `%s` is not [a-z][a-z0-9_]*", index,
+		    action->name ? action->name : "(null)");
+		return;
+	}
+	if (find_action(decl, action->name) != action)
+		bad(look, "two actions called `%s`", action->name);
+	if (!action->help || !*action->help)
+		bad(look, "action `%s`: no help", action->name);
+	if (action->table && !find_table(decl, action->table))
+		bad(look, "action `%s`: it acts on table `%s`, which the plugin does not have", action->name,
+		    action->table);
+	const struct cw_option *allowed_by = find_option(&decl->options, action->allowed_by);
+	if (action->allowed_by && (!allowed_by || allowed_by->type != CW_OPTION_BOOL))
+		bad(look, "action `%s`: it is allowed by `%s`, which is no boolean option", action->name,
+		    action->allowed_by);
+	check_arguments(look, action);
+}
+
+/* ---- endpoints ---- */
+
+static bool needs_arguments(const struct cw_action *action)
+{
+	for (uint32_t i = 0; i < action->arguments.count; i++)
+		if (((const struct cw_option *)cw_at(&action->arguments, i))->flags & CW_OPTION_REQUIRED)
+			return true;
+	return false;
+}
+
+static void check_endpoint_action(struct look *look, const struct cw_plugin *decl, const struct cw_endpoint *endpoint)
+{
+	const struct cw_action *action = find_action(decl, endpoint->action);
+	if (!action)
+		bad(look, "endpoint %s: there is no action `%s`", endpoint->path,
+		    endpoint->action ? endpoint->action : "(null)");
+	else if (action->table || needs_arguments(action))
+		bad(look, "endpoint %s: the action `%s` needs rows or arguments, which nobody gives here",
+		    endpoint->path, action->name);
+}
+
+static void check_endpoint_row(struct look *look, const struct cw_plugin *decl, const struct cw_endpoint *endpoint)
+{
+	const struct cw_table_decl *table = find_table(decl, endpoint->table);
+	const char *sort = endpoint->sort ? endpoint->sort + (*endpoint->sort == '-') : NULL;
+	if (!table) {
+		bad(look, "endpoint %s: there is no table `%s`", endpoint->path,
+		    endpoint->table ? endpoint->table : "(null)");
+		return;
+	}
+	if (sort && !find_column(table, sort))
+		bad(look, "endpoint %s: it is sorted by `%s`, which is no column of %s", endpoint->path, sort,
+		    table->name);
+	for (uint32_t i = 0; i < endpoint->members.count; i++) {
+		const struct cw_member *member = cw_at(&endpoint->members, i);
+		if (!find_column(table, member->column))
+			bad(look, "endpoint %s: `%s` is no column of %s", endpoint->path,
+			    member->column ? member->column : "(null)", table->name);
+	}
+}
+
+/* What its members of an action's task are called is looked up when it is asked for: that table is the core's. */
+static void check_endpoint(struct look *look, const struct cw_plugin *decl, uint32_t index)
+{
+	static const char *const methods[] = {"POST", "GET"};
+	const struct cw_endpoint *endpoint = cw_at(&decl->endpoints, index);
+	if (!endpoint->path || endpoint->path[0] != '/') {
+		bad(look, "endpoint %u: the path `%s` does not begin with /", index,
+		    endpoint->path ? endpoint->path : "(null)");
+		return;
+	}
+	if ((unsigned)endpoint->kind > CW_ENDPOINT_ROW || !endpoint->method ||
+	    strcmp(endpoint->method, methods[endpoint->kind]) != 0)
+		bad(look, "endpoint %s: an action is asked for by POST, a row by GET", endpoint->path);
+	const struct cw_option *key = find_option(&decl->options, endpoint->key_option);
+	if (!key || key->type != CW_OPTION_STRING || !(key->flags & CW_OPTION_SECRET))
+		bad(look, "endpoint %s: its key is `%s`, which is no secret option that takes a text", endpoint->path,
+		    endpoint->key_option ? endpoint->key_option : "(null)");
+	if (endpoint->members.count == 0)
+		bad(look, "endpoint %s: it answers with nothing", endpoint->path);
+	for (uint32_t i = 0; i < endpoint->members.count; i++) {
+		const struct cw_member *member = cw_at(&endpoint->members, i);
+		if (!member->name || !*member->name || !member->column)
+			bad(look, "endpoint %s: member %u has no name or no column", endpoint->path, i);
+	}
+	if (look->failed)
+		return;
+	if (endpoint->kind == CW_ENDPOINT_ACTION)
+		check_endpoint_action(look, decl, endpoint);
+	else
+		check_endpoint_row(look, decl, endpoint);
+}
+
 /* ---- the whole ---- */
 
 static void check_head(struct look *look, const struct cw_plugin *decl)
@@ -249,6 +399,8 @@ static void check_head(struct look *look, const struct cw_plugin *decl)
 		bad(look, "a lookup without look_up()");
 	if (decl->checks.count > 0 && !decl->examine)
 		bad(look, "checks without examine()");
+	if (decl->actions.count > 0 && !decl->act)
+		bad(look, "actions without act()");
 }
 
 static void check_check(struct look *look, const struct cw_array *checks, uint32_t index)
@@ -270,6 +422,12 @@ static void free_arrays(struct cw_plugin *decl)
 	free((void *)decl->metrics.items);
 	free((void *)decl->needs.items);
 	free((void *)decl->checks.items);
+	for (uint32_t i = 0; i < decl->actions.count; i++)
+		free_options(&((struct cw_action *)cw_at(&decl->actions, i))->arguments);
+	free((void *)decl->actions.items);
+	for (uint32_t i = 0; i < decl->endpoints.count; i++)
+		free((void *)((const struct cw_endpoint *)cw_at(&decl->endpoints, i))->members.items);
+	free((void *)decl->endpoints.items);
 }
 
 /* After a failure the arrays that follow are empty: whatever is there is ours to free. */
@@ -285,6 +443,18 @@ static void copy_arrays(struct look *look, struct cw_plugin *decl)
 		copy_array(look, "metrics", &decl->metrics, METRIC_LEAST, sizeof(struct cw_metric), METRICS_MAX);
 	decl->needs = copy_array(look, "needs", &decl->needs, NEED_LEAST, sizeof(struct cw_need), NEEDS_MAX);
 	decl->checks = copy_array(look, "checks", &decl->checks, CHECK_LEAST, sizeof(struct cw_check), CHECKS_MAX);
+	decl->actions =
+		copy_array(look, "actions", &decl->actions, ACTION_LEAST, sizeof(struct cw_action), ACTIONS_MAX);
+	for (uint32_t i = 0; i < decl->actions.count; i++) {
+		struct cw_array *arguments = &((struct cw_action *)cw_at(&decl->actions, i))->arguments;
+		*arguments = copy_options(look, arguments, 0);
+	}
+	decl->endpoints = copy_array(look, "endpoints", &decl->endpoints, ENDPOINT_LEAST, sizeof(struct cw_endpoint),
+				     ENDPOINTS_MAX);
+	for (uint32_t i = 0; i < decl->endpoints.count; i++) {
+		struct cw_array *members = &((struct cw_endpoint *)cw_at(&decl->endpoints, i))->members;
+		*members = copy_array(look, "members", members, MEMBER_LEAST, sizeof(struct cw_member), MEMBERS_MAX);
+	}
 }
 
 static void check_all(struct look *look, struct cw_plugin *decl)
@@ -299,6 +469,10 @@ static void check_all(struct look *look, struct cw_plugin *decl)
 		check_metric(look, &decl->metrics, i);
 	for (uint32_t i = 0; i < decl->checks.count && !look->failed; i++)
 		check_check(look, &decl->checks, i);
+	for (uint32_t i = 0; i < decl->actions.count && !look->failed; i++)
+		check_action(look, decl, i);
+	for (uint32_t i = 0; i < decl->endpoints.count && !look->failed; i++)
+		check_endpoint(look, decl, i);
 }
 
 struct plugin *descriptor_copy(const char *path, const struct cw_plugin *found, char error[LOADER_ERROR_MAX])

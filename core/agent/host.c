@@ -274,7 +274,21 @@ static void host_examined(struct cw_instance *instance, enum cw_verdict verdict,
 		examine_told(own(instance), verdict, words);
 }
 
-/* ---- frontends ---- */
+/* ---- events ---- */
+
+static void host_event(struct cw_instance *instance, const char *subject, const char *text, ...)
+{
+	struct instance *self = own(instance);
+	char words[1024];
+	va_list args;
+	va_start(args, text);
+	vsnprintf(words, sizeof words, text, args);
+	va_end(args);
+	if (!gone(self))
+		hub_event(self->context.hub, "action", subject, /* from */ NULL, /* to */ NULL, self->name, words);
+}
+
+/* ---- queries ---- */
 
 /* Where numbers are masked, it is remembered who saw them in full. */
 static void note_reveal(const struct instance *self, const struct cw_query_spec *spec)
@@ -287,8 +301,8 @@ static void note_reveal(const struct instance *self, const struct cw_query_spec 
 		  "full numbers were shown");
 }
 
-static int frontend_query_open(struct cw_instance *instance, const struct cw_query_spec *spec,
-			       struct cw_query **ret_query, char error[CW_QUERY_ERROR_MAX])
+static int host_query_open(struct cw_instance *instance, const struct cw_query_spec *spec, struct cw_query **ret_query,
+			   char error[CW_QUERY_ERROR_MAX])
 {
 	struct instance *self = own(instance);
 	int rc = query_open(hub_tables(self->context.hub), spec, self->info.phones_full, ret_query, error);
@@ -296,6 +310,17 @@ static int frontend_query_open(struct cw_instance *instance, const struct cw_que
 		note_reveal(self, spec);
 	return rc;
 }
+
+static const struct cw_reader reader = {
+	.size = sizeof reader,
+	.query_open = host_query_open,
+	.query_columns = query_columns,
+	.query_step = query_step,
+	.query_info = query_info,
+	.query_close = query_close,
+};
+
+/* ---- frontends ---- */
 
 static void on_view_ready(struct instance *self, void *arg)
 {
@@ -465,7 +490,7 @@ static int frontend_doctor(struct cw_instance *instance, const char *name,
 
 static const struct cw_frontend frontend = {
 	.size = sizeof frontend,
-	.query_open = frontend_query_open,
+	.query_open = host_query_open,
 	.query_columns = query_columns,
 	.query_step = query_step,
 	.query_info = query_info,
@@ -497,7 +522,7 @@ static const struct cw_frontend frontend = {
 		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .declare = host_declare,                 \
 		.sample = host_sample, .lookup_open = host_lookup_open, .lookup_ask = host_lookup_ask,                 \
 		.lookup_close = lookup_close, .answer = host_answer, .dropped = host_dropped,                          \
-		.examined = host_examined,                                                                             \
+		.examined = host_examined, .event = host_event, .reader = &reader,                                     \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `callwatch plugins [NAME|./x.so]`: what a plugin says about itself: options, tables, metrics, needs, checks and a
- * sample. All of it is read from the descriptor in the shared object; no daemon is asked.
+ * `callwatch plugins [NAME|./x.so]`: what a plugin says about itself: options, tables, metrics, needs, checks, actions,
+ * endpoints and a sample. All of it is read from the descriptor in the shared object; no daemon is asked.
  */
 #include "answer.h"
 #include "client.h"
@@ -127,6 +127,45 @@ static void print_checks(const struct cw_array *checks, const struct screen *scr
 	finish(grid, screen);
 }
 
+static void print_action(const struct cw_action *action, const struct screen *screen)
+{
+	char *heading = must_printf("action %s: %s", action->name, action->help);
+	title(screen, heading);
+	free(heading);
+	if (action->table)
+		printf("  acts on rows of table %s: --key, --where or --all\n", action->table);
+	if (action->danger) {
+		char *danger = visible(action->danger);
+		printf("  asks before it is done: %s\n", danger);
+		free(danger);
+	}
+	if (action->allowed_by)
+		printf("  only with `%s: true`\n", action->allowed_by);
+	if (action->flags & CW_ACTION_SINGLE)
+		puts("  one at a time");
+	if (action->arguments.count)
+		options_print(&action->arguments, stdout);
+}
+
+static void print_endpoints(const struct cw_array *endpoints, const struct screen *screen)
+{
+	if (!endpoints->count)
+		return;
+	title(screen, "endpoints, as another program's own");
+	struct grid *grid = reference_grid(3);
+	for (uint32_t i = 0; i < endpoints->count; i++) {
+		const struct cw_endpoint *endpoint = cw_at(endpoints, i);
+		bool is_action = endpoint->kind == CW_ENDPOINT_ACTION;
+		char *what = must_printf("%s %s, with `%s` as X-API-Key", is_action ? "action" : "a row of",
+					 is_action ? endpoint->action : endpoint->table, endpoint->key_option);
+		cell(grid, endpoint->method);
+		cell(grid, endpoint->path);
+		cell(grid, what);
+		free(what);
+	}
+	finish(grid, screen);
+}
+
 static void print_plugin(const struct plugin *plugin)
 {
 	struct screen screen = screen_of(stdout);
@@ -141,6 +180,9 @@ static void print_plugin(const struct plugin *plugin)
 	print_metrics(&decl->metrics, &screen);
 	print_needs(&decl->needs, &screen);
 	print_checks(&decl->checks, &screen);
+	for (uint32_t i = 0; i < decl->actions.count; i++)
+		print_action(cw_at(&decl->actions, i), &screen);
+	print_endpoints(&decl->endpoints, &screen);
 	title(&screen, "options");
 	options_print(&decl->options, stdout);
 	title(&screen, decl->role == CW_OUTPUT ? "options of every output" : "options of every instance");
@@ -194,7 +236,7 @@ static int list_all(void)
 		free(grid_print(listing.grid, &screen, /* most: */ 0, stdout));
 	grid_free(listing.grid);
 	if (found)
-		puts("\n`callwatch plugins NAME` shows options, tables, metrics, needs, checks and a sample.");
+		puts("\n`callwatch plugins NAME` shows options, tables, metrics, needs, checks, actions and a sample.");
 	else
 		complain("no plugin found; -c PATH names the configuration whose agent.plugin_dir says where they are");
 	return found && !listing.bad ? EXIT_FINE : EXIT_FAILED;

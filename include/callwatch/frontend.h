@@ -1,61 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the host gives to frontends beyond plugin.h: queries and live views over every table, the list of tables,
- * readiness and reload.
- *
- * A query runs in slices, so that neither the table's writers nor the frontend's loop wait: query_step() works for at
- * most the given time and gives rows to a callback, which may pause it (credit). A row that was there and matching
- * throughout appears exactly once. Expressions are those of the one grammar (`health_status=stale`,
- * `duration_seconds>4h`).
+ * What the host gives to frontends beyond plugin.h: queries (query.h) and live views over every table, the list of
+ * tables, readiness and reload, the actions of all instances.
  *
  * A view is a query of at most 500 rows kept up to date: a first reset with all its rows, then what changed, pulled
  * when the reader has room. Rows that come to match, or cease to, by time alone (`heartbeat_age_seconds>60`) have no
  * change to tell of it: such a view looks again in view_next(), at most once a second; call it once a second, asked or
  * not. All callbacks run on the instance's thread.
- *
- * Order: not known comes last in both directions; equal ones go by instance, then key. Texts compare bytewise, by their
- * first 96 bytes. A cursor belongs to one table, `where`, `key` and `sort`, and ends with the agent's process.
  */
 #ifndef CALLWATCH_FRONTEND_H
 #define CALLWATCH_FRONTEND_H
 
 #include "plugin.h"
+#include "query.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { CW_VIEW_ROWS_MAX = 500, CW_QUERY_ERROR_MAX = 256 };
+enum { CW_VIEW_ROWS_MAX = 500 };
 
-struct cw_query_spec {
-	const char *table;
-	const char *key;          /* only the row(s) with this key; NULL: all */
-	const char *const *where; /* expressions, all must hold */
-	uint32_t where_count;
-	const char *sort; /* `col` or `-col`; NULL: any order (rows come as they are found); "": the table's default */
-	uint64_t limit;   /* 0: all */
-	const char *cursor;         /* of an earlier page; NULL: from the start */
-	const char *const *columns; /* NULL: all that are not wide */
-	uint32_t columns_count;
-	bool reveal;    /* full phone numbers; an event (`by`) */
-	bool viewer;    /* phone columns: only a complete number or its last four digits may be asked for */
-	const char *by; /* who asks; named by the event that it is to reveal numbers; NULL: not known */
-};
-
-struct cw_query_info {
-	uint64_t total;             /* rows that match; known when the query has scanned to the end, else rows so far */
-	uint64_t given;             /* rows given to the callback */
-	int64_t scan_from, scan_to; /* wall time during which the rows were looked at */
-	struct cw_coverage coverage; /* of the parts asked, taken together */
-	double age_seconds;          /* since coverage.to; NaN: never confirmed */
-	char next_cursor[512];       /* "" when there is no more */
-};
-
-struct cw_query;
 struct cw_view;
-
-/* One cell for each of the query's columns. Return 0 to go on; anything else pauses after this row. */
-typedef int (*cw_row_fn)(void *arg, const struct cw_cell *cells, uint32_t count);
 
 enum cw_view_op { CW_VIEW_RESET = 0, CW_VIEW_PUT = 1, CW_VIEW_REMOVE = 2, CW_VIEW_SYNC = 3 };
 
@@ -88,17 +53,13 @@ struct cw_examined {
 struct cw_frontend {
 	uint32_t size;
 
-	/* 0, or negative with a sentence in `error` that names the place: -ENOENT no such table, -EINVAL an expression,
-	 * a column, a sort. */
+	/* As those of struct cw_reader. */
 	int (*query_open)(struct cw_instance *self, const struct cw_query_spec *spec, struct cw_query **ret_query,
 			  char error[CW_QUERY_ERROR_MAX]);
-	const struct cw_column *(*query_columns)(struct cw_query *query,
-						 uint32_t *ret_count); /* lives as long as the query */
-	/* CW_LATER: call again; 0: finished; negative: it cannot go on (-ENOMEM; -ENOBUFS: too many
-	 * whole tables are being put in order at this moment). */
+	const struct cw_column *(*query_columns)(struct cw_query *query, uint32_t *ret_count);
 	int (*query_step)(struct cw_query *query, int64_t budget_ns, cw_row_fn row, void *arg);
 	void (*query_info)(struct cw_query *query, struct cw_query_info *ret_info);
-	void (*query_close)(struct cw_query *query); /* NULL is fine */
+	void (*query_close)(struct cw_query *query);
 
 	/* `ready` is called when there is something to pull, and not again until view_next() returned 0. */
 	int (*view_open)(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg),

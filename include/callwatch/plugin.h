@@ -23,6 +23,7 @@
  * History:  1.0 first.
  *           1.1 lookups (look_up, lookup_*, answer), metrics and samples of run time (declare, sample), checks, what an
  *               output drops (dropped).
+ *           1.2 actions (actions, act, cancel, task_*), endpoints, events, queries for every role (reader).
  */
 #ifndef CALLWATCH_PLUGIN_H
 #define CALLWATCH_PLUGIN_H
@@ -37,7 +38,7 @@ extern "C" {
 #endif
 
 #define CW_ABI_MAJOR  1
-#define CW_ABI_MINOR  1
+#define CW_ABI_MINOR  2
 #define CW_PLUGIN_ABI .abi_major = CW_ABI_MAJOR, .abi_minor = CW_ABI_MINOR, .size = sizeof(struct cw_plugin)
 
 struct uv_loop_s;
@@ -46,6 +47,8 @@ struct cw_instance; /* opaque: which instance is speaking */
 struct cw_host;
 struct cw_frontend; /* frontend.h */
 struct cw_lookup;   /* opaque: a source's way to a lookup */
+struct cw_reader;   /* query.h */
+struct cw_task;     /* opaque: what somebody asked an instance to do */
 
 enum cw_role { CW_SOURCE = 0, CW_LOOKUP = 1, CW_OUTPUT = 2, CW_NOTIFIER = 3, CW_FRONTEND = 4 };
 
@@ -81,6 +84,76 @@ struct cw_answer {
 	const char *value; /* as it may be shown to anybody: a number in it is masked, unless info->phones_full. NULL:
 			      there is no such key */
 	int64_t as_of;     /* wall time at which the server said so */
+};
+
+/* An action: what a person may ask an instance to do. Who asks is an operator; that, the arguments and the choice of
+ * rows are checked before act() hears of it, and the task is on disk. */
+enum {
+	CW_ACTION_SINGLE = 1 << 0 /* one task of it at a time: who asks meanwhile is told of that one */
+};
+
+struct cw_action {
+	const char *name;   /* [a-z][a-z0-9_]*, imperative: `retry` */
+	const char *help;   /* one sentence */
+	const char *danger; /* what it changes and nobody can undo: shown before it is confirmed; NULL: harmless */
+	uint32_t flags;
+	const char *table; /* acts on rows of this table of the instance, chosen by key, by `where`, or all; NULL: on
+			      none */
+	struct cw_array arguments; /* of struct cw_option: types that take one value, and no secrets; checked and filled
+				      in as options are */
+	const char *allowed_by;    /* a boolean option (of the first level) that has to be true, else nobody may; NULL:
+				      always */
+};
+
+/* A path of somebody else's API that maps to this plugin, so that what was made for that API may ask here. Frontends
+ * answer it; a path of their own goes first. */
+enum cw_endpoint_kind { CW_ENDPOINT_ACTION = 0, CW_ENDPOINT_ROW = 1 };
+
+struct cw_member {
+	const char *name;   /* in the JSON object of the answer */
+	const char *column; /* whose value it has; not known: null */
+};
+
+struct cw_endpoint {
+	const char *method; /* `POST` for an action, `GET` for a row */
+	const char *path;   /* `/api/v1/internal/…` */
+	enum cw_endpoint_kind kind;
+	const char *action; /* ACTION: without a table; it takes its arguments' defaults. The members' columns are those
+			       of table `tasks`: task_id, state, text … */
+	const char *table, *where, *sort; /* ROW: the first row of this query, of the instance; where, sort may be NULL.
+					     No row: every member is null */
+	struct cw_array members;          /* of struct cw_member */
+	const char *key_option; /* a secret option that takes a text: who asks says the same as X-API-Key. Not set: the
+				   endpoint is not there */
+	int32_t wait_ms;        /* ACTION: answer when the task has a text, or has ended, at most so much later */
+};
+
+enum cw_task_state {
+	CW_TASK_QUEUED = 0, /* the core's to say, as is RUNNING */
+	CW_TASK_RUNNING = 1,
+	CW_TASK_SUCCESS = 2,
+	CW_TASK_ERROR = 3,
+	CW_TASK_CANCELLED = 4,
+	CW_TASK_LOST = 5 /* nobody knows how it ended */
+};
+
+/* What became of a row. */
+enum cw_outcome {
+	CW_ITEM_DONE = 0,
+	CW_ITEM_FAILED = 1, /* it is as it was */
+	CW_ITEM_GONE = 2,   /* it was not there any more */
+	CW_ITEM_UNKNOWN = 3 /* it may or may not have happened */
+};
+
+/* What is asked for. Lives until task_end(). */
+struct cw_request {
+	uint32_t size;
+	uint32_t action;                  /* index in plugin->actions */
+	const struct cw_value *arguments; /* a group: cw_get_string(request->arguments, "mode") */
+	const char *id;                   /* of the task: unique, for ever */
+	const char *by;                   /* who asked */
+	const char *const *keys;          /* rows chosen, frozen when they were shown; NULL: the action has no table */
+	uint32_t keys_count;
 };
 
 struct cw_plugin {
@@ -141,6 +214,21 @@ struct cw_plugin {
 	 * known is told by host->answer(), from within or later, in any order. What cannot be known now is not
 	 * answered: it will be asked for again. Must not block. */
 	void (*look_up)(void *state, const char *const *keys, uint32_t n);
+
+	/* ---- since 1.2 ---- */
+
+	struct cw_array actions;   /* of struct cw_action */
+	struct cw_array endpoints; /* of struct cw_endpoint */
+
+	/* Begins what is asked. Must not block: it goes on from the loop, and ends, sooner or later, with
+	 * host->task_end(), which may be called from within. Several tasks may be under way at once, unless their
+	 * action is CW_ACTION_SINGLE. A row of request->keys may be gone or changed by now. NULL if there are no
+	 * actions. */
+	void (*act)(void *state, struct cw_task *task, const struct cw_request *request);
+
+	/* Somebody wants it to end early: stop soon and task_end() as CANCELLED, or as what it came to. NULL: tasks
+	 * cannot be cancelled. By stop() a plugin ends its tasks; those that it leaves end as LOST after it. */
+	void (*cancel)(void *state, struct cw_task *task);
 };
 
 /* What start() may want to know about itself. Lives until release(). */
@@ -276,6 +364,28 @@ struct cw_host {
 	 * will not be. When it is settled as sent they count as dropped instead, for this reason; if it is offered
 	 * again, all is forgotten: say it again. */
 	void (*dropped)(struct cw_instance *self, enum cw_drop reason, uint64_t n);
+
+	/* ---- since 1.2 ---- */
+
+	/* How far a task is. The text is one line that tells a person where it stands, or by which name it goes
+	 * elsewhere; NULL leaves what there is. The numbers are shown for an action without a table (total 0: not
+	 * known); of one with rows the core counts the items. Call it as often as you like. No secret, no row's
+	 * content. A task is valid from act() to task_end(); what is said of another is left out and logged. */
+	void (*task_progress)(struct cw_task *task, uint64_t done, uint64_t failed, uint64_t total, const char *text,
+			      ...) CW_PRINTF(5, 6);
+	/* What became of the row with this key of the request: kept on disk, a row of table `outcomes`. Say it as soon
+	 * as it is certain, once; a second word on it is left out. `text` (NULL: none) says why. */
+	void (*task_item)(struct cw_task *task, const char *key, enum cw_outcome outcome, const char *text, ...)
+		CW_PRINTF(4, 5);
+	/* It has ended; the reason (NULL: none) is a sentence for whoever asked. SUCCESS means that it did what it was
+	 * for: rows that failed one by one may be part of that. Rows without an outcome were not touched. */
+	void (*task_end)(struct cw_task *task, enum cw_task_state state, const char *reason, ...) CW_PRINTF(3, 4);
+
+	/* Something that was done, worth to be remembered: an event of kind `action` by this instance. `subject` is
+	 * what it was done to: `dlq/KEY`, the instance. */
+	void (*event)(struct cw_instance *self, const char *subject, const char *text, ...) CW_PRINTF(3, 4);
+
+	const struct cw_reader *reader; /* queries over all tables */
 };
 
 #if defined(__GNUC__)
