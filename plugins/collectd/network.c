@@ -491,17 +491,25 @@ static int network_write(void *state, const struct cw_batch *batch)
 	return CW_LATER;
 }
 
+/* Now, not when a pause is over that lasts; its end would find us elsewhere. */
+static void examine_name(struct network *network)
+{
+	network->examining = true;
+	if (network->stage == WAITING) {
+		uv_timer_stop(&network->timer);
+		network->stage = LOOKING_UP;
+	}
+	if (!network->resolve)
+		look_up(network);
+}
+
 static void network_examine(void *state, uint32_t check)
 {
 	struct network *network = state;
 	char text[ADDRESS_TEXT_SIZE], when[TEXT_DURATION_SIZE];
 	text_duration(when, (double)(network->host->now() - network->last_packet) / (double)CW_SECOND);
 	if (check == CHECK_FOUND) {
-		network->examining = true;
-		if (network->stage == WAITING)
-			network->stage = LOOKING_UP; /* at once */
-		if (!network->resolve)
-			look_up(network);
+		examine_name(network);
 	} else if (check == CHECK_ANSWERS) {
 		network->host->examined(network->self, CW_CHECK_SKIPPED,
 					"collectd's network protocol has no answers: look there for %s/callwatch-…",

@@ -794,6 +794,25 @@ static void doctor__of_the_network(void **state)
 	plugin_host_stop(&instance);
 }
 
+/* The pause that was under way must not end as if there were something to send. */
+static void doctor__in_the_pause_after_a_failed_look_up__takes_its_place(void **state)
+{
+	(void)state;
+	uint16_t port;
+	uint32_t packets;
+	int fd = udp_receiver(&port);
+	start_network("no-such-host", port, NULL);
+	wait_for(is_down);
+	instance.resolves_to = "127.0.0.1";
+	examine(0, CW_CHECK_OK, " is 127.0.0.1");
+	assert_int_equal(instance.state, CW_UP);
+	uv_run(&instance.loop, UV_RUN_DEFAULT); /* until nothing is waited for any more */
+	assert_int_equal(write_to_network(10), 0);
+	assert_int_equal(values_received(fd, &packets), 10);
+	plugin_host_stop(&instance);
+	close(fd);
+}
+
 static void a_stop__while_packets_wait__leaves_nothing(void **state)
 {
 	(void)state;
@@ -870,6 +889,7 @@ int main(void)
 		cmocka_unit_test(a_name_whose_address_changes__is_followed),
 		cmocka_unit_test(a_name_without_address__is_down),
 		cmocka_unit_test(doctor__of_the_network),
+		cmocka_unit_test(doctor__in_the_pause_after_a_failed_look_up__takes_its_place),
 		cmocka_unit_test(a_stop__while_packets_wait__leaves_nothing),
 		cmocka_unit_test(options__are_checked),
 	};
