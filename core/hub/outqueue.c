@@ -422,18 +422,20 @@ void outqueue_orphan(struct outqueue *queue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Must hold both locks. */
+/* Must hold both locks. In a closed queue is only what its thread still reads and close() has counted, whatever of it
+ * is held by now: nothing to hand over but the books. */
 static void hand_over(struct outqueue *heir, struct outqueue *queue)
 {
-	struct waiting **rest = behind_held(queue);
-	if (!queue->closed)
+	if (!queue->closed) {
+		struct waiting **rest = behind_held(queue);
 		drop_held(queue);
+		heir->first = *rest;
+		if (heir->first)
+			heir->last = queue->last;
+		*rest = NULL;
+		queue->last = rest;
+	}
 	heir->counts = queue->counts;
-	heir->first = *rest;
-	if (heir->first)
-		heir->last = queue->last;
-	*rest = NULL;
-	queue->last = rest;
 	queue->counts = (struct outqueue_counts){0};
 	queue->closed = true;
 	queue->heir = outqueue_ref(heir);

@@ -400,6 +400,35 @@ static void an_heir_of_a_closed_queue__goes_on_with_its_books(void **state)
 	outqueue_unref(heir);
 }
 
+/* Its thread was left behind and does not know yet that the queue is closed. */
+static void an_heir_of_a_closed_queue__leaves_alone_what_its_thread_still_reads(void **state)
+{
+	(void)state;
+	for (int on_its_way = 0; on_its_way < 2; on_its_way++) {
+		struct outqueue *old = outqueue_new(100, NULL, wake, NULL), *heir = outqueue_new(100, NULL, wake, NULL);
+		const struct cw_batch *held[2];
+		push(old, 10, 3);
+		push(old, 20, 3);
+		if (on_its_way)
+			assert_int_equal(outqueue_hold(old, held, 2), 2);
+		else
+			outqueue_peek(old);
+		outqueue_close(old);
+		if (on_its_way)
+			outqueue_spooled(old, 2, &(struct spool_counts){.held = 6});
+		assert_int_equal(outqueue_hold(old, held, 2), 0);
+		outqueue_inherit(heir, old);
+		assert_null(outqueue_peek(heir));
+		outqueue_settle(old, /* sent */ true);
+		push(old, 30, 3);
+		struct outqueue_counts counts = balanced(heir);
+		assert_int_equal(counts.dropped_stop, 6);
+		assert_int_equal(counts.queued, 3);
+		outqueue_unref(old);
+		outqueue_unref(heir);
+	}
+}
+
 enum { PUSHES = 20000 };
 
 static void *push_many(void *arg)
@@ -506,6 +535,7 @@ int main(void)
 		cmocka_unit_test(an_heir_with_less_room__keeps_the_newest),
 		cmocka_unit_test(an_heir_of_one_in_flight__counts_it_as_lost_and_leaves_it_alone),
 		cmocka_unit_test(an_heir_of_a_closed_queue__goes_on_with_its_books),
+		cmocka_unit_test(an_heir_of_a_closed_queue__leaves_alone_what_its_thread_still_reads),
 		cmocka_unit_test(restarts_while_the_router_pushes__lose_nothing),
 		cmocka_unit_test(filter__over_metric_and_labels__selects),
 		cmocka_unit_test(filter__that_fits_no_text__is_refused_with_its_place),
