@@ -7,6 +7,10 @@
  * reads fills this output's queue and harms nothing else. A batch is formatted in slices of 64 KiB and is done when its
  * last byte is written; nothing is kept back for a fuller buffer, as collectd's exec protocol wants.
  *
+ * Lines are whole, for half a number reads like a number. A pipe takes at most PIPE_BUF bytes at once or none, so what
+ * goes into one is cut at line ends, and a stop at any moment leaves none begun (but for a line longer than that).
+ * Where an error came in mid-line, as on a full disk, the rest of the line is what is written next.
+ *
  * O_NONBLOCK belongs to the open file description, which may be the shell's too, and libuv sets it on all it polls. So
  * pipes and terminals are opened anew through /proc. Where that is not possible (a socket, another user's pipe) the
  * flag is set on what we were given, and taken away again at the end. Files are written to as they are: they do not
@@ -21,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +45,8 @@ struct output {
 
 	int fd;          /* negative: standard output is closed */
 	int given_flags; /* of standard output, to be restored; negative: they were not touched */
-	bool polled;     /* poll is initialised: writes may say EAGAIN */
+	bool is_pipe;
+	bool polled; /* poll is initialised: writes may say EAGAIN */
 	uv_poll_t poll;
 	uv_timer_t patience; /* runs while a batch waits for the reader */
 
@@ -48,6 +54,7 @@ struct output {
 	uint32_t next;                /* its first sample that is not in the buffer yet */
 	struct buffer buffer;
 	size_t written; /* of the buffer */
+	bool in_line;   /* what was written last has no line end yet */
 };
 
 /* ---- standard output ---- */
@@ -60,9 +67,16 @@ static bool can_wait(int fd)
 	return S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || (S_ISCHR(status.st_mode) && isatty(fd));
 }
 
+static bool is_pipe(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 static void open_stdout(struct output *output)
 {
 	output->given_flags = -1;
+	output->is_pipe = is_pipe(STDOUT_FILENO);
 	int flags = fcntl(STDOUT_FILENO, F_GETFL);
 	if (flags < 0) {
 		output->fd = -1;
@@ -93,30 +107,46 @@ static int watch_stdout(struct output *output)
 
 /* ---- a batch ---- */
 
-/* Fills the buffer with the next samples' lines. */
+/* Fills the buffer with the next samples' lines. A sample that has none, by its format or for want of memory, is
+ * dropped. */
 static void fill(struct output *output)
 {
 	const struct cw_array *samples = &output->batch->samples;
 	output->buffer.length = output->written = 0;
 	while (output->next < samples->count && output->buffer.length < SLICE_BYTES) {
-		if (output->format(&output->buffer, output->batch, cw_at(samples, output->next)) < 0)
-			output->host->count_error(output->self, 1); /* no memory for one line */
+		if (output->format(&output->buffer, output->batch, cw_at(samples, output->next)) <= 0)
+			output->host->dropped(output->self, CW_DROP_INVALID, 1);
 		output->next++;
 	}
+}
+
+/* Bytes to be written at once: into a pipe whole lines that it takes or does not. */
+static size_t next_piece(const struct output *output)
+{
+	const char *from = buffer_text(&output->buffer) + output->written;
+	size_t left = output->buffer.length - output->written;
+	if (!output->is_pipe || left <= PIPE_BUF)
+		return left;
+	const char *end = memrchr(from, '\n', PIPE_BUF);
+	if (!end)
+		end = memchr(from, '\n', left);
+	return (size_t)(end - from) + 1;
 }
 
 /* 0: the buffer is written; CW_LATER: the reader has to read first; negative: it cannot be written. */
 static int write_buffer(struct output *output)
 {
+	const char *text = buffer_text(&output->buffer);
 	while (output->written < output->buffer.length) {
-		ssize_t n = write(output->fd, buffer_text(&output->buffer) + output->written,
-				  output->buffer.length - output->written);
-		if (n >= 0)
+		ssize_t n = write(output->fd, text + output->written, next_piece(output));
+		if (n > 0) {
 			output->written += (size_t)n;
-		else if (errno == EAGAIN && output->polled)
+			output->in_line = text[output->written - 1] != '\n';
+		} else if (n < 0 && errno == EAGAIN && output->polled) {
 			return CW_LATER;
-		else if (errno != EINTR)
+		} else if (n < 0 && errno != EINTR) {
 			return -errno;
+		}
 	}
 	return 0;
 }
@@ -148,11 +178,20 @@ static void say(struct output *output, int status)
 				    strerror(-status), status == -ENOSPC ? ": make room on its disk" : "");
 }
 
-/* The batch is over, one way or the other; the buffer is free. */
+/* The batch is over, one way or the other. Of the buffer stays the rest of a line that was begun: only whole lines are
+ * put into it, so there is an end. */
 static void forget_batch(struct output *output)
 {
+	size_t rest = 0;
+	if (output->in_line) {
+		char *text = buffer_text(&output->buffer), *from = text + output->written;
+		const char *end = memchr(from, '\n', output->buffer.length - output->written);
+		rest = (size_t)(end - from) + 1;
+		memmove(text, from, rest);
+	}
 	output->batch = NULL;
-	output->buffer.length = output->written = 0;
+	output->buffer.length = rest;
+	output->written = 0;
 }
 
 static void on_patience_over(uv_timer_t *timer)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Output stdout with a host of ours and a pipe as standard output: whole batches through a reader that is slow, gone or
- * asleep, and a stop that does not wait for any of them. Standard output is restored before anything is asserted.
+ * asleep, a stop that does not wait for any of them, and never half a line. Standard output is restored before anything
+ * is asserted.
  */
 #include "batch.h"
 #include "callwatch/plugin.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -26,7 +28,8 @@ static struct fake {
 	uv_loop_t loop;
 	enum cw_state state;
 	char reason[256];
-	int done, done_status, errors;
+	int done, done_status;
+	uint64_t dropped;
 } fake;
 
 static struct uv_loop_s *fake_loop(struct cw_instance *self)
@@ -52,16 +55,16 @@ static void fake_done(struct cw_instance *self, int status)
 	fake.done_status = status;
 }
 
-static void fake_error(struct cw_instance *self, uint64_t n)
+static void fake_dropped(struct cw_instance *self, enum cw_drop reason, uint64_t n)
 {
-	(void)self;
-	fake.errors += (int)n;
+	(void)self, (void)reason;
+	fake.dropped += n;
 }
 
 static const struct cw_host host = {.loop = fake_loop,
 				    .state = fake_state,
 				    .write_done = fake_done,
-				    .count_error = fake_error,
+				    .dropped = fake_dropped,
 				    .batch_ref = batch_ref,
 				    .batch_unref = batch_unref};
 
@@ -207,6 +210,110 @@ static void fault_61_a_full_pipe__does_not_hold_up_the_stop(void **state)
 	assert_int_equal(left, 0);
 }
 
+/* Reads what is there, and counts lines that are none of make(); what has no line end is one, too. */
+static int bad_lines(int fd, int *ret_lines)
+{
+	enum { SIZE = 1 << 20 };
+	char *seen = calloc(1, SIZE + 1), *rest = seen, *line;
+	size_t length = 0;
+	ssize_t n;
+	int bad = 0;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (length < SIZE && (n = read(fd, seen + length, SIZE - length)) > 0)
+		length += (size_t)n;
+	*ret_lines = 0;
+	while ((line = strsep(&rest, "\n")) && *line) {
+		char expected[96];
+		int i = -1;
+		sscanf(line, "callwatch.web-1.calls.calls_active.h%d ", &i);
+		snprintf(expected, sizeof(expected), "callwatch.web-1.calls.calls_active.h%d %d 1700000000", i, i);
+		bad += !rest || strcmp(line, expected) != 0;
+		(*ret_lines)++;
+	}
+	free(seen);
+	return bad;
+}
+
+static void fault_42_a_stop_in_mid_batch__leaves_whole_lines_in_the_pipe(void **state)
+{
+	(void)state;
+	const struct cw_batch *batch = make(5000);
+	int lines, more;
+	redirect_to_pipe();
+	fcntl(reader, F_SETPIPE_SZ, 65536);
+	start(/* graphite */ 3);
+	int status = cw_plugin.write(plugin, batch);
+	stop();
+	int bad = bad_lines(reader, &lines);
+	batch_unref(batch);
+	batch = make(2); /* another life */
+	start(/* graphite */ 3);
+	int again = cw_plugin.write(plugin, batch);
+	batch_unref(batch);
+	stop();
+	bad += bad_lines(reader, &more);
+	restore();
+	assert_int_equal(status, CW_LATER);
+	assert_int_equal(again, 0);
+	assert_in_range(lines, 1000, 4999);
+	assert_int_equal(more, 2);
+	assert_int_equal(bad, 0);
+}
+
+/* A disk that is full at each byte of the second line, and has room again. */
+static void fault_42_a_disk_that_is_full_in_mid_line__has_whole_lines_afterwards(void **state)
+{
+	(void)state;
+	struct rlimit before, small;
+	enum { LINE = 51 }; /* bytes of make()'s first lines */
+	const struct cw_batch *batch = make(3);
+	getrlimit(RLIMIT_FSIZE, &before);
+	for (rlim_t room = LINE; room <= 2 * LINE; room++) {
+		char path[] = "/tmp/callwatch-stdout-XXXXXX";
+		int file = mkstemp(path), seen = open(path, O_RDONLY | O_CLOEXEC), lines, failed[2];
+		redirect(file, -1);
+		start(/* graphite */ 3);
+		small = (struct rlimit){room, before.rlim_max};
+		setrlimit(RLIMIT_FSIZE, &small);
+		for (int i = 0; i < 2; i++)
+			failed[i] = cw_plugin.write(plugin, batch);
+		setrlimit(RLIMIT_FSIZE, &before);
+		int status = cw_plugin.write(plugin, batch);
+		stop();
+		restore();
+		int bad = bad_lines(seen, &lines);
+		close(seen);
+		unlink(path);
+		assert_int_equal(failed[0], -EFBIG);
+		assert_int_equal(failed[1], -EFBIG);
+		assert_int_equal(status, 0);
+		assert_int_equal(bad, 0);
+		assert_int_equal(lines, room > LINE ? 5 : 4);
+	}
+	batch_unref(batch);
+}
+
+/* collectd knows no 1970. */
+static void what_the_format_cannot_say__is_dropped(void **state)
+{
+	(void)state;
+	struct batch_builder *builder = batch_builder_new("web-1", "calls", CW_SECOND, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		const char *labels[] = {"h"};
+		batch_add(builder, &active, labels, i * CW_SECOND, CW_INTEGER, 0, i, NULL);
+	}
+	const struct cw_batch *batch = batch_take(builder);
+	batch_builder_free(builder);
+	redirect_to_pipe();
+	start(/* putval */ 2);
+	int status = cw_plugin.write(plugin, batch);
+	batch_unref(batch);
+	stop();
+	restore();
+	assert_int_equal(status, 0);
+	assert_int_equal(fake.dropped, 1);
+}
+
 static void fault_61_a_reader_that_goes_away__is_down_with_a_reason(void **state)
 {
 	(void)state;
@@ -278,8 +385,12 @@ int main(void)
 		cmocka_unit_test(fault_61_a_full_pipe__does_not_hold_up_the_stop),
 		cmocka_unit_test(fault_61_a_reader_that_goes_away__is_down_with_a_reason),
 		cmocka_unit_test(fault_61_a_closed_stdout__is_down_and_harmless),
+		cmocka_unit_test(fault_42_a_stop_in_mid_batch__leaves_whole_lines_in_the_pipe),
+		cmocka_unit_test(fault_42_a_disk_that_is_full_in_mid_line__has_whole_lines_afterwards),
+		cmocka_unit_test(what_the_format_cannot_say__is_dropped),
 		cmocka_unit_test(a_file__is_appended_to_where_it_was),
 	};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
