@@ -14,6 +14,7 @@ enum { IDENTITY_MAX = 16 * 1024, BUCKETS_MAX = 65 };
 
 static const int64_t forget_after = 3600 * CW_SECOND;
 static const int64_t sweep_every = CW_SECOND;
+static const int64_t late_at_most = 60 * CW_SECOND; /* what is earlier by more comes from a clock that was set back */
 
 /* What a series was when it was last seen. */
 struct series {
@@ -94,11 +95,12 @@ static bool identify(struct lines *lines, const struct cw_sample *sample, struct
 	return true;
 }
 
+/* Times that are still to come are from before the clock was set back. */
 static bool is_old(void *arg, void *value)
 {
 	const struct lines *lines = arg;
 	struct series *series = value;
-	if (series->time > lines->newest - forget_after)
+	if (llabs(series->time - lines->newest) < forget_after)
 		return false;
 	free(series->buckets);
 	return true;
@@ -107,13 +109,13 @@ static bool is_old(void *arg, void *value)
 static bool is_past(void *arg, void *value)
 {
 	const struct lines *lines = arg;
-	return ((const struct owner *)value)->second < lines->newest / CW_SECOND;
+	return ((const struct owner *)value)->second != lines->newest / CW_SECOND;
 }
 
 /* Takes out of a full table what is stale, but not again and again if all of it is needed. */
 static bool make_room(struct lines *lines, struct keyed *keyed, int64_t *swept, bool (*stale)(void *arg, void *value))
 {
-	if (keyed->count < keyed->limit || (*swept && lines->newest < *swept + sweep_every))
+	if (keyed->count < keyed->limit || (*swept && llabs(lines->newest - *swept) < sweep_every))
 		return false;
 	*swept = lines->newest;
 	keyed_sweep(keyed, stale, lines);
@@ -188,7 +190,7 @@ static void keep_buckets(struct series *series, const struct cw_sample *sample)
 
 static void keep(struct series *series, const struct cw_sample *sample)
 {
-	if (sample->time <= series->time)
+	if (sample->time <= series->time && sample->time >= series->time - late_at_most)
 		return;
 	series->time = sample->time;
 	series->number = sample->number;
@@ -280,7 +282,7 @@ static enum lines_outcome add_rate(struct lines *lines, struct buffer *out, cons
 enum lines_outcome lines_add(struct lines *lines, struct buffer *out, const struct cw_sample *sample)
 {
 	struct format_point points[FORMAT_GRAPHITE_POINTS_MAX];
-	if (sample->time > lines->newest)
+	if (sample->time > lines->newest || sample->time < lines->newest - late_at_most)
 		lines->newest = sample->time;
 	if (lines->rates && sample->metric->kind != CW_GAUGE)
 		return add_rate(lines, out, sample);

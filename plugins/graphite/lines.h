@@ -5,9 +5,10 @@
  *
  * Rates. With `counters: rate` a counter is sent as its growth per second between two samples of its series that follow
  * each other in this output. The first sample of a series gives no line, one that is lower than the one before (its
- * source began anew) gives none, and one that is not later than the one before gives none. Of a histogram count and sum
- * are such rates, and the percentiles are of what came between the two samples. A sample that gives no line has done
- * its work as the beginning of a rate: it counts as sent.
+ * source began anew) gives none, and one that is not later than the one before gives none. One that is earlier by more
+ * than a minute is no straggler, the clock was set back: it is a first one. Of a histogram count and sum are such
+ * rates, and the percentiles are of what came between the two samples. A sample that gives no line has done its work as
+ * the beginning of a rate: it counts as sent.
  *
  * Collisions. Different names can become one by the escape. The first sample of a second keeps the name, another series
  * that comes to it in that second is told to the caller to be counted. Only names that may be another's are looked up.
@@ -35,7 +36,7 @@ struct lines {
 	unsigned char secret[KEYED_SECRET_SIZE];
 	struct keyed series;                /* what their counters were */
 	struct keyed owners;                /* whose a name is */
-	int64_t newest;                     /* time of a sample */
+	int64_t newest;                     /* time of a sample, since the clock was set back last */
 	int64_t series_swept, owners_swept; /* `newest` when they were full last */
 };
 

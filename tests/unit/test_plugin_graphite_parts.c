@@ -167,6 +167,9 @@ static void rates__are_growth_per_second_of_each_series(void **state)
 		{false, 15, 3, ""}, /* the source began anew */
 		{false, 20, 8, "calls_ended_total.hung-up.calls 1 1700000020\n"},
 		{false, 3620, 8, "calls_ended_total.hung-up.calls 0 1700003620\n"}, /* a gap is averaged over */
+		{false, -7200, 10, ""},                                             /* the clock was set back */
+		{false, -7195, 20, "calls_ended_total.hung-up.calls 2 1699992805\n"},
+		{false, 3625, 30, "calls_ended_total.hung-up.calls 0.0009242144177449168 1700003625\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin(&fixture, "h", "calls");
@@ -332,6 +335,26 @@ static void more_series_than_can_be_remembered__have_no_rate_until_others_are_go
 	fixture_close(&fixture);
 }
 
+static void more_series_than_can_be_remembered__are_forgotten_when_the_clock_was_set_back(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	char label[16];
+	const char *labels[] = {label};
+	fixture_open(&fixture, "{metric}.{labels}.{instance}", /* rates */ true);
+	begin(&fixture, "h", "calls");
+	for (int i = 0; i <= LINES_SERIES_MAX; i++) {
+		snprintf(label, sizeof(label), "s%d", i);
+		struct cw_sample sample = whole(&ended, labels, 7200, 0);
+		add(&fixture, &sample, i < LINES_SERIES_MAX ? LINES_ADDED : LINES_INVALID);
+	}
+	struct cw_sample sample = whole(&ended, labels, 0, 0);
+	assert_string_equal(add(&fixture, &sample, LINES_ADDED), "");
+	sample = whole(&ended, labels, 10, 10);
+	assert_true(strlen(add(&fixture, &sample, LINES_ADDED)) > 0);
+	fixture_close(&fixture);
+}
+
 /* ---- flight ---- */
 
 static void put(struct flight *flight, const char *text)
@@ -464,6 +487,7 @@ int main(void)
 		cmocka_unit_test(names__without_the_instance__collide_over_batches),
 		cmocka_unit_test(a_histogram__collides_with_a_metric_that_is_called_like_its_count),
 		cmocka_unit_test(a_full_buffer__takes_nothing_and_forgets_nothing),
+		cmocka_unit_test(more_series_than_can_be_remembered__are_forgotten_when_the_clock_was_set_back),
 		cmocka_unit_test(more_series_than_can_be_remembered__have_no_rate_until_others_are_gone),
 		cmocka_unit_test(
 			lines_in_flight__at_every_byte_that_is_written_and_acknowledged__begins_again_with_a_line),
