@@ -28,3 +28,8 @@ int64_t backoff_next(struct backoff *backoff)
 		backoff->failures++;
 	return pause / 2 + (int64_t)(next_random(backoff) % (uint64_t)(pause / 2 + 1));
 }
+
+double backoff_share(struct backoff *backoff)
+{
+	return (double)(next_random(backoff) >> 11) / (double)(UINT64_MAX >> 11);
+}

@@ -15,6 +15,7 @@ struct backoff {
 };
 
 int64_t backoff_next(struct backoff *backoff); /* ns until the next try */
+double backoff_share(struct backoff *backoff); /* from 0 to 1, at random; no failure: for other pauses to be spread */
 static inline void backoff_reset(struct backoff *backoff)
 {
 	backoff->failures = 0;

@@ -189,8 +189,9 @@ static void examine_connection(struct output *output)
 	struct relay_view view;
 	relay_look(output->relay, &view);
 	if (!view.connected)
-		output->host->examined(output->self, CW_CHECK_FAILED, "%s: start the receiver, or mend `address`",
-				       *view.reason ? view.reason : "not connected yet");
+		output->host->examined(output->self, CW_CHECK_FAILED, "%s",
+				       *view.reason ? view.reason
+						    : "not connected yet: start the receiver, or mend `address`");
 	else if (output->settings.udp)
 		output->host->examined(output->self, CW_CHECK_OK, "%s does not object to datagrams", view.peer);
 	else

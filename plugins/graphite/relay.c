@@ -189,8 +189,7 @@ static void wait_and_retry(struct relay *relay, int64_t pause, const char *reaso
 /* Many agents lose a relay together. */
 static int64_t short_pause(struct relay *relay)
 {
-	struct backoff once = {.random = relay->backoff.random ^ (uint64_t)now_of(relay)};
-	return backoff_next(&once) - CW_SECOND + 100 * CW_MILLISECOND;
+	return 100 * CW_MILLISECOND + (int64_t)(backoff_share(&relay->backoff) * (double)CW_SECOND);
 }
 
 static bool was_idle(const struct relay *relay)
@@ -527,9 +526,7 @@ static int make_link(struct relay *relay, int fd)
 static int64_t next_exchange(struct relay *relay)
 {
 	int64_t every = relay->settings.udp ? look_up_every : relay->settings.reconnect_every;
-	struct backoff random = {.random = relay->backoff.random ^ (uint64_t)now_of(relay)};
-	double share = (double)(backoff_next(&random) - CW_SECOND) / (double)CW_SECOND; /* 0 to 1 */
-	return every ? relay->since + (int64_t)((double)every * (0.9 + 0.2 * share)) : 0;
+	return every ? relay->since + (int64_t)((double)every * (0.9 + 0.2 * backoff_share(&relay->backoff))) : 0;
 }
 
 static void on_connected(struct relay *relay, const char *peer)
@@ -552,20 +549,28 @@ static void on_connected(struct relay *relay, const char *peer)
 	pump(relay);
 }
 
+/* `text`: why; and what to do about it is added. */
+static void not_connected(struct relay *relay, const char *text)
+{
+	char reason[REASON_MAX];
+	snprintf(reason, sizeof(reason), "%s: start the receiver, or mend `address`", text);
+	wait_and_retry(relay, backoff_next(&relay->backoff), reason);
+}
+
 static void on_dialled(void *arg, int fd, const char *text)
 {
 	struct relay *relay = arg;
 	relay->dial = NULL;
-	if (fd >= 0) {
-		set_up_socket(relay, fd);
-		int status = make_link(relay, fd);
-		if (status == 0)
-			on_connected(relay, text);
-		else
-			wait_and_retry(relay, backoff_next(&relay->backoff), dial_reason(status));
+	if (fd < 0) {
+		not_connected(relay, text);
 		return;
 	}
-	wait_and_retry(relay, backoff_next(&relay->backoff), text);
+	set_up_socket(relay, fd);
+	int status = make_link(relay, fd);
+	if (status == 0)
+		on_connected(relay, text);
+	else
+		wait_and_retry(relay, backoff_next(&relay->backoff), dial_reason(status));
 }
 
 static void begin(struct relay *relay)

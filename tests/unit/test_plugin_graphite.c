@@ -504,13 +504,14 @@ static void fault_40_a_dead_receiver__is_down_with_a_reason_and_gets_the_batch_o
 	struct cw_instance self;
 	struct receiver receiver;
 	int most;
-	char reason[64];
+	char reason[128];
 	receiver_open(&receiver);
 	close(receiver.socket);
 	receiver.socket = -1;
 	start_for(&self, &receiver, NULL);
 	write_batch(&self, 10);
-	snprintf(reason, sizeof(reason), "connection refused (127.0.0.1:%u)", receiver.port);
+	snprintf(reason, sizeof(reason), "connection refused (127.0.0.1:%u): start the receiver, or mend `address`",
+		 receiver.port);
 	wait_until(&self, (struct until){.receiver = &receiver, .state = CW_DOWN, .reason = reason});
 	assert_int_equal(plugin_host_examine(&self, "connection"), CW_CHECK_FAILED);
 	assert_non_null(strstr(self.verdict_text, reason));
