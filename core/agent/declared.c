@@ -5,9 +5,11 @@
  */
 #include "declared.h"
 
+#include "hub.h"
 #include "metric.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,13 +44,14 @@ static int make_room(struct declared *declared)
 	return 0;
 }
 
-static int64_t add_at(struct declared *declared, uint32_t place, const struct cw_metric *metric)
+static int64_t add(struct declared *declared, const struct cw_metric *metric)
 {
 	if (declared->count == DECLARED_MAX)
 		return -ENOSPC;
 	const struct cw_metric *kept = make_room(declared) < 0 ? NULL : metric_keep(metric);
 	if (!kept)
 		return -ENOMEM;
+	uint32_t place = place_of(declared, metric->name);
 	memmove(declared->by_name + place + 1, declared->by_name + place,
 		(declared->count - place) * sizeof(*declared->by_name));
 	declared->by_name[place] = declared->count;
@@ -56,23 +59,53 @@ static int64_t add_at(struct declared *declared, uint32_t place, const struct cw
 	return declared->count++;
 }
 
+static int64_t index_of(const struct declared *declared, const struct cw_array *own, const char *name)
+{
+	for (uint32_t i = 0; i < own->count; i++)
+		if (strcmp(((const struct cw_metric *)cw_at(own, i))->name, name) == 0)
+			return i;
+	uint32_t place = place_of(declared, name);
+	if (place == declared->count || strcmp(declared->metrics[declared->by_name[place]]->name, name) != 0)
+		return -ENOENT;
+	return (int64_t)own->count + declared->by_name[place];
+}
+
+static bool meets(const struct declared *declared, const struct cw_array *own, const struct cw_metric *metric,
+		  const char *name)
+{
+	int64_t index = index_of(declared, own, name);
+	return index >= 0 && metric_meets(metric, declared_at(declared, own, (uint32_t)index));
+}
+
+/* Is it called like a part of a histogram that is known, or one that is known like a part of it? */
+static bool meets_any(const struct declared *declared, const struct cw_array *own, const struct cw_metric *metric)
+{
+	enum { NAME_SIZE = 128 };
+	char name[NAME_SIZE];
+	size_t length = strlen(metric->name);
+	for (const char *const *part = metric_parts; *part; part++) {
+		size_t rest = length > strlen(*part) ? length - strlen(*part) : 0;
+		snprintf(name, sizeof(name), "%s%s", metric->name, *part);
+		if (meets(declared, own, metric, name))
+			return true;
+		snprintf(name, sizeof(name), "%.*s", (int)rest, metric->name);
+		if (strcmp(metric->name + rest, *part) == 0 && meets(declared, own, metric, name))
+			return true;
+	}
+	return false;
+}
+
 int64_t declared_add(struct declared *declared, const struct cw_array *own, const struct cw_metric *metric)
 {
 	char error[METRIC_ERROR_MAX];
 	if (metric_check(metric, /* free_labels */ true, error) < 0)
 		return -EINVAL;
-	for (uint32_t i = 0; i < own->count; i++) {
-		const struct cw_metric *other = cw_at(own, i);
-		if (strcmp(other->name, metric->name) == 0)
-			return metric_alike(other, metric) ? (int64_t)i : -EEXIST;
-	}
-	uint32_t place = place_of(declared, metric->name);
-	const struct cw_metric *other = place < declared->count ? declared->metrics[declared->by_name[place]] : NULL;
-	int64_t index;
-	if (other && strcmp(other->name, metric->name) == 0)
-		index = metric_alike(other, metric) ? (int64_t)declared->by_name[place] : -EEXIST;
-	else
-		index = add_at(declared, place, metric);
+	int64_t index = index_of(declared, own, metric->name);
+	if (index >= 0)
+		return metric_alike(declared_at(declared, own, (uint32_t)index), metric) ? index : -EEXIST;
+	if (hub_says_metric(metric->name) || meets_any(declared, own, metric))
+		return -EEXIST;
+	index = add(declared, metric);
 	return index < 0 ? index : index + own->count;
 }
 

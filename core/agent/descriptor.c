@@ -9,6 +9,7 @@
  */
 #include "descriptor.h"
 
+#include "hub.h"
 #include "metric.h"
 #include "options.h"
 
@@ -230,9 +231,16 @@ static void check_metric(struct look *look, const struct cw_array *metrics, uint
 		bad(look, "metric %u: %s", index, error);
 		return;
 	}
-	for (uint32_t i = 0; i < index; i++)
-		if (strcmp(((const struct cw_metric *)cw_at(metrics, i))->name, metric->name) == 0)
+	if (hub_says_metric(metric->name))
+		bad(look, "the metric `%s` is the core's", metric->name);
+	for (uint32_t i = 0; i < index; i++) {
+		const struct cw_metric *other = cw_at(metrics, i);
+		if (strcmp(other->name, metric->name) == 0)
 			bad(look, "two metrics called `%s`", metric->name);
+		if (metric_meets(other, metric))
+			bad(look, "`%s` and `%s`: one is called like a part of the other, a histogram", other->name,
+			    metric->name);
+	}
 }
 
 /* ---- actions ---- */

@@ -61,5 +61,7 @@ void hub_remove_instance(struct hub *hub, const char *name);
 void hub_event(struct hub *hub, const char *kind, const char *subject, const char *from, const char *to, const char *by,
 	       const char *text);
 void hub_reload_outcome(struct hub *hub, bool ok);
+/* Whether this metric is one that the hub itself gives of every instance, under the instance's name. */
+bool hub_says_metric(const char *name);
 
 #endif

@@ -7,6 +7,7 @@
 #include "metric.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,8 +69,10 @@ static int check_bounds(const struct cw_metric *metric, char error[METRIC_ERROR_
 	if (!metric->bounds || metric->bounds_count == 0 || metric->bounds_count > BOUNDS_MAX)
 		return bad(error, "metric `%s`: a histogram has 1 to %d bounds, this one %u", metric->name, BOUNDS_MAX,
 			   metric->bounds_count);
-	for (uint32_t i = 1; i < metric->bounds_count; i++)
-		if (!(metric->bounds[i] > metric->bounds[i - 1]))
+	for (uint32_t i = 0; i < metric->bounds_count; i++)
+		if (!isfinite(metric->bounds[i]))
+			return bad(error, "metric `%s`: bound %u is not finite", metric->name, i);
+		else if (i > 0 && metric->bounds[i] <= metric->bounds[i - 1])
 			return bad(error, "metric `%s`: bound %u is not above the one before", metric->name, i);
 	return 0;
 }
@@ -131,6 +134,25 @@ bool metric_equal(const struct cw_metric *a, const struct cw_metric *b)
 {
 	return a == b || (same_text(a->name, b->name) && same_text(a->unit, b->unit) && same_text(a->help, b->help) &&
 			  same_text(a->collectd_type, b->collectd_type) && metric_alike(a, b));
+}
+
+/* Those of Prometheus, and of outputs that know nothing but single numbers (plugins/format/format_point.h). */
+const char *const metric_parts[] = {"_bucket", "_count", "_sum", "_p50", "_p95", "_p99", NULL};
+
+static bool is_part(const char *name, const struct cw_metric *histogram)
+{
+	size_t length = strlen(histogram->name);
+	if (histogram->kind != CW_HISTOGRAM || strncmp(name, histogram->name, length) != 0)
+		return false;
+	for (const char *const *part = metric_parts; *part; part++)
+		if (strcmp(name + length, *part) == 0)
+			return true;
+	return false;
+}
+
+bool metric_meets(const struct cw_metric *a, const struct cw_metric *b)
+{
+	return is_part(a->name, b) || is_part(b->name, a);
 }
 
 /* First how much room the copy needs (all pointers NULL), then, with room, the copy itself. */

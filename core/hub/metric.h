@@ -18,6 +18,10 @@ const struct cw_metric *metric_keep(const struct cw_metric *metric);
 int metric_check(const struct cw_metric *metric, bool free_labels, char error[METRIC_ERROR_MAX]);
 /* In kind, labels and bounds: what samples of one name must have in common. */
 bool metric_alike(const struct cw_metric *a, const struct cw_metric *b);
+/* What is behind a histogram's name where it is told by parts: `_bucket`, `_count` …; NULL-terminated. */
+extern const char *const metric_parts[];
+/* Whether one is called like a part of the other, which is a histogram: then their samples share names. */
+bool metric_meets(const struct cw_metric *a, const struct cw_metric *b);
 bool metric_equal(const struct cw_metric *a, const struct cw_metric *b); /* in all that is said of it */
 
 #endif

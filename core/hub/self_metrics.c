@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum {
+	/* of an instance */
 	UP,
 	READ_SECONDS,
 	ERRORS,
@@ -35,8 +36,10 @@ enum {
 	SPOOL_BYTES,
 	SPOOL_LIMIT,
 	SPOOL_AGE,
-	RELOAD_OK,
 	LOOP_LAG,
+	/* of the agent; PRODUCED too */
+	OF_AGENT,
+	RELOAD_OK = OF_AGENT,
 	BUILD_INFO,
 	RESIDENT,
 	CPU_SECONDS,
@@ -144,6 +147,14 @@ static const struct cw_metric metrics[METRICS] = {
 			    .unit = "events",
 			    .help = "Events that came faster than they could be kept"},
 };
+
+bool hub_says_metric(const char *name)
+{
+	for (int i = 0; i < OF_AGENT; i++)
+		if (strcmp(metrics[i].name, name) == 0)
+			return true;
+	return false;
+}
 
 /* One run under way: where samples go, and their time. */
 struct run {

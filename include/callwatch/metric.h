@@ -30,13 +30,16 @@ struct cw_label {
 };
 
 struct cw_metric {
-	const char *name; /* [a-z_][a-z0-9_]*, base unit at its end: `sweep_duration_seconds`, `heartbeats_total` */
+	/* [a-z][a-z0-9_]*, at most 63 bytes, base unit at its end: `sweep_duration_seconds`, `heartbeats_total`. Not
+	 * that of a metric the core gives of every instance (`instance_up`), and beside a histogram `x` none that it
+	 * is told by: `x_bucket`, `x_count`, `x_sum`, `x_p50`, `x_p95`, `x_p99`. */
+	const char *name;
 	enum cw_kind kind;
 	const char *unit;                      /* `seconds`, `ratio`, `bytes`, `calls` …; "" for a plain count */
 	const char *help;                      /* one sentence */
 	struct cw_label labels[CW_LABELS_MAX]; /* in order; ends at the first without a name */
 	const char *collectd_type;             /* a stock type of collectd's types.db; NULL: by kind, gauge or derive */
-	const double *bounds;                  /* HISTOGRAM: upper bounds of the buckets, ascending, without +Inf */
+	const double *bounds; /* HISTOGRAM: upper bounds of the buckets, finite and ascending, at most 64 */
 	uint32_t bounds_count;
 };
 

@@ -333,7 +333,7 @@ struct cw_host {
 	/* A metric that is known only now, copied; its index, to be used like those of plugin->metrics. The same again
 	 * gives the same index. All its labels may take free values: the source bounds them. Its name need not end in
 	 * `_total`. -EINVAL what a descriptor may not have either; -EEXIST this name has another kind, labels or
-	 * bounds; -ENOSPC more than 4096 of an instance; -ENOMEM. */
+	 * bounds, or is one that it may not have (metric.h); -ENOSPC more than 4096 of an instance; -ENOMEM. */
 	int64_t (*declare)(struct cw_instance *self, const struct cw_metric *metric);
 	/* One sample with a time of its own (wall time; 0: that of the reading under way, else now), at any time, not
 	 * only during a reading. `metric` is an index; sample->metric is not looked at. What cannot be taken is dropped

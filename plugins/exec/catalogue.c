@@ -190,7 +190,8 @@ static int64_t declare(const struct catalogue *catalogue, const struct point *po
 static int refuse_metric(const struct refusal *refusal, int64_t status, const char *name)
 {
 	if (status >= 0 || status == -EEXIST)
-		return refuse(refusal, BAD_COLLISION, "`%s` is a metric of exec itself", name);
+		return refuse(refusal, BAD_COLLISION, "`%s` is a name of callwatch's own, or of a part of a histogram",
+			      name);
 	if (status == -ENOSPC)
 		return refuse(refusal, BAD_TOO_MANY, "`%s` is one metric too many", name);
 	return refuse(refusal, BAD_TYPE, "`%s` cannot be declared: %s", name, strerror((int)-status));

@@ -87,6 +87,52 @@ static void what_no_descriptor_may_have__is_refused(void **state)
 	declared_release(&declared);
 }
 
+/* In both orders, with one of the descriptor and with one declared before. */
+static void what_a_histogram_is_told_by__is_no_name_for_another(void **state)
+{
+	(void)state;
+	static const double bounds[] = {1};
+	static const struct cw_metric of_descriptor[] = {
+		{.name = "own", .kind = CW_HISTOGRAM, .bounds = bounds, .bounds_count = 1},
+		{.name = "other_sum", .kind = CW_GAUGE},
+	};
+	static const struct cw_array owns = CW_ARRAY(of_descriptor);
+	struct declared declared = {0};
+	struct cw_metric histogram = of_descriptor[0], part = gauge("own_count"), whole = gauge("own_counts");
+	assert_int_equal(declared_add(&declared, &owns, &part), -EEXIST);
+	assert_int_equal(declared_add(&declared, &owns, &whole), 2);
+	histogram.name = "other";
+	assert_int_equal(declared_add(&declared, &owns, &histogram), -EEXIST);
+	histogram.name = "own_bucket"; /* a histogram itself */
+	assert_int_equal(declared_add(&declared, &owns, &histogram), -EEXIST);
+	part = gauge("late_p99");
+	assert_int_equal(declared_add(&declared, &owns, &part), 3);
+	histogram.name = "late";
+	assert_int_equal(declared_add(&declared, &owns, &histogram), -EEXIST);
+	histogram.name = "early";
+	assert_int_equal(declared_add(&declared, &owns, &histogram), 4);
+	part = gauge("early_p50");
+	assert_int_equal(declared_add(&declared, &owns, &part), -EEXIST);
+	part = gauge("whole_sum"); /* beside what is no histogram */
+	whole = gauge("whole");
+	assert_int_equal(declared_add(&declared, &owns, &whole), 5);
+	assert_int_equal(declared_add(&declared, &owns, &part), 6);
+	declared_release(&declared);
+}
+
+static void what_the_core_says_of_each_instance__is_no_name_for_another(void **state)
+{
+	(void)state;
+	struct declared declared = {0};
+	struct cw_metric of_instance = gauge("instance_up"), spool = gauge("spool_oldest_age_seconds");
+	struct cw_metric lag = gauge("loop_lag_seconds"), of_agent = gauge("process_open_fds");
+	assert_int_equal(declared_add(&declared, &own, &of_instance), -EEXIST);
+	assert_int_equal(declared_add(&declared, &own, &spool), -EEXIST);
+	assert_int_equal(declared_add(&declared, &own, &lag), -EEXIST);
+	assert_int_equal(declared_add(&declared, &own, &of_agent), 2); /* another program's: the agent's is `agent`'s */
+	declared_release(&declared);
+}
+
 static void too_many__are_refused_and_the_known_ones_go_on(void **state)
 {
 	(void)state;
@@ -110,6 +156,8 @@ int main(void)
 		cmocka_unit_test(indexes__go_on_after_those_of_the_descriptor),
 		cmocka_unit_test(the_same_name__must_be_the_same_kind_labels_and_bounds),
 		cmocka_unit_test(what_no_descriptor_may_have__is_refused),
+		cmocka_unit_test(what_a_histogram_is_told_by__is_no_name_for_another),
+		cmocka_unit_test(what_the_core_says_of_each_instance__is_no_name_for_another),
 		cmocka_unit_test(too_many__are_refused_and_the_known_ones_go_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,9 @@ static void fault_55_bad_objects__are_refused_with_a_sentence(void **state)
 	assert_refused(PLUGINS "/no-symbol.so", "no symbol cw_plugin");
 	assert_refused(PLUGINS "/undefined.so", "nobody_has_this_function");
 	assert_refused(PLUGINS "/bad-table.so", "table `things` has 0 key columns");
+	assert_refused(PLUGINS "/bad-metrics.so",
+		       "`wait_seconds_count` and `wait_seconds`: one is called like a part of the other, a histogram");
+	assert_refused(PLUGINS "/core-metric.so", "the metric `instance_up` is the core's");
 	assert_refused("/nonexistent/x.so", "No such file");
 	assert_refused("/etc/../etc/passwd", "not a shared object");
 	assert_refused("/dev/null", "not a regular file");

@@ -5,6 +5,7 @@
 #include "metric.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,7 +80,7 @@ static void what_differs_in_anything__is_another(void **state)
 static void what_may_not_be__is_refused_with_a_sentence(void **state)
 {
 	(void)state;
-	static const double falling[] = {2, 1};
+	static const double falling[] = {2, 1}, not_a_number[] = {NAN}, infinite[] = {1, INFINITY};
 	static const struct {
 		struct cw_metric metric;
 		bool free_labels;
@@ -102,6 +103,12 @@ static void what_may_not_be__is_refused_with_a_sentence(void **state)
 		{{.name = "up", .kind = CW_HISTOGRAM, .bounds = falling, .bounds_count = 2},
 		 true,
 		 "bound 1 is not above"},
+		{{.name = "up", .kind = CW_HISTOGRAM, .bounds = not_a_number, .bounds_count = 1},
+		 true,
+		 "bound 0 is not finite"},
+		{{.name = "up", .kind = CW_HISTOGRAM, .bounds = infinite, .bounds_count = 2},
+		 true,
+		 "bound 1 is not finite"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char error[METRIC_ERROR_MAX] = "";
