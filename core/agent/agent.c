@@ -27,6 +27,7 @@ enum { MAILBOX_LIMIT = 1024, SOON_MS = 5, HOSTNAME_SIZE = 256 };
 
 static const int64_t sources_end_ns = CW_SECOND * 3 / 2; /* since agent_stop() */
 static const int64_t outputs_end_ns = CW_SECOND * 43 / 10;
+static const int64_t journal_end_ns = CW_SECOND * 47 / 10;
 static const int64_t once_least_ns = 60 * CW_SECOND;     /* how long --once waits for a slow source at least */
 static const int64_t never_ns = 365 * 86400 * CW_SECOND; /* --once gives the sources' samples, not the agent's own */
 static const int64_t alive_ns = 10 * CW_SECOND;
@@ -400,14 +401,38 @@ static void stop_all(struct agent *agent)
 	stop_some(agent, role_is_output, /* others */ true, asked + sources_end_ns);
 	hub_stop(agent->hub);
 	stop_some(agent, role_is_output, /* others */ false, asked + outputs_end_ns);
+	tasks_stop(agent->tasks);
+	journal_stop(agent->journal, asked + journal_end_ns);
 	atomic_store(&agent->running, false);
+}
+
+static bool anybody_acts(const struct agent *agent)
+{
+	for (size_t i = 0; i < agent->plan->count; i++)
+		if (agent->plan->instances[i].plugin->decl.actions.count > 0)
+			return true;
+	return false;
+}
+
+/* The journal reads for `tasks`, whose mailbox takes that also before it runs. */
+static int start_actors(struct agent *agent)
+{
+	int rc = hub_start(agent->hub);
+	if (rc == 0 && agent->journal)
+		rc = journal_start(agent->journal);
+	if (rc == 0 && agent->tasks)
+		rc = tasks_start(agent->tasks, agent->journal);
+	if (rc == 0 && agent->tasks && !agent->journal && anybody_acts(agent))
+		log_line(NULL, CW_WARNING,
+			 "there is no state_dir: what people ask instances to do is known until callwatchd ends only");
+	return rc;
 }
 
 int agent_run(struct agent *agent)
 {
-	int rc = hub_start(agent->hub);
+	int rc = start_actors(agent);
 	if (rc < 0) {
-		log_line(NULL, CW_ERROR, "the hub cannot start: %s", strerror(-rc));
+		log_line(NULL, CW_ERROR, "callwatchd cannot start its own threads: %s", strerror(-rc));
 		return 1;
 	}
 	agent->once_give_up = clock_now() + once_wait(agent->plan);
@@ -465,6 +490,7 @@ void agent_use_plan(struct agent *agent, struct plan *plan)
 		.lookups = agent->lookups,
 		.agent = agent,
 		.roster = agent->roster,
+		.tasks = agent->tasks,
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
 		.state_dir = agent->state_dir,
@@ -495,6 +521,36 @@ static int make_hub(struct agent *agent)
 	return agent->hub ? 0 : -ENOMEM;
 }
 
+/* What an earlier life left in the journal, kind by kind. */
+static void on_journal_opened(void *arg, struct sqlite3 *db)
+{
+	const struct agent *agent = arg;
+	tasks_read(agent->tasks, db);
+}
+
+static void on_journal_said(void *arg, const char *text)
+{
+	const struct agent *agent = arg;
+	log_change(NULL, CW_WARNING, "%s", text);
+	hub_event(agent->hub, "note", "journal", /* from */ NULL, /* to */ NULL, /* by */ NULL, text);
+}
+
+static int make_journal(struct agent *agent)
+{
+	struct journal_options options = {
+		.folder = agent->state_dir,
+		.opened = on_journal_opened,
+		.said = on_journal_said,
+		.arg = agent,
+	};
+	if (agent->once)
+		return 0;
+	agent->tasks = tasks_new(agent->hub, agent->roster);
+	if (agent->state_dir)
+		agent->journal = journal_new(&options);
+	return agent->tasks && (agent->journal || !agent->state_dir) ? 0 : -ENOMEM;
+}
+
 static int make_loop(struct agent *agent)
 {
 	int rc = uv_loop_init(&agent->loop);
@@ -523,6 +579,8 @@ static int make_parts(struct agent *agent)
 	if (rc == 0 && (!(agent->resolver = resolver_new()) || !(agent->lookups = lookups_new()) ||
 			!(agent->roster = roster_new())))
 		rc = -ENOMEM;
+	if (rc == 0)
+		rc = make_journal(agent);
 	if (rc == 0)
 		rc = make_loop(agent);
 	if (rc < 0 && rc != -EBUSY)
@@ -586,6 +644,8 @@ void agent_free(struct agent *agent)
 	/* A thread that was left behind may come back to its part of a table or to its options. */
 	if (instance_abandoned_count() > 0)
 		return;
+	journal_free(agent->journal);
+	tasks_free(agent->tasks);
 	resolver_free(agent->resolver);
 	lookups_free(agent->lookups);
 	roster_free(agent->roster);

@@ -8,8 +8,10 @@
 #include "agent.h"
 #include "hub.h"
 #include "instance.h"
+#include "journal.h"
 #include "mailbox.h"
 #include "resolver.h"
+#include "tasks.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -53,6 +55,8 @@ struct agent {
 	struct resolver *resolver;
 	struct lookups *lookups;
 	struct roster *roster;
+	struct journal *journal; /* NULL: there is no state_dir */
+	struct tasks *tasks;     /* NULL with once */
 	struct instance_context context;
 	struct slot *slots;
 	size_t count;

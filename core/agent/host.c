@@ -5,11 +5,14 @@
  * if all were well), and what comes from other threads (a view has news, a reload is done) is brought to the instance's
  * own thread through its mailbox.
  */
+#include "acting.h"
 #include "agent.h"
 #include "clock.h"
 #include "doctor.h"
 #include "instance_private.h"
 #include "log.h"
+#include "offered.h"
+#include "tasks.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -274,6 +277,43 @@ static void host_examined(struct cw_instance *instance, enum cw_verdict verdict,
 		examine_told(own(instance), verdict, words);
 }
 
+/* ---- tasks ----
+ * As with rows, whose thread this is tells which instance speaks (acting.c). */
+
+static void host_task_progress(struct cw_task *task, uint64_t done, uint64_t failed, uint64_t total, const char *text,
+			       ...)
+{
+	char words[TASK_TEXT_MAX];
+	va_list args;
+	va_start(args, text);
+	if (text)
+		vsnprintf(words, sizeof words, text, args);
+	va_end(args);
+	acting_progress(task, done, failed, total, text ? words : NULL);
+}
+
+static void host_task_item(struct cw_task *task, const char *key, enum cw_outcome outcome, const char *text, ...)
+{
+	char words[TASK_TEXT_MAX];
+	va_list args;
+	va_start(args, text);
+	if (text)
+		vsnprintf(words, sizeof words, text, args);
+	va_end(args);
+	acting_item(task, key, outcome, text ? words : NULL);
+}
+
+static void host_task_end(struct cw_task *task, enum cw_task_state state, const char *reason, ...)
+{
+	char words[TASK_TEXT_MAX];
+	va_list args;
+	va_start(args, reason);
+	if (reason)
+		vsnprintf(words, sizeof words, reason, args);
+	va_end(args);
+	acting_end(task, state, reason ? words : NULL);
+}
+
 /* ---- events ---- */
 
 static void host_event(struct cw_instance *instance, const char *subject, const char *text, ...)
@@ -486,6 +526,34 @@ static int frontend_doctor(struct cw_instance *instance, const char *name,
 	return gone(own(instance)) ? -EPIPE : doctor_ask(own(instance), name, result, done, arg);
 }
 
+static int frontend_act(struct cw_instance *instance, const struct cw_action_spec *spec,
+			void (*done)(void *arg, const struct cw_action_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : tasks_act(self->context.tasks, self->box, spec, done, arg);
+}
+
+static int frontend_cancel(struct cw_instance *instance, const char *task, const char *by,
+			   void (*done)(void *arg, const struct cw_action_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : tasks_cancel(self->context.tasks, self->box, task, by, done, arg);
+}
+
+static void frontend_actions(struct cw_instance *instance, void (*seen)(void *arg, const struct cw_action_info *info),
+			     void *arg)
+{
+	if (!gone(own(instance)))
+		offered_actions(own(instance)->context.roster, seen, arg);
+}
+
+static int frontend_endpoint(struct cw_instance *instance, const char *method, const char *path, const char *key,
+			     struct cw_endpoint_found *ret_found)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -ENOENT : offered_endpoint(self->context.roster, method, path, key, ret_found);
+}
+
 /* ---- the two hosts ---- */
 
 static const struct cw_frontend frontend = {
@@ -505,6 +573,10 @@ static const struct cw_frontend frontend = {
 	.reload = frontend_reload,
 	.reload_preview = frontend_reload_preview,
 	.doctor = frontend_doctor,
+	.act = frontend_act,
+	.cancel = frontend_cancel,
+	.actions = frontend_actions,
+	.endpoint = frontend_endpoint,
 };
 
 #define HOST(of_frontend)                                                                                              \
@@ -522,7 +594,8 @@ static const struct cw_frontend frontend = {
 		.resolve_cancel = resolver_cancel, .frontend = (of_frontend), .declare = host_declare,                 \
 		.sample = host_sample, .lookup_open = host_lookup_open, .lookup_ask = host_lookup_ask,                 \
 		.lookup_close = lookup_close, .answer = host_answer, .dropped = host_dropped,                          \
-		.examined = host_examined, .event = host_event, .reader = &reader,                                     \
+		.examined = host_examined, .task_progress = host_task_progress, .task_item = host_task_item,           \
+		.task_end = host_task_end, .event = host_event, .reader = &reader,                                     \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

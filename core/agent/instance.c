@@ -8,12 +8,14 @@
  * is atomic or under `lock`. An instance that does not end in time is abandoned: it is marked, its mailbox is shut, and
  * from then on host.c lets its calls do nothing. Its memory stays, since its thread may come back to it one day.
  */
+#include "acting.h"
 #include "agent.h"
 #include "clock.h"
 #include "doctor.h"
 #include "instance_private.h"
 #include "log.h"
 #include "roster.h"
+#include "tasks.h"
 #include "words.h"
 
 #include <errno.h>
@@ -431,6 +433,7 @@ static int begin(struct instance *self)
 	if (rc < 0)
 		return rc;
 	self->started = true;
+	atomic_store(&self->acts, true);
 	if (self->decl->role == CW_LOOKUP && !atomic_load(&self->abandoned))
 		rc = lookups_serve(self->context.lookups, self->name, self->box, on_asked);
 	if (rc == 0)
@@ -467,6 +470,7 @@ static void report_leak(struct instance *self)
 
 static void end(struct instance *self)
 {
+	atomic_store(&self->acts, false);
 	reading_stop(self);
 	lookups_leave(self->context.lookups, self->box);
 	bool started = self->started;
@@ -483,6 +487,7 @@ static void end(struct instance *self)
 	instance_arm(&self->pause, on_pause_over, clock_now() + close_ns);
 	run_while(self, is_closing);
 	uv_timer_stop(&self->pause);
+	acting_stop(self);
 	sampling_stop(self);
 	writing_end(self);
 	if (handles(self) > self->core_handles) {
@@ -799,6 +804,7 @@ static void abandon(struct instance *self)
 	atomic_store(&self->abandoned, true);
 	lookups_leave(self->context.lookups, self->box);
 	mailbox_abandon(self->box);
+	tasks_left_behind(self->context.tasks, self->box);
 	log_line(self->name, CW_ERROR, "did not end in time%s%s%s: left behind", callback ? ", it is in " : "",
 		 callback ? callback : "", callback ? "()" : "");
 	unsigned at = atomic_fetch_add(&abandoned_count, 1);

@@ -20,6 +20,7 @@ enum { INSTANCE_REASON_MAX = 256 };
 struct agent;
 struct instance;
 struct roster;
+struct tasks;
 
 struct instance_context {
 	struct hub *hub;
@@ -27,6 +28,7 @@ struct instance_context {
 	struct lookups *lookups;
 	struct agent *agent; /* for frontends: reload, readiness */
 	struct roster *roster;
+	struct tasks *tasks; /* NULL: nobody may be asked to act (--once) */
 	const char *hostname, *version, *state_dir;
 	bool once, phones_full;
 	int64_t interval; /* default */

@@ -2,8 +2,8 @@
  *
  * The inside of an instance, shared by the files that make it: instance.c (thread, life, state), reading.c (the
  * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output), spooling.c
- * (its spool), dropping.c (that it drops), examine.c and doctor.c (the two sides of an examination), roster.c and
- * host.c (what the plugin calls). Nobody else includes it.
+ * (its spool), dropping.c (that it drops), examine.c and doctor.c (the two sides of an examination), acting.c (what
+ * somebody asks it to do), roster.c and host.c (what the plugin calls). Nobody else includes it.
  */
 #ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
 #define CALLWATCH_CORE_INSTANCE_PRIVATE_H
@@ -96,6 +96,7 @@ struct instance {
 	/* any thread */
 	_Atomic bool abandoned;               /* its thread may do nothing to the rest of the agent any more */
 	_Atomic bool first_done, in_loop;     /* in_loop: heartbeats are to be expected */
+	_Atomic bool acts;                    /* its plugin runs, and may be asked to act */
 	_Atomic(const char *) callback;       /* the plugin's function that is running, NULL: none */
 	_Atomic int64_t callback_since;       /* clock_awake() */
 	pthread_mutex_t lock;                 /* guards what follows */
@@ -125,6 +126,7 @@ struct instance {
 	struct examining examining;
 	struct examination *examinations; /* that it asked others for */
 	struct host_view *views;
+	struct cw_task *tasks; /* acting.c's */
 };
 
 /* instance.c */

@@ -263,6 +263,8 @@ bool hub_is_event(const struct transition *transition)
 {
 	if (strcmp(transition->table, "instances") == 0)
 		return false; /* told as `source`, with the reason */
+	if (strcmp(transition->table, "tasks") == 0)
+		return false; /* told as `action`, with who and why */
 	if (!transition->from)
 		return false;
 	return transition->to || strcmp(transition->from, transition->choices[0]) != 0;

@@ -367,3 +367,21 @@ void tables_each(struct tables *tables, void (*give)(void *arg, const struct cw_
 		describe(next, give, arg);
 	}
 }
+
+int tables_look(struct tables *tables, const char *table, const char *instance, struct cw_coverage *ret_coverage,
+		uint64_t *ret_rows)
+{
+	struct scope scope;
+	struct table *found = tables_find(tables, table);
+	int status = found ? scope_init(&scope, found) : -ENOENT;
+	if (status < 0)
+		return status;
+	status = -ENOENT;
+	for (uint32_t i = 0; i < scope.parts_count; i++)
+		if (strcmp(scope.parts[i]->instance, instance) == 0) {
+			part_look(scope.parts[i], ret_coverage, ret_rows);
+			status = 0;
+		}
+	scope_release(&scope);
+	return status;
+}

@@ -55,6 +55,9 @@ void full_end(struct cw_part *part, void (*missing)(void *arg, uint32_t row), vo
 void full_abort(struct cw_part *part);
 void part_coverage(struct cw_part *part, const struct cw_coverage *coverage);
 uint64_t part_rows(struct cw_part *part);
+/* What the rows of this instance in this table cover, and how many they are; -ENOENT: it has none. */
+int tables_look(struct tables *tables, const char *table, const char *instance, struct cw_coverage *ret_coverage,
+		uint64_t *ret_rows);
 void part_choice_counts(struct cw_part *part, uint32_t column, uint64_t *counts, uint32_t n);
 
 /* Queries and views: contracts in callwatch/frontend.h. `notify` runs on the writing thread, at most once until

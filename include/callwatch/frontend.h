@@ -50,6 +50,64 @@ struct cw_examined {
 	const char *text; /* what was seen; for a rung after a failed one: that it was not tried */
 };
 
+/* An argument as it was written: `50`, `true`, `10s`. */
+struct cw_argument {
+	const char *name, *text;
+};
+
+/* What somebody asks an instance to do. The rows of an action with a table are chosen in one of four ways: by keys,
+ * by `where`, all of them, or by the plan that a dry run made. A plan has its arguments too: none may be said then. */
+struct cw_action_spec {
+	const char *instance, *action;
+	const struct cw_argument *arguments;
+	uint32_t arguments_count;
+	const char *const *keys; /* NULL: none are said */
+	uint32_t keys_count;
+	const char *const *where; /* expressions, all must hold */
+	uint32_t where_count;
+	bool all;
+	const char *plan; /* its id, for 15 min; NULL: none */
+	bool dry_run;     /* only say what would be done, and make a plan of it */
+	const char
+		*idempotency_key; /* asked again within a day, with the same words, it is the same task; NULL: none */
+	const char *by;           /* who asks */
+};
+
+/* Borrowed for the call. */
+struct cw_action_answer {
+	/* 0, or what is wrong, `text` says more: -EINVAL an argument, an expression, a contradiction; -EACCES an option
+	 * does not allow it; -ENOENT no such instance, action, plan, task, or no row matches; -EBUSY it runs already:
+	 * `task`; -EEXIST the idempotency key belongs to another question; -EFBIG too many rows; -EAGAIN not now;
+	 * -ENOTSUP it cannot be cancelled. */
+	int status;
+	const char *text; /* of a dry run: `acts on 312 of 10,000 rows` */
+	const char *task; /* id; NULL: none */
+	bool is_again;    /* the task is one of an earlier question with this idempotency key */
+	bool on_disk;     /* the task is in the journal */
+
+	/* of a dry run */
+	const char *plan;        /* id; NULL: nothing would be done, or it was no dry run */
+	const char *danger;      /* of the action; NULL: harmless */
+	const char *table;       /* of the action; NULL: none */
+	uint64_t rows;           /* how many are chosen */
+	const char *const *keys; /* of the first of them */
+	uint32_t keys_count;
+};
+
+/* An action of an instance that runs. Borrowed for the call, but for `action`, which lives as long as the process. */
+struct cw_action_info {
+	const char *instance, *plugin;
+	const struct cw_action *action;
+	bool allowed; /* by the option that it names */
+	bool can_cancel;
+};
+
+/* Who answers for a path of somebody else's API. */
+struct cw_endpoint_found {
+	const struct cw_endpoint *endpoint; /* lives as long as the process */
+	char instance[72];
+};
+
 struct cw_frontend {
 	uint32_t size;
 
@@ -94,6 +152,24 @@ struct cw_frontend {
 	int (*doctor)(struct cw_instance *self, const char *instance,
 		      void (*result)(void *arg, const struct cw_examined *examined), void (*done)(void *arg),
 		      void *arg);
+
+	/* ---- since 1.2 ---- */
+
+	/* Asks for an action; done() is called once, later: the task was made (and is in the journal, or cannot be), or
+	 * why not. How it goes is in table `tasks`, what became of each row in `outcomes`. 0, or negative and nothing
+	 * is called: -ENOMEM, -EPIPE. Not called any more after the asking instance has stopped. */
+	int (*act)(struct cw_instance *self, const struct cw_action_spec *spec,
+		   void (*done)(void *arg, const struct cw_action_answer *answer), void *arg);
+	/* Asks a task to end early. The answer says that it was asked: how it ends is in its row. The rest as act(). */
+	int (*cancel)(struct cw_instance *self, const char *task, const char *by,
+		      void (*done)(void *arg, const struct cw_action_answer *answer), void *arg);
+	/* Of all instances that run, in order. seen() does nothing that waits. */
+	void (*actions)(struct cw_instance *self, void (*seen)(void *arg, const struct cw_action_info *info),
+			void *arg);
+	/* Who answers `path`? 0; -ENOENT nobody; -ENOTSUP not by this method; -EACCES not with this key (which is
+	 * compared in constant time; NULL: none was said). */
+	int (*endpoint)(struct cw_instance *self, const char *method, const char *path, const char *key,
+			struct cw_endpoint_found *ret_found);
 };
 
 #ifdef __cplusplus

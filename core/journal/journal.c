@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See journal.h. The loop comes round when mail is there: delivering it only puts the entries into the line of those
+ * that wait, and after each round all of them are written at once (write_waiting). After any failure the file is
+ * closed, and opened again when it is tried again: one way back, whatever went wrong.
+ */
+#include "journal.h"
+
+#include "clock.h"
+#include "journal_file.h"
+#include "log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum { ENTRIES_MAX = 100000, RETRY_MS = 5000, SAID_MAX = JOURNAL_WHY_MAX + 256 };
+static const size_t bytes_max = (size_t)32 * 1024 * 1024;
+
+struct journal {
+	struct journal_options options; /* its folder is owned */
+	struct mailbox *box;
+	_Atomic size_t bytes;  /* of all entries that were taken and are not written */
+	_Atomic uint64_t lost; /* entries that were not taken, or could not be written at all */
+
+	pthread_t thread;
+	bool started;
+	uv_loop_t loop;
+	uv_async_t stop;
+	uv_timer_t retry;
+
+	/* the thread's */
+	struct sqlite3 *db; /* NULL: nothing can be written now */
+	struct journal_entry *first, **last;
+	bool stopping, pausing, in_trouble, suspect; /* suspect: the file is looked through when it is opened */
+	uint64_t lost_said;
+};
+
+/* ---- what is said ---- */
+
+static void say(struct journal *journal, const char *format, ...) CW_PRINTF(2, 3);
+static void say(struct journal *journal, const char *format, ...)
+{
+	char text[SAID_MAX];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	journal->options.said(journal->options.arg, text);
+}
+
+static void begin_trouble(struct journal *journal, const char *why)
+{
+	if (!journal->in_trouble)
+		say(journal, "%s/journal.db %s: what is done is kept in memory only, and a crash would forget it",
+		    journal->options.folder, why);
+	journal->in_trouble = true;
+}
+
+static void end_trouble(struct journal *journal)
+{
+	uint64_t lost = atomic_load(&journal->lost);
+	if (journal->in_trouble || lost > journal->lost_said)
+		say(journal, "%s/journal.db is written again; %llu entries were lost meanwhile",
+		    journal->options.folder, (unsigned long long)(lost - journal->lost_said));
+	journal->in_trouble = false;
+	journal->lost_said = lost;
+}
+
+/* ---- writing ---- */
+
+static void tell(struct journal_entry *entry, bool on_disk)
+{
+	if (!entry->was_told && entry->told)
+		entry->told(entry, on_disk);
+	entry->was_told = true;
+}
+
+static void let_go(struct journal *journal, struct journal_entry *entry)
+{
+	atomic_fetch_sub(&journal->bytes, entry->bytes);
+	entry->free(entry);
+}
+
+static void tell_all_waiting(struct journal *journal)
+{
+	for (struct journal_entry *entry = journal->first; entry; entry = (struct journal_entry *)entry->mail.next)
+		tell(entry, /* on_disk */ false);
+}
+
+static void settle_all(struct journal *journal)
+{
+	struct journal_entry *entry = journal->first;
+	journal->first = NULL;
+	journal->last = &journal->first;
+	while (entry) {
+		struct journal_entry *next = (struct journal_entry *)entry->mail.next;
+		tell(entry, /* on_disk */ true);
+		let_go(journal, entry);
+		entry = next;
+	}
+}
+
+static bool open_file(struct journal *journal)
+{
+	char why[JOURNAL_WHY_MAX], notice[JOURNAL_WHY_MAX];
+	int rc = journal_file_open(journal->options.folder, journal->suspect, &journal->db, why, notice);
+	if (*notice)
+		say(journal, "%s", notice);
+	if (rc < 0)
+		begin_trouble(journal, why);
+	else
+		journal->suspect = false;
+	return rc == 0;
+}
+
+/* Such an entry would fail for ever, and hold up all the others. */
+static bool is_entrys_fault(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_ERROR:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_TOOBIG:
+	case SQLITE_MISUSE:
+	case SQLITE_RANGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int write_one(struct journal *journal, struct journal_entry *entry)
+{
+	int code = entry->write(entry, journal->db);
+	if (code == SQLITE_OK || !is_entrys_fault(code))
+		return code;
+	log_line(NULL, CW_ERROR, "journal: an entry cannot be written: %s (a fault of callwatch)",
+		 sqlite3_errmsg(journal->db));
+	atomic_fetch_add(&journal->lost, 1);
+	return sqlite3_get_autocommit(journal->db) ? SQLITE_ABORT : SQLITE_OK; /* is the transaction still there? */
+}
+
+static int write_all(struct journal *journal)
+{
+	int code = sqlite3_exec(journal->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	for (struct journal_entry *entry = journal->first; entry && code == SQLITE_OK;
+	     entry = (struct journal_entry *)entry->mail.next)
+		code = write_one(journal, entry);
+	return code == SQLITE_OK ? sqlite3_exec(journal->db, "COMMIT", NULL, NULL, NULL) : code;
+}
+
+/* Closing rolls back what was begun. What is suspect after a failure: all but a lack of room or of a turn. */
+static void fail(struct journal *journal, int code)
+{
+	char why[JOURNAL_WHY_MAX];
+	snprintf(why, sizeof why, "cannot be written (%s)",
+		 (code & 0xff) == SQLITE_BUSY ? "another program keeps it locked" : sqlite3_errmsg(journal->db));
+	journal->suspect = (code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_FULL;
+	sqlite3_close_v2(journal->db);
+	journal->db = NULL;
+	begin_trouble(journal, why);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct journal *journal = timer->data;
+	journal->pausing = false;
+}
+
+static void pause_writing(struct journal *journal)
+{
+	tell_all_waiting(journal);
+	journal->pausing = true;
+	uv_timer_start(&journal->retry, on_retry, RETRY_MS, /* repeat */ 0);
+}
+
+/* In trouble the file is tried again even if nothing waits: its end is to be told. */
+static void write_waiting(struct journal *journal)
+{
+	if (journal->pausing) {
+		tell_all_waiting(journal);
+		return;
+	}
+	if (!journal->first && !journal->in_trouble)
+		return;
+	int code = journal->db || open_file(journal) ? write_all(journal) : SQLITE_CANTOPEN;
+	if (code == SQLITE_OK) {
+		settle_all(journal);
+		end_trouble(journal);
+		return;
+	}
+	if (journal->db)
+		fail(journal, code);
+	pause_writing(journal);
+}
+
+/* ---- the actor ---- */
+
+static void on_entry(struct mail *mail, void *owner)
+{
+	struct journal *journal = owner;
+	mail->next = NULL;
+	*journal->last = (struct journal_entry *)mail;
+	journal->last = (struct journal_entry **)&mail->next;
+}
+
+/* The journal has ended before it was delivered. */
+static void on_entry_dropped(struct mail *mail)
+{
+	struct journal_entry *entry = (struct journal_entry *)mail;
+	tell(entry, /* on_disk */ false);
+	entry->free(entry);
+}
+
+int journal_post(struct journal *journal, struct journal_entry *entry)
+{
+	entry->mail.deliver = on_entry;
+	entry->mail.drop = on_entry_dropped;
+	size_t before = atomic_fetch_add(&journal->bytes, entry->bytes);
+	int rc = before + entry->bytes > bytes_max ? -ENOBUFS : mailbox_post(journal->box, &entry->mail);
+	if (rc < 0) {
+		atomic_fetch_sub(&journal->bytes, entry->bytes);
+		atomic_fetch_add(&journal->lost, 1);
+	}
+	return rc;
+}
+
+static void on_stop(uv_async_t *async)
+{
+	struct journal *journal = async->data;
+	mailbox_drain(journal->box);
+	journal->stopping = true;
+}
+
+static void close_loop(struct journal *journal)
+{
+	mailbox_close(journal->box);
+	uv_close((uv_handle_t *)&journal->stop, NULL);
+	uv_close((uv_handle_t *)&journal->retry, NULL);
+	uv_run(&journal->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&journal->loop);
+}
+
+static void drop_waiting(struct journal *journal)
+{
+	unsigned long long count = 0;
+	while (journal->first) {
+		struct journal_entry *entry = journal->first;
+		journal->first = (struct journal_entry *)entry->mail.next;
+		tell(entry, /* on_disk */ false);
+		let_go(journal, entry);
+		count++;
+	}
+	if (count > 0)
+		log_line(NULL, CW_ERROR, "journal: %llu entries could not be written before the end and are lost",
+			 count);
+}
+
+static void *run(void *arg)
+{
+	struct journal *journal = arg;
+	pthread_setname_np(pthread_self(), "journal");
+	journal->suspect = true; /* whatever was before */
+	if (!open_file(journal))
+		pause_writing(journal);
+	journal->options.opened(journal->options.arg, journal->db);
+	while (!journal->stopping) {
+		uv_run(&journal->loop, UV_RUN_ONCE);
+		write_waiting(journal);
+	}
+	journal->pausing = false; /* a last try */
+	write_waiting(journal);
+	drop_waiting(journal);
+	sqlite3_close_v2(journal->db);
+	journal->db = NULL;
+	close_loop(journal);
+	return NULL;
+}
+
+int journal_start(struct journal *journal)
+{
+	int rc = uv_loop_init(&journal->loop);
+	if (rc < 0)
+		return rc;
+	uv_timer_init(&journal->loop, &journal->retry);
+	journal->retry.data = journal->stop.data = journal;
+	if ((rc = uv_async_init(&journal->loop, &journal->stop, on_stop)) < 0 ||
+	    (rc = mailbox_attach(journal->box, &journal->loop, journal)) < 0)
+		return rc;
+	rc = -pthread_create(&journal->thread, /* attributes */ NULL, run, journal);
+	journal->started = rc == 0;
+	return rc;
+}
+
+/* One that hangs in the kernel keeps its memory. */
+void journal_stop(struct journal *journal, int64_t deadline)
+{
+	if (!journal || !journal->started)
+		return;
+	struct timespec until = clock_deadline(deadline - clock_now());
+	uv_async_send(&journal->stop);
+	if (pthread_clockjoin_np(journal->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
+		journal->started = false;
+		return;
+	}
+	log_line(NULL, CW_ERROR, "journal: the disk under %s does not answer: what was not written yet is lost",
+		 journal->options.folder);
+	pthread_detach(journal->thread);
+}
+
+struct journal *journal_new(const struct journal_options *options)
+{
+	struct journal *journal = calloc(1, sizeof *journal);
+	if (!journal)
+		return NULL;
+	journal->options = *options;
+	journal->options.folder = strdup(options->folder);
+	journal->box = mailbox_new(ENTRIES_MAX);
+	journal->last = &journal->first;
+	if (journal->options.folder && journal->box)
+		return journal;
+	journal_free(journal);
+	return NULL;
+}
+
+void journal_free(struct journal *journal)
+{
+	if (!journal || journal->started)
+		return;
+	mailbox_unref(journal->box);
+	free((char *)journal->options.folder);
+	free(journal);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The journal: what the agent must still know after a crash or a power cut, in `journal.db` of its state_dir. An actor
+ * with its own thread, so that nobody else ever waits for a disk. Private to the core.
+ *
+ * Whoever has something to keep posts an *entry*, which knows how to write itself (journal_tasks.h; another kind of
+ * entry is another file). All that waits is written in one transaction, and synced once: SQLite with WAL and
+ * synchronous=FULL. Then each entry's owner is told.
+ *
+ * What cannot be written (disk full, read-only, locked by somebody for longer than 2 s) is kept in memory, in order, up
+ * to 32 MiB, and its owner is told so at once; it is tried again every 5 s. A file that is damaged is set aside and
+ * begun anew (journal_file.h). The journal says each trouble once when it begins and once when it is over; it never
+ * ends the agent.
+ */
+#ifndef CALLWATCH_CORE_JOURNAL_H
+#define CALLWATCH_CORE_JOURNAL_H
+
+#include "mailbox.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sqlite3;
+struct journal;
+
+/* Embedded at the start of what is posted. */
+struct journal_entry {
+	struct mail mail; /* first; the journal's */
+	/* On the journal's thread, inside a transaction: SQLITE_OK or SQLite's code. It may be called again: then what
+	 * it wrote before came to nothing, or is there already; so it inserts or replaces. */
+	int (*write)(struct journal_entry *entry, struct sqlite3 *db);
+	/* Once, on the journal's thread, or on the poster's at the end: is it on disk? It only passes that on. NULL:
+	 * nobody wants to know. */
+	void (*told)(struct journal_entry *entry, bool on_disk);
+	void (*free)(struct journal_entry *entry);
+	size_t bytes;  /* of memory, about */
+	bool was_told; /* the journal's */
+};
+
+struct journal_options {
+	const char *folder; /* copied */
+	/* Once, on the journal's thread, before anything is written: what an earlier life left. NULL: nothing can be
+	 * read. */
+	void (*opened)(void *arg, struct sqlite3 *db);
+	/* A trouble, or its end, as a sentence; any thread. */
+	void (*said)(void *arg, const char *text);
+	void *arg;
+};
+
+struct journal *journal_new(const struct journal_options *options); /* NULL: no memory */
+int journal_start(struct journal *journal);
+/* Writes what waits and ends, at most until the instant; else its thread is left behind. */
+void journal_stop(struct journal *journal, int64_t deadline);
+void journal_free(struct journal *journal); /* NULL is fine */
+
+/* Any thread, waits for nobody. 0: handed over. -ENOBUFS, -EPIPE: counted as lost, and still the caller's. */
+int journal_post(struct journal *journal, struct journal_entry *entry);
+
+#endif
