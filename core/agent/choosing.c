@@ -75,15 +75,27 @@ bool asking_choose(struct asking *asking, struct tables *tables)
 
 struct taking {
 	struct chosen *chosen;
+	uint32_t column; /* the key's: `instance` is among the columns too */
 	int status;
 };
+
+static struct taking taking_of(const struct asking *asking, struct cw_query *query)
+{
+	struct taking taking = {.chosen = asking->chosen};
+	const char *key = key_column(asking->wish);
+	uint32_t count;
+	const struct cw_column *columns = query_columns(query, &count);
+	while (taking.column < count && strcmp(columns[taking.column].name, key) != 0)
+		taking.column++;
+	return taking;
+}
 
 static int take_row(void *arg, const struct cw_cell *cells, uint32_t count)
 {
 	struct taking *taking = arg;
-	if (count == 0 || cells[0].type != CW_CELL_TEXT)
+	if (taking->column >= count || cells[taking->column].type != CW_CELL_TEXT)
 		return 0;
-	int rc = chosen_add(taking->chosen, cells[0].text, cells[0].length);
+	int rc = chosen_add(taking->chosen, cells[taking->column].text, cells[taking->column].length);
 	taking->status = rc == -EINVAL ? 0 : rc; /* a key that nobody could name is left out */
 	return taking->status;
 }
@@ -92,7 +104,7 @@ static int take_row(void *arg, const struct cw_cell *cells, uint32_t count)
 static int step_query(struct asking *asking)
 {
 	struct cw_query_info info;
-	struct taking taking = {.chosen = asking->chosen};
+	struct taking taking = taking_of(asking, asking->query);
 	int rc = query_step(asking->query, CW_MILLISECOND, take_row, &taking);
 	if (taking.status < 0)
 		return taking.status;
@@ -107,8 +119,10 @@ static int take_key(struct asking *asking, struct tables *tables, const char *ke
 {
 	char error[CW_QUERY_ERROR_MAX] = "";
 	struct cw_query *query = NULL;
-	struct taking taking = {.chosen = asking->chosen};
 	int rc = open_query(asking, tables, key, &query, error);
+	struct taking taking = {.column = 0};
+	if (rc == 0)
+		taking = taking_of(asking, query);
 	while (rc == 0 && (rc = query_step(query, CW_MILLISECOND, take_row, &taking)) == CW_LATER)
 		rc = taking.status;
 	query_close(query);
@@ -185,10 +199,10 @@ void asking_scope(const struct asking *asking, struct tables *tables, char text[
 	thousands(chosen, wish->chosen->count);
 	thousands(rows, count);
 	if (coverage.complete)
-		snprintf(text, ASKING_TEXT_MAX, "acts on %s of %s rows", chosen, rows);
+		snprintf(text, ASKING_TEXT_MAX, "acts on %s of %s row%s", chosen, rows, count == 1 ? "" : "s");
 	else if (isfinite(exist) && exist < 1e15 && (uint64_t)llround(exist) > count)
-		snprintf(text, ASKING_TEXT_MAX, "acts on %s rows of the latest %s of %s", chosen, rows,
-			 thousands(all, (uint64_t)llround(exist)));
+		snprintf(text, ASKING_TEXT_MAX, "acts on %s row%s of the latest %s of %s", chosen,
+			 wish->chosen->count == 1 ? "" : "s", rows, thousands(all, (uint64_t)llround(exist)));
 	else
 		snprintf(text, ASKING_TEXT_MAX,
 			 "acts on %s of %s rows, which are not all there are: the table is not complete", chosen, rows);

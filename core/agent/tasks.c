@@ -128,7 +128,7 @@ static void tell_begin(struct tasks *tasks, const struct kept *kept)
 	const struct journal_task *record = &kept->record;
 	char rows[48] = "";
 	if (kept->task->wish->chosen)
-		snprintf(rows, sizeof rows, " on %" PRIu64 " rows", record->total);
+		snprintf(rows, sizeof rows, " on %" PRIu64 " row%s", record->total, record->total == 1 ? "" : "s");
 	tell_event(tasks, kept, NULL, task_state_names[CW_TASK_RUNNING], record->by, "%s of %s%s%s%s", record->action,
 		   record->instance, rows, *record->arguments ? ": " : "", record->arguments);
 }

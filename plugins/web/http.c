@@ -14,7 +14,8 @@
  * has taken what was written before, and sent in chunks. A stream that breaks has no last chunk, so its reader knows.
  * No more than one chunk, and what libwebsockets could not write of it, is ever held for a connection.
  *
- * Deadlines are looked at once a second: 10 s for the head of a request, 30 s without progress.
+ * Deadlines are looked at once a second: 10 s for the head of a request, 10 s for a body that is waited for, 30 s
+ * without progress.
  */
 #include "web.h"
 
@@ -80,6 +81,8 @@ static const char *status_title(int status)
 		return "Conflict";
 	case 411:
 		return "Length Required";
+	case 413:
+		return "Content Too Large";
 	case 414:
 		return "URI Too Long";
 	case 415:
@@ -92,8 +95,12 @@ static const char *status_title(int status)
 		return "Unprocessable Content";
 	case 501:
 		return "Not Implemented";
+	case 502:
+		return "Bad Gateway";
 	case 503:
 		return "Service Unavailable";
+	case 504:
+		return "Gateway Timeout";
 	case 505:
 		return "HTTP Version Not Supported";
 	default:
@@ -179,6 +186,8 @@ static int write_head(struct exchange *exchange)
 	    add_header(exchange->wsi, "content-type:", exchange->content_type, &at, end))
 		return -1;
 	if (exchange->allow && add_header(exchange->wsi, "allow:", exchange->allow, &at, end))
+		return -1;
+	if (*exchange->location && add_header(exchange->wsi, "location:", exchange->location, &at, end))
 		return -1;
 	if (exchange->challenge && add_header(exchange->wsi, "www-authenticate:", exchange->challenge, &at, end))
 		return -1;
@@ -270,6 +279,12 @@ int exchange_send_now(struct exchange *exchange)
 	return write_head(exchange) || write_body(exchange) ? -1 : 0;
 }
 
+/* Nothing to write is no reason to park who is still sending a body that is waited for. */
+static bool is_reading(const struct connection *connection)
+{
+	return connection->exchange && connection->exchange->waits_for_body;
+}
+
 static void set_flow(struct connection *connection, bool flow)
 {
 	if (connection->flows != flow)
@@ -288,6 +303,11 @@ static void exchange_free(struct exchange *exchange)
 		free(exchange->arguments[i]);
 	params_release(&exchange->params);
 	free(exchange->accept);
+	free(exchange->idempotency_key);
+	if (exchange->api_key)
+		explicit_bzero(exchange->api_key, strlen(exchange->api_key));
+	free(exchange->api_key);
+	buffer_release(&exchange->request_body);
 	buffer_release(&exchange->body);
 	free(exchange);
 }
@@ -298,6 +318,8 @@ static enum method request_method(struct lws *wsi)
 		return METHOD_GET;
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI))
 		return METHOD_HEAD;
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_DELETE_URI))
+		return METHOD_DELETE;
 	return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) ? METHOD_POST : METHOD_OTHER;
 }
 
@@ -312,6 +334,7 @@ static struct exchange *exchange_new(struct connection *connection)
 	exchange->status = 200;
 	exchange->content_type = "application/json";
 	buffer_init(&exchange->body, HEAD_ROOM, BODY_MAX);
+	buffer_init(&exchange->request_body, /* head: */ 0, REQUEST_BODY_MAX);
 	return exchange;
 }
 
@@ -338,6 +361,28 @@ static int on_request(struct connection *connection, const char *path, size_t pa
 			route_enter(exchange);
 	}
 	exchange->path = NULL;
+	exchange_wake(exchange);
+	return 0;
+}
+
+/* A piece of the request's body; libwebsockets says when it was the last. */
+static int on_body(struct connection *connection, const char *bytes, size_t length)
+{
+	struct exchange *exchange = connection->exchange;
+	if (exchange && exchange->route && (exchange->route->flags & ROUTE_BODY) && !exchange->complete)
+		buffer_bytes(&exchange->request_body, bytes, length);
+	return 0;
+}
+
+static int on_body_end(struct connection *connection)
+{
+	struct exchange *exchange = connection->exchange;
+	if (!exchange)
+		return 0;
+	exchange->has_body = true;
+	if (!exchange->waits_for_body)
+		return 0;
+	route_body_is_there(exchange);
 	exchange_wake(exchange);
 	return 0;
 }
@@ -407,7 +452,7 @@ static int on_writable(struct connection *connection)
 	if (lws_partial_buffered(connection->wsi))
 		connection->wants_write = true;
 	if (!connection->wants_write)
-		set_flow(connection, false);
+		set_flow(connection, is_reading(connection));
 	return 0;
 }
 
@@ -419,7 +464,7 @@ static void before_turn(uv_prepare_t *prepare)
 		if (!connection->wants_write)
 			continue;
 		struct pollfd descriptor = {.fd = lws_get_socket_fd(connection->wsi), .events = POLLOUT};
-		set_flow(connection, poll(&descriptor, 1, /* timeout: */ 0) > 0);
+		set_flow(connection, is_reading(connection) || poll(&descriptor, 1, /* timeout: */ 0) > 0);
 	}
 }
 
@@ -439,6 +484,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		return connection_new(lws_context_user(lws_get_context(wsi)), wsi);
 	case LWS_CALLBACK_HTTP:
 		return connection ? on_request(connection, in, length) : -1;
+	case LWS_CALLBACK_HTTP_BODY:
+		return connection ? on_body(connection, in, length) : -1;
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		return connection ? on_body_end(connection) : -1;
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		return connection ? on_writable(connection) : -1;
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
@@ -458,7 +507,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
 		return -1;
 	default:
-		return 0; /* a body is not looked at */
+		return 0;
 	}
 }
 
@@ -594,6 +643,11 @@ void http_tick(struct web *web, int64_t now)
 		next = connection->next;
 		if (!exchange && connection->opened < now - head_deadline) {
 			cut_without_head(connection);
+		} else if (exchange && exchange->waits_for_body && connection->moved < now - head_deadline) {
+			exchange->waits_for_body = false;
+			exchange->pull = NULL;
+			exchange_problem(exchange, 408, "the body of the request did not come");
+			exchange_wake(exchange);
 		} else if (exchange && connection->moved < now - idle_deadline) {
 			connection_cut(connection);
 		} else if (exchange && exchange->tick && exchange->tick(exchange)) {

@@ -58,7 +58,7 @@ static bool check_repeated(struct exchange *exchange)
 	return true;
 }
 
-/* Bodies are not looked at, but where one ends must be beyond doubt. */
+/* Few bodies are looked at, but where one ends must be beyond doubt. */
 static bool check_body(struct exchange *exchange)
 {
 	char value[VALUE_MAX];
@@ -71,8 +71,8 @@ static bool check_body(struct exchange *exchange)
 	else if (is_chunked)
 		exchange_problem(exchange, 411, "a body needs a Content-Length here");
 	else
-		return true;
-	return false;
+		exchange->body_length = (size_t)strtoull(value, NULL, 10);
+	return exchange->status < 400;
 }
 
 /* What libwebsockets lets pass and we do not. */
@@ -159,6 +159,29 @@ bool request_read_site(struct exchange *exchange)
 
 /* -- who ---------------------------------------------------------------------------------------------------------- */
 
+static char *keep_rare_header(struct exchange *exchange, const char *name)
+{
+	char value[VALUE_MAX];
+	char *kept = read_rare_header(exchange, name, value) > 0 ? strdup(value) : NULL;
+	explicit_bzero(value, sizeof value);
+	return kept;
+}
+
+/* One that is said but cannot be understood must not be taken for none: the question would be asked twice. */
+static bool read_keys(struct exchange *exchange)
+{
+	static const char name[] = "idempotency-key:";
+	int length = lws_hdr_custom_length(exchange->wsi, name, (int)strlen(name));
+	if (length > IDEMPOTENCY_KEY_MAX || length == 0) {
+		exchange_problem(exchange, 400, "the header Idempotency-Key has 1 to %d characters",
+				 IDEMPOTENCY_KEY_MAX);
+		return false;
+	}
+	exchange->idempotency_key = keep_rare_header(exchange, name);
+	exchange->api_key = keep_rare_header(exchange, "x-api-key:");
+	return true;
+}
+
 static void name_asker(struct exchange *exchange)
 {
 	char address[IP_TEXT_MAX];
@@ -175,7 +198,7 @@ bool request_read(struct exchange *exchange, size_t path_length)
 {
 	char accept[VALUE_MAX];
 	if (!check_line(exchange, path_length) || !check_repeated(exchange) || !check_body(exchange) ||
-	    !request_read_site(exchange))
+	    !request_read_site(exchange) || !read_keys(exchange))
 		return false;
 	if (read_header(exchange, WSI_TOKEN_HTTP_ACCEPT, accept) > 0)
 		exchange->accept = strdup(accept);

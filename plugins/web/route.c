@@ -32,6 +32,8 @@ static const struct route routes[] = {
 	{"/-/ready", ROUTE_GET | ROUTE_METRICS, ROLE_NOBODY, no_params, route_ready},
 	{"/-/reload", ROUTE_POST, ROLE_OPERATOR, no_params, route_reload},
 	{"/metrics", ROUTE_GET | ROUTE_METRICS, ROLE_VIEWER, no_params, route_metrics},
+	{"/api/v1/actions", ROUTE_GET, ROLE_VIEWER, no_params, route_actions},
+	{"/api/v1/actions/{}/{}", ROUTE_POST | ROUTE_BODY, ROLE_OPERATOR, no_params, route_act},
 	{"/api/v1/config/diff", ROUTE_GET, ROLE_OPERATOR, no_params, route_config_diff},
 	{"/api/v1/doctor", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
 	{"/api/v1/doctor/{}", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
@@ -39,7 +41,12 @@ static const struct route routes[] = {
 	{"/api/v1/tables", ROUTE_GET, ROLE_VIEWER, no_params, route_tables},
 	{"/api/v1/tables/{}", ROUTE_GET, ROLE_VIEWER, table_params, route_table},
 	{"/api/v1/tables/{}/{}", ROUTE_GET, ROLE_VIEWER, row_params, route_row},
+	{"/api/v1/tasks/{}", ROUTE_GET | ROUTE_DELETE, ROLE_VIEWER, no_params, route_task_any},
 };
+
+/* Paths that plugins declare, and whose key was right. */
+static const struct route endpoint_route = {"", ROUTE_GET | ROUTE_POST | ROUTE_KEYED, ROLE_NOBODY, no_params,
+					    route_endpoint};
 
 /* One `{}`: up to the next slash, or all the rest if it ends the pattern. Not empty. */
 static const char *match_argument(const char *pattern, const char *path, size_t *ret_length)
@@ -72,7 +79,8 @@ static bool match(const char *pattern, const char *path, const char *starts[PATH
 /* A table's name has no slash: `/api/v1/tables/{}` must not swallow the route of a row. */
 static bool is_one_segment(const struct route *route, const char *start, size_t length)
 {
-	return strcmp(route->path, "/api/v1/tables/{}") != 0 || !memchr(start, '/', length);
+	return (strcmp(route->path, "/api/v1/tables/{}") != 0 && strcmp(route->path, "/api/v1/actions/{}/{}") != 0) ||
+	       !memchr(start, '/', length);
 }
 
 static const struct route *find(struct exchange *exchange)
@@ -91,6 +99,29 @@ static const struct route *find(struct exchange *exchange)
 	return NULL;
 }
 
+static const char *method_name(enum method method)
+{
+	static const char *const names[] = {"GET", "GET", "POST", "DELETE", ""};
+	return names[method];
+}
+
+/* Not by a listener for metrics. Who has no right key is told as little as who is no operator. */
+static const struct route *find_endpoint(struct exchange *exchange)
+{
+	const struct web *web = exchange->web;
+	if (exchange->peer->door->only_metrics)
+		return NULL;
+	int rc = web->frontend->endpoint(web->self, method_name(exchange->method), exchange->path, exchange->api_key,
+					 &exchange->endpoint);
+	if (rc == -EACCES)
+		exchange_problem(exchange, 401, "the header X-API-Key is missing, or is not the right one");
+	else if (rc == -ENOTSUP)
+		exchange_problem(exchange, 405, "this path answers %s", exchange->endpoint.endpoint->method);
+	if (rc == -ENOTSUP)
+		exchange->allow = exchange->endpoint.endpoint->method;
+	return rc == -ENOENT ? NULL : &endpoint_route;
+}
+
 static void read_params(struct exchange *exchange, int (*next_param)(void *, uint32_t, char *, size_t), void *arg)
 {
 	char text[URI_MAX + 1], error[PARAMS_ERROR_MAX];
@@ -105,17 +136,28 @@ static void read_params(struct exchange *exchange, int (*next_param)(void *, uin
 	}
 }
 
+static const char *allowed_methods(unsigned flags)
+{
+	if (!(flags & ROUTE_GET))
+		return "POST";
+	return flags & ROUTE_DELETE ? "GET, HEAD, DELETE" : "GET, HEAD";
+}
+
 void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
 		   void *arg)
 {
 	exchange->route = find(exchange);
+	if (!exchange->route)
+		exchange->route = find_endpoint(exchange);
+	if (exchange->status >= 400)
+		return;
 	if (!exchange->route) {
 		exchange_problem(exchange, 404, "there is nothing at this path");
 		return;
 	}
 	unsigned method = 1u << (exchange->method == METHOD_HEAD ? METHOD_GET : exchange->method);
 	if (!(exchange->route->flags & method)) {
-		exchange->allow = exchange->route->flags & ROUTE_GET ? "GET, HEAD" : "POST";
+		exchange->allow = allowed_methods(exchange->route->flags);
 		exchange_problem(exchange, 405, "this path answers %s", exchange->allow);
 		return;
 	}
@@ -140,18 +182,51 @@ static bool changes_something(const struct exchange *exchange)
 	return exchange->method != METHOD_GET && exchange->method != METHOD_HEAD;
 }
 
+static enum pull wait_for_body(struct exchange *exchange)
+{
+	(void)exchange;
+	return PULL_WAIT;
+}
+
+void route_body_is_there(struct exchange *exchange)
+{
+	exchange->waits_for_body = false;
+	exchange->pull = NULL;
+	exchange->hold = false;
+	if (exchange->request_body.failed)
+		exchange_problem(exchange, 413, "the body has more than %d bytes", REQUEST_BODY_MAX);
+	else
+		exchange->route->handle(exchange);
+}
+
+static void handle(struct exchange *exchange)
+{
+	if (!(exchange->route->flags & ROUTE_BODY) || exchange->has_body || exchange->body_length == 0) {
+		exchange->route->handle(exchange);
+	} else if (exchange->body_length > REQUEST_BODY_MAX) {
+		exchange_problem(exchange, 413, "the body has more than %d bytes", REQUEST_BODY_MAX);
+	} else {
+		exchange->waits_for_body = true;
+		exchange->hold = true;
+		exchange->pull = wait_for_body;
+	}
+}
+
 void route_enter(struct exchange *exchange)
 {
+	bool is_keyed = exchange->route && (exchange->route->flags & ROUTE_KEYED);
 	if (exchange->role == ROLE_NOBODY && least_of(exchange) > ROLE_NOBODY)
 		ask_who(exchange);
 	else if (exchange->role < least_of(exchange))
 		exchange_problem(exchange, 403, "this needs an operator");
 	else if (exchange->status >= 400)
 		return;
+	else if (is_keyed)
+		handle(exchange);
 	else if ((changes_something(exchange) || least_of(exchange) == ROLE_OPERATOR) && exchange->is_foreign)
 		exchange_problem(exchange, 403, "this is not done for a page of another site");
 	else if (changes_something(exchange) && exchange->peer->door->is_tcp && !exchange->is_json)
 		exchange_problem(exchange, 415, "what changes something is sent with Content-Type: application/json");
 	else
-		exchange->route->handle(exchange);
+		handle(exchange);
 }

@@ -48,16 +48,20 @@ struct peer {
 	struct endpoint local; /* where it came to */
 };
 
-enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_DELETE, METHOD_OTHER };
 enum {
 	ROUTE_GET = 1 << METHOD_GET, /* and HEAD */
 	ROUTE_POST = 1 << METHOD_POST,
-	ROUTE_METRICS = 1 << 8 /* a listener for metrics serves it too, to everybody */
+	ROUTE_DELETE = 1 << METHOD_DELETE,
+	ROUTE_METRICS = 1 << 8, /* a listener for metrics serves it too, to everybody */
+	ROUTE_BODY = 1 << 9,    /* the handler is called when the request's body is there, in request_body */
+	ROUTE_KEYED = 1 << 10   /* who asks has proved it by a header that no page of another site can send */
 };
 /* Each may what the one before may. A viewer sees masked numbers and may not act. */
 enum role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR };
 
-enum { PATH_ARGUMENTS_MAX = 2, URI_MAX = 8192, ASKER_TEXT_MAX = 160 };
+enum { PATH_ARGUMENTS_MAX = 2, URI_MAX = 8192, ASKER_TEXT_MAX = 160, REQUEST_BODY_MAX = 64 * 1024 };
+enum { IDEMPOTENCY_KEY_MAX = 128, LOCATION_MAX = 128 };
 
 struct exchange;
 
@@ -95,17 +99,24 @@ struct exchange {
 	struct params params;
 	char *accept; /* owned; NULL: not said */
 	bool http11;
-	bool is_foreign; /* a browser sends it for a page of somebody else */
-	bool is_json;    /* Content-Type says so, as no form of a page can */
+	bool is_foreign;                   /* a browser sends it for a page of somebody else */
+	bool is_json;                      /* Content-Type says so, as no form of a page can */
+	size_t body_length;                /* as the head says */
+	struct buffer request_body;        /* of a route with ROUTE_BODY */
+	bool has_body, waits_for_body;     /* it is whole; the handler is called when it is */
+	char *idempotency_key;             /* owned; NULL: not said */
+	char *api_key;                     /* owned, wiped; NULL: not said */
+	struct cw_endpoint_found endpoint; /* of route_endpoint() */
 
 	/* the answer */
 	const struct route *route;
 	int status;
 	const char *content_type;
-	const char *allow;     /* for 405 */
-	const char *challenge; /* for 401 */
-	const char *denial;    /* … and why; NULL: nothing was shown */
-	uint32_t retry_after;  /* seconds, for 429 and 503; 0: not said */
+	const char *allow;           /* for 405 */
+	char location[LOCATION_MAX]; /* "": not said */
+	const char *challenge;       /* for 401 */
+	const char *denial;          /* … and why; NULL: nothing was shown */
+	uint32_t retry_after;        /* seconds, for 429 and 503; 0: not said */
 	struct buffer body;
 	bool hold;                                    /* write nothing before PULL_DONE: the status may still change */
 	enum pull (*pull)(struct exchange *exchange); /* NULL: the body is complete */
@@ -199,7 +210,9 @@ bool request_identify(struct exchange *exchange);
  * `name=value` after the other: its length, or negative at the end. */
 void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint32_t i, char *buffer, size_t size),
 		   void *arg);
-/* Answers 401 or 403 if who asks may not; else what is prepared, or by the route's handler. */
+/* Answers 401 or 403 if who asks may not; else what is prepared, or by the route's handler, which may have to wait for
+ * the request's body. */
 void route_enter(struct exchange *exchange);
+void route_body_is_there(struct exchange *exchange);
 
 #endif

@@ -7,6 +7,7 @@
 #include "text.h"
 #include "web.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,10 +44,19 @@ static void check_rows(const char *text, size_t length)
 	buffer_release(&out);
 }
 
+static int no_endpoint(struct cw_instance *self, const char *method, const char *path, const char *key,
+		       struct cw_endpoint_found *ret_found)
+{
+	(void)self, (void)method, (void)path, (void)key, (void)ret_found;
+	return -ENOENT;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct door doors[] = {{.is_tcp = true}, {.is_tcp = true, .only_metrics = true}};
+	static const struct cw_frontend frontend = {.endpoint = no_endpoint};
+	struct web web = {.frontend = &frontend};
 	const struct peer peer = {.door = &doors[size % 2]};
 	if (size == 0 || size > 4096)
 		return 0;
@@ -57,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lines lines = {path_end ? path_end + 1 : text + size, text + size};
 	if (path_end)
 		*path_end = '\0';
-	struct exchange exchange = {.peer = &peer, .path = text, .method = (enum method)(data[0] % 4)};
+	struct exchange exchange = {.web = &web, .peer = &peer, .path = text, .method = (enum method)(data[0] % 5)};
 	buffer_init(&exchange.body, 0, 65536);
 	route_resolve(&exchange, next_param, &lines);
 	if (exchange.status >= 400 && !text_is_utf8(buffer_text(&exchange.body), exchange.body.length))

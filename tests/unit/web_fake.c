@@ -350,7 +350,15 @@ static void reload(struct cw_instance *self, const char *by, void (*done)(void *
 		done(arg, current->reload_answer, current->reload_text);
 }
 
+static int no_endpoint(struct cw_instance *self, const char *method, const char *path, const char *key,
+		       struct cw_endpoint_found *ret_found)
+{
+	(void)self, (void)method, (void)path, (void)key, (void)ret_found;
+	return -ENOENT;
+}
+
 static const struct cw_frontend frontend = {
+	.endpoint = no_endpoint,
 	.size = sizeof frontend,
 	.query_open = query_open,
 	.query_columns = query_columns,

@@ -14,6 +14,18 @@ void route_reload(struct exchange *exchange);
 void reloads_leave(struct web *web); /* before the connections are closed: answers who still waits */
 void reloads_release(struct web *web);
 
+/* routes/actions.c */
+void route_actions(struct exchange *exchange);
+void route_act(struct exchange *exchange);
+/* The status that a refused question means, its words, and the task that it names. */
+void action_problem(struct exchange *exchange, const struct cw_action_answer *answer);
+
+/* routes/tasks.c */
+void route_task_any(struct exchange *exchange);
+
+/* routes/endpoint.c */
+void route_endpoint(struct exchange *exchange);
+
 /* routes/metrics.c */
 void route_metrics(struct exchange *exchange);
 
