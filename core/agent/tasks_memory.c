@@ -100,6 +100,7 @@ static void lose(struct tasks *tasks, struct kept *kept)
 			 record->total);
 	else
 		snprintf(reason, sizeof reason, "callwatchd ended while it ran: nobody knows how it ended");
+	log_line(record->instance, CW_WARNING, "task %s (%s) is lost: %s", record->id, record->action, reason);
 	tasks_end(tasks, kept, CW_TASK_LOST, /* at: nobody knows */ 0, reason);
 }
 
