@@ -77,7 +77,7 @@ static void hash_spec(struct asking *asking)
 		hash_text(&state, spec->arguments[i].text);
 	}
 	hash_text(&state, NULL);
-	for (uint32_t i = 0; i < spec->keys_count; i++)
+	for (uint32_t i = 0; spec->keys && i < spec->keys_count; i++)
 		hash_text(&state, spec->keys[i]);
 	hash_text(&state, NULL);
 	for (uint32_t i = 0; i < spec->where_count; i++)

@@ -219,7 +219,7 @@ void route_enter(struct exchange *exchange)
 		ask_who(exchange);
 	else if (exchange->role < least_of(exchange))
 		exchange_problem(exchange, 403, "this needs an operator");
-	else if (exchange->status >= 400)
+	else if (exchange->status >= 400 || !exchange->route)
 		return;
 	else if (is_keyed)
 		handle(exchange);
