@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * See file.h. The file is private (0600, in a folder of 0700), made under another name that must not exist, and no link
- * is followed: whoever may write into the state's folder shall not make us write elsewhere.
+ * See file.h.
  */
 #include "file.h"
 
+#include "keep.h"
 #include "text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium/crypto_generichash.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MAGIC_BYTES = 8, HEAD_BYTES = MAGIC_BYTES + FILE_FOR_BYTES + 4, RECORD_BYTES = 11, CHECK_BYTES = 16 };
 
 static const char magic[MAGIC_BYTES] = {'c', 'w', 'n', 'a', 'm', 'e', 's', '1'};
-static const char name_of_file[] = "names", name_while_made[] = "names.new";
+static const char name_of_file[] = "names";
 
 static void put(uint8_t **at, uint64_t value, unsigned bytes)
 {
@@ -118,108 +114,23 @@ int64_t file_parse(const uint8_t *bytes, size_t length, const uint8_t made_for[F
 
 /* ---- the file ---- */
 
-static int open_folder(const char *folder, bool make)
-{
-	if (make && mkdir(folder, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return fd;
-}
-
-/* All of it, which may come in pieces. */
-static int read_all(int fd, uint8_t *bytes, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t n = read(fd, bytes + done, length - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static int write_all(int fd, const uint8_t *bytes, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t n = write(fd, bytes + done, length - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-/* The whole of an open file; to be freed. */
-static int load(int fd, uint8_t **ret_bytes, size_t *ret_length)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX)
-		return -EBADMSG;
-	uint8_t *bytes = malloc((size_t)st.st_size + 1);
-	int status = bytes ? read_all(fd, bytes, (size_t)st.st_size) : -ENOMEM;
-	if (status < 0) {
-		free(bytes);
-		return status;
-	}
-	*ret_bytes = bytes;
-	*ret_length = (size_t)st.st_size;
-	return 0;
-}
-
 int64_t file_read(const char *folder, const uint8_t made_for[FILE_FOR_BYTES], struct names *names, int64_t now,
 		  int64_t wall)
 {
-	int directory = open_folder(folder, /* make */ false);
-	if (directory < 0)
-		return directory;
-	int fd = openat(directory, name_of_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	int error = errno;
-	close(directory);
-	if (fd < 0)
-		return -error;
 	uint8_t *bytes = NULL;
 	size_t length = 0;
-	int64_t status = load(fd, &bytes, &length);
-	close(fd);
+	int64_t status = keep_read(folder, name_of_file, FILE_BYTES_MAX, &bytes, &length);
 	if (status == 0)
 		status = file_parse(bytes, length, made_for, names, now, wall);
 	free(bytes);
 	return status;
 }
 
-static int replace(int directory, const uint8_t *bytes, size_t length)
-{
-	unlinkat(directory, name_while_made, 0); /* of one who was killed at it */
-	int fd = openat(directory, name_while_made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	int status = write_all(fd, bytes, length);
-	if (close(fd) < 0 && status == 0)
-		status = -errno;
-	if (status == 0 && renameat(directory, name_while_made, directory, name_of_file) < 0)
-		status = -errno;
-	if (status < 0)
-		unlinkat(directory, name_while_made, 0);
-	return status;
-}
-
 int file_write(const char *folder, const uint8_t made_for[FILE_FOR_BYTES], const struct names *names)
 {
 	size_t length = 0;
-	int directory = open_folder(folder, /* make */ true);
-	if (directory < 0)
-		return directory;
 	uint8_t *bytes = file_make(made_for, names, &length);
-	int status = bytes ? replace(directory, bytes, length) : -ENOMEM;
+	int status = bytes ? keep_write(folder, name_of_file, bytes, length, /* lasting */ false) : -ENOMEM;
 	free(bytes);
-	close(directory);
 	return status;
 }
