@@ -240,10 +240,9 @@ static void print_end(const X509 *certificate, char text[64])
 	BIO_free(out);
 }
 
-static void explain_certificate(const struct tls *tls, long verdict, char reason[TLS_ERROR_MAX])
+void tls_why_refused(const X509 *certificate, long verdict, char reason[TLS_ERROR_MAX])
 {
 	char end[64];
-	X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
 	switch (verdict) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		print_end(certificate, end);
@@ -274,7 +273,7 @@ void tls_why(const struct tls *tls, bool ended, char reason[TLS_ERROR_MAX])
 	const char *said = tls->failed ? ERR_reason_error_string(tls->failed) : NULL;
 	int code = ERR_GET_REASON(tls->failed);
 	if (verdict != X509_V_OK)
-		explain_certificate(tls, verdict, reason);
+		tls_why_refused(SSL_get0_peer_certificate(tls->ssl), verdict, reason);
 	else if (code == SSL_R_WRONG_VERSION_NUMBER || code == SSL_R_PACKET_LENGTH_TOO_LONG)
 		snprintf(reason, TLS_ERROR_MAX, "the server does not speak TLS on this port: mend the address");
 	else if (code == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || code == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)

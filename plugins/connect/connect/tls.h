@@ -67,5 +67,9 @@ size_t tls_waiting(const struct tls *tls);
 size_t tls_take(struct tls *tls, char *buffer, size_t size);
 /* Why it failed, in words a person can act on; `ended`: the connection was closed under it. */
 void tls_why(const struct tls *tls, bool ended, char reason[TLS_ERROR_MAX]);
+/* The same about a server's certificate (NULL: none is known) on which OpenSSL's verdict was not X509_V_OK; for who
+ * does not use a session of ours. */
+struct x509_st;
+void tls_why_refused(const struct x509_st *certificate, long verdict, char reason[TLS_ERROR_MAX]);
 
 #endif
