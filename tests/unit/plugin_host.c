@@ -118,17 +118,17 @@ struct option_tree {
 	uint32_t texts_count;
 };
 
-static void tree_make(struct option_tree *tree, const struct cw_plugin *plugin, const char *const *settings)
+static void tree_make(struct option_tree *tree, const struct cw_array *options, const char *const *settings)
 {
-	*tree = (struct option_tree){.options = &plugin->options};
-	tree->values = make_values(&plugin->options);
+	*tree = (struct option_tree){.options = options};
+	tree->values = make_values(options);
 	for (; settings && *settings; settings++) {
 		char *text = strdup(*settings);
 		tree->texts[tree->texts_count++] = text;
-		apply(tree->values, &plugin->options, text);
+		apply(tree->values, options, text);
 	}
 	tree->root = (struct cw_value){
-		.type = CW_OPTION_GROUP, .known = true, .children = tree->values, .count = plugin->options.count};
+		.type = CW_OPTION_GROUP, .known = true, .children = tree->values, .count = options->count};
 }
 
 static void tree_free(struct option_tree *tree)
@@ -443,6 +443,108 @@ int plugin_host_examine(struct cw_instance *self, const char *name)
 	return -1;
 }
 
+/* ---- actions ---- */
+
+static CW_PRINTF(5, 6) void host_task_progress(struct cw_task *task, uint64_t done, uint64_t failed, uint64_t total,
+					       const char *text, ...)
+{
+	va_list list;
+	task->done = done;
+	task->failed = failed;
+	task->total = total;
+	va_start(list, text);
+	if (text)
+		vsnprintf(task->text, sizeof(task->text), text, list);
+	va_end(list);
+}
+
+static CW_PRINTF(4, 5) void host_task_item(struct cw_task *task, const char *key, enum cw_outcome outcome,
+					   const char *text, ...)
+{
+	(void)key;
+	(void)text;
+	task->items[outcome]++;
+}
+
+static CW_PRINTF(3, 4) void host_task_end(struct cw_task *task, enum cw_task_state state, const char *reason, ...)
+{
+	va_list list;
+	if (task->has_ended) {
+		fprintf(stderr, "the plugin ended a task twice\n");
+		abort();
+	}
+	task->has_ended = true;
+	task->state = state;
+	va_start(list, reason);
+	if (reason)
+		vsnprintf(task->reason, sizeof(task->reason), reason, list);
+	va_end(list);
+}
+
+static CW_PRINTF(3, 4) void host_event(struct cw_instance *self, const char *subject, const char *text, ...)
+{
+	int used = snprintf(self->last_event, sizeof(self->last_event), "%s: ", subject);
+	va_list list;
+	va_start(list, text);
+	vsnprintf(self->last_event + used, sizeof(self->last_event) - (size_t)used, text, list);
+	va_end(list);
+}
+
+static const struct cw_action *find_action(const struct cw_plugin *plugin, const char *name, uint32_t *ret_index)
+{
+	for (*ret_index = 0; *ret_index < plugin->actions.count; ++*ret_index) {
+		const struct cw_action *action = cw_at(&plugin->actions, *ret_index);
+		if (strcmp(action->name, name) == 0)
+			return action;
+	}
+	fprintf(stderr, "no action %s\n", name);
+	abort();
+}
+
+struct cw_task *plugin_host_act(struct cw_instance *self, const char *name, const char *const *arguments,
+				const char *const *keys, uint32_t n)
+{
+	uint32_t index;
+	const struct cw_action *action = find_action(self->plugin, name, &index);
+	struct cw_task *task = calloc(1, sizeof(*task));
+	task->arguments = calloc(1, sizeof(*task->arguments));
+	tree_make(task->arguments, &action->arguments, arguments);
+	task->instance = self;
+	task->request = (struct cw_request){.size = sizeof(struct cw_request),
+					    .action = index,
+					    .arguments = &task->arguments->root,
+					    .id = "task-1",
+					    .by = "tester",
+					    .keys = keys,
+					    .keys_count = n};
+	task->next = self->tasks;
+	self->tasks = task;
+	self->plugin->act(self->plugin_state, task, &task->request);
+	return task;
+}
+
+static bool task_has_ended(struct cw_instance *self, const void *arg)
+{
+	(void)self;
+	return ((const struct cw_task *)arg)->has_ended;
+}
+
+bool plugin_host_task_ends(struct cw_task *task, uint32_t deadline_ms)
+{
+	return plugin_host_wait(task->instance, task_has_ended, task, deadline_ms);
+}
+
+static void free_tasks(struct cw_instance *self)
+{
+	while (self->tasks) {
+		struct cw_task *task = self->tasks;
+		self->tasks = task->next;
+		tree_free(task->arguments);
+		free(task->arguments);
+		free(task);
+	}
+}
+
 static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .abi_minor = CW_ABI_MINOR,
 				    .size = sizeof(host),
@@ -483,7 +585,11 @@ static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .lookup_ask = host_lookup_ask,
 				    .lookup_close = host_lookup_close,
 				    .answer = host_answer,
-				    .examined = host_examined};
+				    .examined = host_examined,
+				    .task_progress = host_task_progress,
+				    .task_item = host_task_item,
+				    .task_end = host_task_end,
+				    .event = host_event};
 
 /* ---- life ---- */
 
@@ -505,7 +611,7 @@ int plugin_host_start(struct cw_instance *self, const struct cw_plugin *plugin, 
 					      .timeout = 5 * CW_SECOND,
 					      .once = once}};
 	struct option_tree *tree = calloc(1, sizeof(*tree));
-	tree_make(tree, plugin, settings);
+	tree_make(tree, &plugin->options, settings);
 	self->options = &tree->root;
 	self->tables = tables_new(on_transition, self);
 	uv_loop_init(&self->loop);
@@ -528,6 +634,7 @@ void plugin_host_stop(struct cw_instance *self)
 		abort();
 	}
 	plugin_host_forget(self);
+	free_tasks(self);
 	tables_free(self->tables);
 	tree_free(tree);
 	free(tree);
@@ -679,7 +786,7 @@ void plugin_host_check(const struct cw_plugin *plugin, const char *const *settin
 	struct option_tree tree;
 	struct collected collected = {.problems = {collect, collect}, .buffer = buffer, .size = size};
 	buffer[0] = '\0';
-	tree_make(&tree, plugin, settings);
+	tree_make(&tree, &plugin->options, settings);
 	plugin->check(&tree.root, &collected.problems);
 	tree_free(&tree);
 }

@@ -33,6 +33,19 @@ struct plugin_host_answer {
 	int64_t as_of;
 };
 
+/* What plugin_host_act() began; ended by the plugin or by plugin_host_stop(). */
+struct cw_task {
+	struct cw_instance *instance;
+	struct cw_request request;
+	struct option_tree *arguments;
+	bool has_ended;
+	enum cw_task_state state;
+	char reason[512], text[256];
+	uint64_t done, failed, total;
+	uint32_t items[CW_ITEM_UNKNOWN + 1]; /* by outcome */
+	struct cw_task *next;
+};
+
 struct cw_instance {
 	uv_loop_t loop;
 	const struct cw_plugin *plugin;
@@ -64,6 +77,9 @@ struct cw_instance {
 	uint32_t asked_count, asks; /* keys, and how often something was asked */
 	struct plugin_host_answer *answers;
 	uint32_t answers_count;
+
+	struct cw_task *tasks; /* all that were begun */
+	char last_event[512];  /* `subject: text` */
 };
 
 /* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key", a list has a setting for
@@ -94,6 +110,12 @@ const char *plugin_host_answered(const struct cw_instance *self, const char *key
 void plugin_host_forget(struct cw_instance *self); /* what was asked and answered so far */
 /* Climbs a rung and waits for its verdict; -1: there was none within 20 s. */
 int plugin_host_examine(struct cw_instance *self, const char *check);
+/* Begins an action, by `tester`; `arguments` as the settings of plugin_host_start() (NULL: none), `keys` borrowed. The
+ * task is valid until plugin_host_stop(). */
+struct cw_task *plugin_host_act(struct cw_instance *self, const char *action, const char *const *arguments,
+				const char *const *keys, uint32_t n);
+/* Waits for its end; false: there was none within the deadline. */
+bool plugin_host_task_ends(struct cw_task *task, uint32_t deadline_ms);
 /* The errors and warnings of the plugin's check(), one a line. */
 void plugin_host_check(const struct cw_plugin *plugin, const char *const *settings, char *buffer, size_t size);
 
