@@ -108,8 +108,7 @@ static void actions_and_endpoints_that_are_right__are_copied(void **state)
 	const struct cw_endpoint endpoints[] = {trigger, status};
 	struct cw_plugin found =
 		plugin_with(&(struct cw_array)CW_ARRAY(actions), &(struct cw_array)CW_ARRAY(endpoints));
-	static const struct plugin *plugin; /* kept, as the agent keeps it: a plugin is never unloaded */
-	plugin = descriptor_copy("/x.so", &found, error);
+	const struct plugin *plugin = descriptor_copy("/x.so", &found, error);
 	if (!plugin)
 		fail_msg("%s", error);
 	assert_int_equal(plugin->decl.actions.count, 2);
@@ -128,8 +127,7 @@ static void plugin_of_1_1__has_no_actions(void **state)
 	struct cw_plugin found = plugin_with(&(struct cw_array)CW_ARRAY(actions), &(struct cw_array){0});
 	found.abi_minor = 1;
 	found.size = offsetof(struct cw_plugin, actions);
-	static const struct plugin *plugin; /* kept, as the agent keeps it: a plugin is never unloaded */
-	plugin = descriptor_copy("/x.so", &found, error);
+	const struct plugin *plugin = descriptor_copy("/x.so", &found, error);
 	if (!plugin)
 		fail_msg("%s", error);
 	assert_int_equal(plugin->decl.actions.count, 0);

@@ -155,11 +155,8 @@ static void count_lines(const struct receiver *receiver, int *times, int n)
 			const char *newline = memchr(at, '\n', (size_t)(end - at));
 			size_t length = (size_t)((newline ? newline + 1 : end) - at);
 			int number = -1;
-			if (length > PREFIX) {
-				char digits[16] = "";
-				memcpy(digits, at + PREFIX, length - PREFIX < 15 ? length - PREFIX : 15);
-				number = (int)strtol(digits, NULL, 10);
-			}
+			if (length > PREFIX)
+				number = (int)strtol(at + PREFIX, NULL, 10);
 			if (number < 0 || number >= n)
 				number = 0;
 			snprintf(expected, sizeof(expected), "callwatch.h.calls.calls_active.h%d %d 1700000000\n",
