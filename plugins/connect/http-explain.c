@@ -152,7 +152,10 @@ static void explain_failure(struct http_transfer *transfer, CURLcode code)
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		explain_broken(transfer);
+		if (strstr(transfer->why, "certificate required")) /* with TLS 1.3 it is said after the handshake */
+			explain_tls(transfer);
+		else
+			explain_broken(transfer);
 		break;
 	case CURLE_PARTIAL_FILE:
 		say(transfer, HTTP_GARBAGE, "the answer broke off after %zu bytes (%s)", transfer->body.length, where);

@@ -243,7 +243,7 @@ def test_fault_33_a_certificate_of_ours_that_is_missing(daemon, make_tool, autho
     backend = tls_backend(make_tool, authority, "backend", "--client-ca", authority.pem)
     start_on(daemon, backend.url, tls_ca_file=authority.pem)
     daemon.wait_state("down", "127.0.0.1", name="reconciliation")
-    assert re.search("certificate of ours|closed", daemon.state("reconciliation")[1])
+    assert re.search("certificate of ours|closed|reset", daemon.state("reconciliation")[1])  # what comes first of the two
 
 
 def test_fault_33_no_tls_there_and_nobody_there(daemon, backend, authority):
