@@ -106,7 +106,11 @@ const json_t *table_entry(const json_t *tables, const char *name)
 
 bool is_agents_own(const char *table)
 {
-	return strcmp(table, "instances") == 0 || strcmp(table, "events") == 0;
+	static const char *const own[] = {"instances", "events", "tasks", "outcomes"};
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (strcmp(table, own[i]) == 0)
+			return true;
+	return false;
 }
 
 bool feeds(const json_t *instance, const json_t *table)

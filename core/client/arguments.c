@@ -19,7 +19,14 @@ static const struct option_row {
 	const char *name, *value; /* value NULL: takes none */
 	const char *help;
 } option_rows[] = {
+	{OPTION_KEY, "key", "KEY", "the row with this key; repeatable"},
 	{OPTION_WHERE, "where", "EXPR", "only rows for which this holds; repeated: all must"},
+	{OPTION_ALL, "all", NULL, "all rows"},
+	{OPTION_DRY_RUN, "dry-run", NULL, "do nothing; show what would be done, and make a plan of it"},
+	{OPTION_PLAN, "plan", "ID", "do what a dry run showed, on exactly those rows"},
+	{OPTION_YES, "yes", NULL, "do not ask before what cannot be undone"},
+	{OPTION_WAIT, "wait", NULL, "follow it to its end"},
+	{OPTION_CANCEL, "cancel", "TASK", "ask a task to end early"},
 	{OPTION_SORT, "sort", "[-]COL", "order by this column, with - the highest first"},
 	{OPTION_LIMIT, "limit", "N", "at most N rows, 0 for all (default: 100; ndjson and csv: all)"},
 	{OPTION_COLUMNS, "columns", "A,B", "these columns, in this order"},
@@ -163,6 +170,26 @@ static int take_option(struct arguments *arguments, unsigned bit, const char *va
 		return 0;
 	case OPTION_CHECK:
 		arguments->check = true;
+		return 0;
+	case OPTION_KEY:
+		return take_repeated(arguments->keys, ARGUMENTS_KEYS_MAX, "--key", value, error);
+	case OPTION_ALL:
+		arguments->all = true;
+		return 0;
+	case OPTION_DRY_RUN:
+		arguments->dry_run = true;
+		return 0;
+	case OPTION_PLAN:
+		arguments->plan = value;
+		return 0;
+	case OPTION_YES:
+		arguments->yes = true;
+		return 0;
+	case OPTION_WAIT:
+		arguments->wait = true;
+		return 0;
+	case OPTION_CANCEL:
+		arguments->cancel = value;
 		return 0;
 	case OPTION_ROLE:
 		arguments->role = value;

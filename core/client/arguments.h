@@ -33,16 +33,23 @@ enum option_bit {
 	OPTION_FOLLOW = 1 << 16,
 	OPTION_ROLE = 1 << 17,
 	OPTION_NAME = 1 << 18,
-	OPTION_EXPIRES = 1 << 19
+	OPTION_EXPIRES = 1 << 19,
+	OPTION_KEY = 1 << 21,
+	OPTION_ALL = 1 << 22,
+	OPTION_DRY_RUN = 1 << 23,
+	OPTION_PLAN = 1 << 24,
+	OPTION_YES = 1 << 25,
+	OPTION_WAIT = 1 << 26,
+	OPTION_CANCEL = 1 << 27
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
 extern const char *const format_names[]; /* NULL-terminated */
 
-enum { ARGUMENTS_WHERE_MAX = 64, ARGUMENTS_CONFIG_MAX = 64, ARGUMENTS_ERROR_MAX = 256 };
+enum { ARGUMENTS_WHERE_MAX = 64, ARGUMENTS_KEYS_MAX = 1000, ARGUMENTS_CONFIG_MAX = 64, ARGUMENTS_ERROR_MAX = 256 };
 
 struct arguments {
-	const char *words[8]; /* command first; NULL-terminated */
+	const char *words[32]; /* command first; NULL-terminated */
 	int words_count;
 	unsigned given; /* bits of the options that were there */
 
@@ -51,7 +58,10 @@ struct arguments {
 	const char *where[ARGUMENTS_WHERE_MAX + 1]; /* NULL-terminated */
 	const char *sort, *columns, *instance;
 	const char *role, *name, *expires;
-	int64_t limit; /* 0: all; -1: not given */
+	bool all, dry_run, yes, wait;
+	const char *plan, *cancel;
+	const char *keys[ARGUMENTS_KEYS_MAX + 1]; /* NULL-terminated */
+	int64_t limit;                            /* 0: all; -1: not given */
 	enum format format;
 	const char *config[ARGUMENTS_CONFIG_MAX + 1]; /* NULL-terminated */
 };

@@ -127,6 +127,31 @@ static const char help_token[] =
 	"  callwatch token add --role operator --name deploy --expires 90d\n"
 	"  callwatch --url https://callwatch.example.net:8470 --token-file ~/.callwatch-token status\n";
 
+static const char help_trigger[] =
+	"Asks an instance to do something. Without INSTANCE: what can be asked for. An instance's only action need "
+	"not\n"
+	"be named. `callwatch plugins NAME` shows arguments with their defaults.\n"
+	"\n"
+	"An action on rows of a table needs to know which: --key, --where (several must all hold) or --all. --dry-run\n"
+	"shows them and does nothing; --plan ID --yes then does it on exactly these rows. What cannot be undone is\n"
+	"shown and asked about first; where there is no terminal it needs --yes.\n"
+	"\n"
+	"It is done by callwatchd: `callwatch tasks` lists what was asked for, `callwatch outcomes --where "
+	"task_id=TASK`\n"
+	"what became of each row. --wait follows a task to its end; Ctrl-C ends the looking and not the task,\n"
+	"--cancel TASK ends the task.\n"
+	"\n"
+	"Exit code: 0 begun, or with --wait success; 1 not begun, or error or cancelled; 4 with --wait: lost, or\n"
+	"nothing was heard of it for a minute; 130 with --wait: Ctrl-C.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch trigger\n"
+	"  callwatch trigger reconciliation --wait\n"
+	"  callwatch trigger dlq retry --where 'error_group~timeout' --dry-run\n"
+	"  callwatch trigger dlq retry --plan p019aa12b3c4d --yes --wait\n"
+	"  callwatch trigger dlq retry rate=20 --key 4f1d --key 9e02\n"
+	"  callwatch trigger --cancel t019aa12b3c4d\n";
+
 static const char *const config_words[] = {"show", "diff", NULL}, *const token_words[] = {"add", NULL};
 
 const struct command client_commands[] = {
@@ -142,6 +167,10 @@ const struct command client_commands[] = {
 	 OPTION_CONFIG, 0, 1, command_plugins, FIRST_PLUGIN, NULL},
 	{"doctor", "[INSTANCE]", "what is wrong, and what to do about it", help_doctor, OPTION_FORMAT | OPTION_CONFIG,
 	 0, 1, command_doctor, FIRST_INSTANCE, NULL},
+	{"trigger", "[INSTANCE [ACTION] [ARG=V]…]", "ask an instance to do something", help_trigger,
+	 OPTION_KEY | OPTION_WHERE | OPTION_ALL | OPTION_DRY_RUN | OPTION_PLAN | OPTION_YES | OPTION_WAIT |
+		 OPTION_CANCEL,
+	 0, 30, command_trigger, FIRST_ACTING, NULL},
 	{"config", "show [-c PATH]… | diff", "the configuration and where it comes from; what a reload would do",
 	 help_config, OPTION_CONFIG, 1, 1, command_config, FIRST_CHOICE, config_words},
 	{"reload", "", "read the configuration again", help_reload, 0, 0, 0, command_reload, FIRST_NONE, NULL},

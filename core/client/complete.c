@@ -86,6 +86,64 @@ static void offer_instances(struct completion *completion)
 	http_close(http);
 }
 
+/* The actions of all instances, new reference; NULL: not known. */
+static json_t *ask_actions(const struct completion *completion)
+{
+	struct http_failure failure = {0};
+	struct http *http = http_open(&completion->arguments);
+	json_t *answer = http ? http_json(http, "/api/v1/actions", PATIENCE_S, &failure) : NULL;
+	http_failure_release(&failure);
+	http_close(http);
+	return answer;
+}
+
+static void offer_acting(const struct completion *completion)
+{
+	json_t *answer = ask_actions(completion);
+	const json_t *action;
+	const char *last = "";
+	size_t i;
+	json_array_foreach(json_object_get(answer, "actions"), i, action)
+	{
+		const char *name = field_text(action, "instance");
+		if (strcmp(name, last) != 0)
+			offer(completion, "", name, "");
+		last = name;
+	}
+	json_decref(answer);
+}
+
+static void offer_arguments(const struct completion *completion, const json_t *action)
+{
+	const json_t *argument;
+	size_t i;
+	json_array_foreach(json_object_get(action, "arguments"), i, argument)
+	{
+		offer(completion, "", field_text(argument, "name"), "=");
+	}
+}
+
+/* Behind the instance: its actions, or the arguments of the one that is named, or of its only one. */
+static void offer_action_words(const struct completion *completion)
+{
+	const struct arguments *arguments = &completion->arguments;
+	const char *instance = arguments->words[1], *name = arguments->words[2];
+	json_t *answer = ask_actions(completion);
+	const json_t *action;
+	size_t i;
+	bool is_named = name && !strchr(name, '=');
+	json_array_foreach(json_object_get(answer, "actions"), i, action)
+	{
+		if (strcmp(field_text(action, "instance"), instance) != 0)
+			continue;
+		if (!name)
+			offer(completion, "", field_text(action, "action"), "");
+		if (is_named ? strcmp(field_text(action, "action"), name) == 0 : name != NULL)
+			offer_arguments(completion, action);
+	}
+	json_decref(answer);
+}
+
 /* Of the table that the command line names; the last of a list `a,b,` is being typed. */
 static void offer_columns(struct completion *completion, const char *before, const char *after)
 {
@@ -218,6 +276,9 @@ static void offer_first(struct completion *completion)
 	case FIRST_INSTANCE:
 		offer_instances(completion);
 		break;
+	case FIRST_ACTING:
+		offer_acting(completion);
+		break;
 	case FIRST_PLUGIN:
 		offer_plugins(completion);
 		break;
@@ -240,6 +301,8 @@ static void offer_words(struct completion *completion)
 		offer_commands(completion);
 	} else if (arguments->words_count == 1 && client_command(words[0])) {
 		offer_first(completion);
+	} else if (completion->command && completion->command->first == FIRST_ACTING) {
+		offer_action_words(completion);
 	}
 }
 

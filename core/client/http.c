@@ -34,6 +34,7 @@ struct exchange {
 	const struct http_request *request;
 	struct http_failure *failure;
 	struct buffer refusal;
+	struct curl_slist *headers; /* of this request: owned if it has one of its own */
 	bool sink_ended;
 };
 
@@ -184,7 +185,7 @@ static void set_options(struct exchange *exchange, const char *url)
 	const struct http_request *request = exchange->request;
 	curl_easy_reset(easy);
 	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->http->headers);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -206,8 +207,8 @@ static void set_options(struct exchange *exchange, const char *url)
 	}
 	if (request->method && strcmp(request->method, "GET") != 0) {
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, request->body ? (long)strlen(request->body) : 0L);
 	}
 }
 
@@ -394,12 +395,22 @@ static int conclude(struct exchange *exchange, CURLcode code)
 	return 0;
 }
 
+/* Those of all requests, and one more. */
+static struct curl_slist *headers_with(const struct curl_slist *headers, const char *more)
+{
+	struct curl_slist *all = must(curl_slist_append(NULL, more));
+	for (; headers; headers = headers->next)
+		all = must(curl_slist_append(all, headers->data));
+	return all;
+}
+
 int http_do(struct http *http, const struct http_request *request, struct http_failure *ret_failure)
 {
 	*ret_failure = (struct http_failure){0};
 	struct exchange exchange = {
 		.http = http, .request = request, .failure = ret_failure, .refusal = {.ceiling = REFUSAL_MAX}};
 	char *url = must_printf("%s%s", http->base, request->path);
+	exchange.headers = request->header ? headers_with(http->headers, request->header) : http->headers;
 	set_options(&exchange, url);
 	curl_multi_add_handle(http->multi, http->easy);
 	CURLcode code;
@@ -409,6 +420,8 @@ int http_do(struct http *http, const struct http_request *request, struct http_f
 	else
 		ret_failure->kind = HTTP_STOPPED;
 	curl_multi_remove_handle(http->multi, http->easy);
+	if (request->header)
+		curl_slist_free_all(exchange.headers);
 	buffer_release(&exchange.refusal);
 	free(url);
 	return result;

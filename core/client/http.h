@@ -39,6 +39,8 @@ void http_close(struct http *http); /* NULL is fine */
 struct http_request {
 	const char *method; /* NULL: GET */
 	const char *path;
+	const char *body;   /* JSON; NULL: none */
+	const char *header; /* one more line of the head; NULL: none */
 	/* Takes the bytes of a good answer; non-zero ends it. */
 	int (*sink)(void *arg, const char *bytes, size_t length);
 	/* Called about every 100 ms, may be NULL; non-zero ends it. */
