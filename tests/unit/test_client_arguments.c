@@ -80,7 +80,8 @@ static void wrong_lines__are_told_in_a_sentence(void **state)
 		{"get --limit 99999999999999999999",
 		 "--limit takes a whole number, 0 for all; not \"99999999999999999999\""},
 		{"get --format xml", "--format is table, json, ndjson or csv; not \"xml\""},
-		{"1 2 3 4 5 6 7 8", "too many words, from \"8\" on"},
+		{"1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32",
+		 "too many words, from \"32\" on"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct arguments arguments;
