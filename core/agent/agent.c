@@ -3,9 +3,9 @@
  * See agent.h. The agent is an actor like the others: a loop, a mailbox, and what it alone may touch: the plan and the
  * list of instances. Others ask it by mail.
  *
- * Start: hub, then outputs and frontends, then sources, so that nobody speaks before somebody listens. End: the other
- * way round, each part with its share of five seconds; what does not end in its share is left behind, and main.c ends
- * the process without waiting for it.
+ * Start: hub, then outputs and frontends, then sources, so that nobody speaks before somebody listens. End: sources and
+ * frontends, then the hub, which passes on what is left, then outputs, each part with its share of five seconds; what
+ * does not end in its share is left behind, and main.c ends the process without waiting for it.
  */
 #include "agent.h"
 

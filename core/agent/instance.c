@@ -70,7 +70,8 @@ void waker_unref(struct waker *waker)
 	free(waker);
 }
 
-/* A full mailbox is no loss: the beat looks at the queue each second. */
+/* A full mailbox is no loss: who is woken looks each second anyway, an output at its queue (writing_beat()), a frontend
+ * at its views (frontend.h). */
 void waker_wake(void *arg)
 {
 	struct waker *waker = arg;

@@ -69,16 +69,16 @@ static int judge(const struct search *search, const struct cw_endpoint *endpoint
 	const char *wanted = cw_get_string(instance->what->options, endpoint->key_option);
 	if (strcmp(endpoint->path, search->path) != 0 || !wanted || !*wanted)
 		return -ENOENT;
-	if (strcmp(endpoint->method, search->method) != 0)
-		return -ENOTSUP;
-	return search->key && is_same_key(search->key, wanted) ? 0 : -EACCES;
+	if (!search->key || !is_same_key(search->key, wanted))
+		return -EACCES;
+	return strcmp(endpoint->method, search->method) == 0 ? 0 : -ENOTSUP;
 }
 
 static void try_endpoint(struct search *search, const struct cw_endpoint *endpoint, const struct instance *instance)
 {
 	int status = judge(search, endpoint, instance);
-	bool is_nearer = status == 0 || (status == -EACCES && search->status != 0) ||
-			 (status == -ENOTSUP && search->status == -ENOENT);
+	bool is_nearer = status == 0 || (status == -ENOTSUP && search->status != 0) ||
+			 (status == -EACCES && search->status == -ENOENT);
 	if (search->status == 0 || !is_nearer)
 		return;
 	search->status = status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A plan: what should run. The configuration held against the plugins it names: agent options and a list of instances
- * with checked options. Made whole or not at all; comparing two plans is what a reload does. Private to the core.
+ * with checked options. Made whole or not at all; a reload compares each of its instances with the one
+ * that runs. Private to the core.
  */
 #ifndef CALLWATCH_CORE_PLAN_H
 #define CALLWATCH_CORE_PLAN_H
@@ -35,7 +36,8 @@ bool plan_is_inherited(const char *key);
 /* With PLAN_ONCE an entry of the file of this name is kept whatever its role; other outputs are left out. */
 extern const char plan_overlay[];
 
-/* Takes over `config`, also when it fails. NULL if there was any error. Sets the loader's directories. One thread (the
+/* Takes over `config`, also when it fails. NULL if there was any error. Sets the loader's directories for
+ * the whole process: plan_use_directories() of the old plan, if this one is not taken. One thread (the
  * agent's) makes and releases plans. */
 struct plan *plan_make(struct config *config, unsigned flags, struct problems *problems);
 /* Sets the loader's directories to the plan's again (another plan was tried and thrown away); NULL: the default. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Samples and metrics of run time: what a source gives by sample(), and what it declares while it runs.
+ * Every sample of a source passes here, those of a reading too (reading.c): it is checked, and goes into a batch. Here
+ * are also the samples with a time of their own, sample(), and the metrics that are declared at run time.
  *
  * A sample that comes during a reading belongs to it. One that comes between readings waits here with others, so that a
  * chatty source does not cost a batch for each line: until there are LOOSE_MAX of them, at most loose_ns. What waits

@@ -6,9 +6,9 @@
  *     router ─▶ queue ─────────────────────▶ write()     the output takes what comes: nothing touches the disk
  *                 └──▶ spool ──▶ (in order) ─▶ write()   it failed, hangs, or is not there: all goes through the disk
  *
- * From the moment at which a batch is not taken (write() failed, or has not ended for a second, or the plugin is not
- * started) until the spool is empty again, batches go through the spool, so that order is kept and nothing that is not
- * sent exists in memory only, but for about a second. The batch in flight goes there too: it is the spool's oldest
+ * From the moment at which a batch is not taken (write() failed, or has not ended for half a second, or the plugin is
+ * not started) until the spool is empty again, batches go through the spool, so that order is kept and nothing that is
+ * not sent exists in memory only, but for about a second. The batch in flight goes there too: it is the spool's oldest
  * then, and leaves when write() says so. When the instance ends, what is left goes to the disk.
  *
  * If the disk does not take it (full, read-only, gone), that is said in the instance's state, the queue in memory

@@ -184,7 +184,8 @@ static int take_bytes(void *arg, const char *data, size_t length)
 	return 0;
 }
 
-/* Order: as the server's, over the rows at hand. Not known comes last, equal rows by key. */
+/* Order: as the server's, over the rows at hand. Not known comes last, equal rows by
+ * instance and key. */
 
 struct order {
 	const struct watch *watch;
@@ -228,7 +229,10 @@ static int compare_rows(const void *left, const void *right, void *arg)
 						 : compare_values(x, y);
 	if (result)
 		return order->down ? -result : result;
-	return strcmp(row_key_of(order->watch, a), row_key_of(order->watch, b));
+	const char *of_a = json_string_value(json_object_get(a, "instance"));
+	const char *of_b = json_string_value(json_object_get(b, "instance"));
+	result = of_a && of_b ? strcmp(of_a, of_b) : 0;
+	return result ? result : strcmp(row_key_of(order->watch, a), row_key_of(order->watch, b));
 }
 
 static void sort_rows(struct watch *watch)

@@ -20,7 +20,7 @@ extern const char *const hub_event_kinds[], *const hub_state_names[]; /* NULL-te
 struct instance_stats {
 	_Atomic int references;
 	_Atomic uint64_t reads, errors, overruns, malformed;
-	_Atomic uint64_t samples_invalid;  /* batch_add() said -EINVAL: not finite */
+	_Atomic uint64_t samples_invalid;  /* not finite, no such metric, no reading under way, no memory */
 	_Atomic uint64_t samples_collided; /* batch_add() said -EEXIST: a series twice at one time */
 	_Atomic int64_t last_ok;           /* wall time of the last good reading or write, 0: never */
 	_Atomic int64_t last_drop;         /* wall time at which the hub last saw a sample dropped, 0: never */

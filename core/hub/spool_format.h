@@ -79,7 +79,7 @@ struct spool_reader;
 struct spool_reader *spool_reader_new(void);          /* NULL: no memory */
 void spool_reader_free(struct spool_reader *reader);  /* NULL is fine */
 void spool_reader_begin(struct spool_reader *reader); /* another segment */
-/* Keeps a description; *ret_batch stays untouched. 0, -EBADMSG, -ENOMEM. */
+/* Keeps a description for the batches that need it. 0, -EBADMSG, -ENOMEM. */
 int spool_read_description(struct spool_reader *reader, const struct spool_record *record);
 /* With one reference. -EBADMSG: it cannot be, or what it needs has not been described; -ENOMEM. */
 int spool_read_batch(struct spool_reader *reader, const struct spool_record *record, const struct cw_batch **ret_batch);

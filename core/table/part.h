@@ -190,7 +190,7 @@ int32_t scope_part_column(const struct cw_part *part, const struct cw_column *co
 struct cw_coverage scope_coverage(const struct scope *scope, uint64_t *ret_rows);
 double coverage_age(const struct cw_coverage *coverage);
 
-/* Table with this name, or NULL; with names of those there are, for a message. */
+/* Table with this name, or NULL. */
 struct table *tables_find(struct tables *tables, const char *name);
 
 /* view.c: wakes the views of a table that asked for it. No part's lock is held. */

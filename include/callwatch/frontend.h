@@ -119,7 +119,8 @@ struct cw_frontend {
 	void (*query_info)(struct cw_query *query, struct cw_query_info *ret_info);
 	void (*query_close)(struct cw_query *query);
 
-	/* `ready` is called when there is something to pull, and not again until view_next() returned 0. */
+	/* `ready` is called when there is something to pull, and not again until view_next() returned 0. With very much
+	 * mail under way it may fail to come: call view_next() once a second, asked or not. */
 	int (*view_open)(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg),
 			 void *arg, struct cw_view **ret_view, char error[CW_QUERY_ERROR_MAX]);
 	const struct cw_column *(*view_columns)(struct cw_view *view, uint32_t *ret_count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stream of bytes as lines: however the bytes come cut, whatever they are, at most LINE_MAX of them a line. Pure.
+ * A stream of bytes as lines: however the bytes come cut, whatever they are, at most LINES_LENGTH_MAX of them a line.
+ * Pure.
  */
 #ifndef EXEC_LINES_H
 #define EXEC_LINES_H

@@ -8,7 +8,7 @@
  * on old servers); without an answer for 5 s it is cut. After any loss everything is read anew.
  *
  * While we sleep (SIGSTOP, suspend), messages wait in buffers, and are no sign of life of the moment we read them. A
- * probe sent after waking up is answered behind them: until then what comes is the *backlog*, see calls_beat().
+ * probe sent after waking up is answered behind them: until then what comes is the *backlog*, see receipt() in calls.c.
  */
 #include "watch.h"
 

@@ -200,7 +200,7 @@ static void on_exists_right(void *arg, const redisReply *reply)
 }
 
 /* A right that is taken away, or given back, is noticed before the next sweep needs it: with each TIME goes one of each
- * of the commands that reading is made of. */
+ * of the commands that every reading is made of (HSTRLEN, for what is too large, is not one). */
 static void probe_rights(struct watch *watch)
 {
 	const struct settings *settings = &watch->settings;

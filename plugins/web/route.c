@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The table of routes and the way through it. Path, method and parameters are read first, but what is wrong with them
- * is told to who may only: somebody who may not learns nothing of what there is. A new route is a line here and a
- * handler in routes/.
+ * is told to who may only: somebody who may not learns nothing of what there is, but for the paths of other programs'
+ * APIs, which say that they want a key. A new route is a line here and a handler in routes/.
  */
 #include "access.h"
 #include "routes/routes.h"
@@ -105,7 +105,7 @@ static const char *method_name(enum method method)
 	return names[method];
 }
 
-/* Not by a listener for metrics. Who has no right key is told as little as who is no operator. */
+/* Not by a listener for metrics. Who has no right key is told that, and nothing else. */
 static const struct route *find_endpoint(struct exchange *exchange)
 {
 	const struct web *web = exchange->web;

@@ -90,11 +90,11 @@ struct exchange {
 	/* who asks */
 	enum role role;
 	struct ip client;        /* of TCP: the peer's, or who a trusted proxy asks for */
-	char by[ASKER_TEXT_MAX]; /* `user 0, process 4711`, `127.0.0.1`: for events */
+	char by[ASKER_TEXT_MAX]; /* `user 0, process 4711`, `127.0.0.1`, `token NAME from …`: for events */
 
 	/* the request */
 	enum method method;
-	const char *path;                    /* decoded; borrowed until the handler returns */
+	const char *path;                    /* decoded; for route_resolve() only */
 	char *arguments[PATH_ARGUMENTS_MAX]; /* owned, for the `{}` of the route */
 	struct params params;
 	char *accept; /* owned; NULL: not said */
