@@ -16,6 +16,12 @@ install(DIRECTORY conf.d/ DESTINATION lib/callwatch/conf.d FILES_MATCHING PATTER
 install(FILES packaging/systemd/callwatch.service DESTINATION lib/systemd/system)
 install(FILES packaging/systemd/sysusers.conf DESTINATION lib/sysusers.d RENAME callwatch.conf)
 install(FILES docs/operations.md README.md CHANGELOG.md packaging/callwatch.yaml TYPE DOC)
+file(GLOB plugin_pages CONFIGURE_DEPENDS plugins/*/README.md) # operations.md sends people there
+foreach(page ${plugin_pages})
+  cmake_path(GET page PARENT_PATH folder)
+  cmake_path(GET folder FILENAME plugin)
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_DOCDIR}/plugins RENAME ${plugin}.md)
+endforeach()
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/man)
 file(GLOB man_pages CONFIGURE_DEPENDS packaging/man/*.[158])
 foreach(page ${man_pages})
@@ -94,7 +100,9 @@ string(TIMESTAMP changelog_date "%a, %d %b %Y %H:%M:%S +0000" UTC) # of SOURCE_D
 configure_file(packaging/debian/changelog.in changelog @ONLY)
 execute_process(COMMAND gzip -9nc ${CMAKE_BINARY_DIR}/changelog OUTPUT_FILE ${CMAKE_BINARY_DIR}/changelog.gz
                 COMMAND_ERROR_IS_FATAL ANY)
+# /etc/credstore is where the service's secrets are; systemd 252 looks there and does not make it.
 if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   install(FILES packaging/debian/50-callwatch.yaml DESTINATION /etc/callwatch/conf.d)
+  install(DIRECTORY DESTINATION /etc/credstore DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 endif()
 include(CPack)

@@ -17,6 +17,10 @@ enum { NOTICE_DAYS = 14 };
 
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20"; /* of TLS 1.2; those of 1.3 are all right */
 
+/* A credential is copied by systemd, once: a reload would read the old one again. */
+static const char remedy[] =
+	"renew it, then `callwatch reload`; if it is a credential of the service, `systemctl restart callwatch`";
+
 static bool is_set(const struct cw_value *values, const char *key)
 {
 	const struct cw_value *value = cw_get(values, key);
@@ -91,12 +95,10 @@ enum cw_verdict tls_explain_expiry(int64_t ends, int64_t wall, char sentence[TLS
 	text_time(date, ends);
 	date[sizeof "2027-01-31" - 1] = '\0';
 	if (ends <= wall)
-		snprintf(sentence, TLS_SENTENCE_MAX,
-			 "the TLS certificate expired on %s: renew it, then `callwatch reload`", date);
+		snprintf(sentence, TLS_SENTENCE_MAX, "the TLS certificate expired on %s: %s", date, remedy);
 	else if (days < NOTICE_DAYS)
-		snprintf(sentence, TLS_SENTENCE_MAX,
-			 "the TLS certificate expires on %s, in %d days: renew it, then `callwatch reload`", date,
-			 (int)days);
+		snprintf(sentence, TLS_SENTENCE_MAX, "the TLS certificate expires on %s, in %d days: %s", date,
+			 (int)days, remedy);
 	else
 		snprintf(sentence, TLS_SENTENCE_MAX, "the TLS certificate is valid until %s", date);
 	return ends <= wall ? CW_CHECK_FAILED : days < NOTICE_DAYS ? CW_CHECK_WARNING : CW_CHECK_OK;

@@ -19,7 +19,7 @@ int tls_configure(struct ssl_ctx_st *context, const struct cw_value *values);
 /* Wall time at which the certificate ends; INT64_MAX: there is none. */
 int64_t tls_expiry(const struct cw_value *values);
 /* What a person has to know of that: a warning from 14 days before on, a failure once it has ended. */
-enum { TLS_SENTENCE_MAX = 128 };
+enum { TLS_SENTENCE_MAX = 192 };
 enum cw_verdict tls_explain_expiry(int64_t ends, int64_t wall, char sentence[TLS_SENTENCE_MAX]);
 
 #endif

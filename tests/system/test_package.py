@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -240,6 +241,20 @@ def collected(root):
     return sum(last.values()) if len(last) == 3 else None
 
 
+def what_is_asked_of_systemd(root, *argv):
+    """What the command has systemctl do, where a systemd seems to run that has the service enabled and not active."""
+    (root / "run/systemd/system").mkdir(parents=True)
+    pretender = root / "usr/sbin/systemctl"
+    pretender.write_text('#!/bin/sh\necho "$*" >>/asked\ncase "$*" in *is-enabled*) echo enabled ;; *is-active*) exit 3 ;; esac\n')
+    pretender.chmod(0o755)
+    try:
+        root.run(*argv)
+        return (root / "asked").read_text()
+    finally:
+        pretender.unlink()
+        shutil.rmtree(root / "run/systemd")
+
+
 def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     for deb in packages.values():
         shutil.copy(deb, root / "/")
@@ -250,7 +265,11 @@ def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     assert "redis-calls" in root.run("callwatch", "plugins")
 
     (root / "etc/callwatch/conf.d/50-callwatch.yaml").write_text(CONFIGURATION)
-    (root / "etc/credstore").mkdir(mode=0o700, exist_ok=True)
+    assert stat.S_IMODE((root / "etc/credstore").stat().st_mode) == 0o700, "Debian's systemd does not make it"
+    assert root.run("stat", "-c", "%a %U:%G", "/etc/callwatch/conf.d") == "750 root:callwatch\n", "there may be hashes of passwords"
+    pages = (root / "usr/share/doc/callwatch/plugins").glob("*.md")
+    assert {page.stem for page in pages} == {path.parent.name for path in TOP.glob("plugins/*/plugin.cmake")}, "operations.md sends people there"
+
     (root / "etc/credstore/callwatch.redis").write_text("secret\n")
     (root / "etc/credstore/callwatch.redis").chmod(0o600)
     processes = set_up_peers(root, folder)
@@ -276,6 +295,8 @@ def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     root.run("apt-get", "-q", "-y", "remove", "callwatch")
     assert not (root / "usr/sbin/callwatchd").exists()
     assert (root / "etc/callwatch/conf.d/50-callwatch.yaml").exists() and (root / "var/lib/callwatch/kept").exists()
+    asked = what_is_asked_of_systemd(root, "apt-get", "-q", "-y", "install", "/callwatch-9.deb")
+    assert re.search(r"(^| )restart callwatch\.service$", asked, re.M), f"it runs again: {asked}"
     root.run("apt-get", "-q", "-y", "purge", "callwatch")
     assert not (root / "etc/callwatch").exists() and not (root / "var/lib/callwatch").exists()
     assert "callwatch" not in "".join(p.name for p in (root / "usr/lib").iterdir())
