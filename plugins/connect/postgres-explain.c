@@ -95,19 +95,32 @@ static enum postgres_failure explain_tls(const char *message, char reason[POSTGR
 	return POSTGRES_TLS;
 }
 
-enum postgres_failure postgres_explain_connect(const char *message, const char *place, bool needs_password,
-					       char reason[POSTGRES_ERROR_MAX])
+/* False: the system has nothing to do with it. */
+static bool explain_system(const char *message, const char *place, char reason[POSTGRES_ERROR_MAX])
 {
 	static const struct {
 		int error;
-		const char *words;
-	} system[] = {{ECONNREFUSED, "connection refused"},
-		      {ENOENT, "no such socket"},
-		      {EACCES, "no permission to open the socket"},
-		      {ETIMEDOUT, "connection timed out"},
-		      {ENETUNREACH, "network is unreachable"},
-		      {EHOSTUNREACH, "no route to the host"},
-		      {ECONNRESET, "connection reset"}};
+		const char *words, *hint;
+	} system[] = {
+		{ECONNREFUSED, "connection refused", "see that it runs and listens there (listen_addresses, port)"},
+		{ENOENT, "no such socket", "see that it runs, with this folder in unix_socket_directories"},
+		{EACCES, "no permission to open the socket", "let callwatchd's user in (unix_socket_permissions)"},
+		{ETIMEDOUT, "connection timed out", "see that the host is up and no firewall drops packets"},
+		{ENETUNREACH, "network is unreachable", "look at this machine's routes"},
+		{EHOSTUNREACH, "no route to the host", "see that the host is up and no firewall refuses"},
+		{ECONNRESET, "connection reset", "its log says why"},
+	};
+	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
+		if (strstr(message, strerror(system[i].error))) {
+			snprintf(reason, POSTGRES_ERROR_MAX, "%s (%.128s): %s", system[i].words, place, system[i].hint);
+			return true;
+		}
+	return false;
+}
+
+enum postgres_failure postgres_explain_connect(const char *message, const char *place, bool needs_password,
+					       char reason[POSTGRES_ERROR_MAX])
+{
 	char state[6], text[160];
 	const char *words = find_state(message, state);
 	if (needs_password) {
@@ -119,11 +132,8 @@ enum postgres_failure postgres_explain_connect(const char *message, const char *
 	message = without_preamble(message);
 	if (speaks_of_tls(message))
 		return explain_tls(message, reason);
-	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++)
-		if (strstr(message, strerror(system[i].error))) {
-			snprintf(reason, POSTGRES_ERROR_MAX, "%s (%s)", system[i].words, place);
-			return POSTGRES_UNREACHABLE;
-		}
+	if (explain_system(message, place, reason))
+		return POSTGRES_UNREACHABLE;
 	tidy(text, sizeof(text), message);
 	snprintf(reason, POSTGRES_ERROR_MAX, "%s (%s)", text[0] ? text : "connection failed", place);
 	return POSTGRES_UNREACHABLE;

@@ -466,11 +466,12 @@ static void on_resolved(void *arg, int status, const struct sockaddr_storage *ad
 		return;
 	}
 	postgres->addresses_count = 0;
-	snprintf(reason, sizeof(reason), "%s (%.200s)",
+	snprintf(reason, sizeof(reason), "%s (%.128s): mend %s",
 		 status == -ENOENT      ? "no such host name"
 		 : status == -ETIMEDOUT ? "the name server does not answer"
 					: "the host name cannot be looked up",
-		 postgres->address.hosts[postgres->at].look_up);
+		 postgres->address.hosts[postgres->at].look_up,
+		 status == -ENOENT ? "the url, or what the name server says" : "the name server, /etc/resolv.conf");
 	try_next(postgres, POSTGRES_NO_NAME, reason);
 }
 
@@ -510,7 +511,8 @@ static void check_deadline(struct postgres *postgres)
 {
 	read_some(postgres);
 	if (postgres->querying && postgres->connection)
-		failf(postgres, POSTGRES_UNREACHABLE, "no answer within %.1f s (%s)",
+		failf(postgres, POSTGRES_UNREACHABLE,
+		      "no answer within %.1f s (%.128s): see that it is not frozen, and no firewall drops packets",
 		      (double)deadline(postgres) / (double)CW_SECOND, postgres->place);
 }
 
@@ -522,7 +524,11 @@ static void on_timer(uv_timer_t *timer)
 		postgres->at = 0;
 		begin(postgres);
 	} else if (postgres->stage == CONNECTING) {
-		snprintf(reason, sizeof(reason), "no answer within %d s (%.200s)", POSTGRES_CONNECT_S, postgres->place);
+		snprintf(reason, sizeof(reason),
+			 "no answer within %d s (%.128s): see that the host is up, no firewall drops packets, and it "
+			 "is not "
+			 "frozen",
+			 POSTGRES_CONNECT_S, postgres->place);
 		try_next(postgres, POSTGRES_UNREACHABLE, reason);
 	} else if (postgres->querying) {
 		check_deadline(postgres);

@@ -188,7 +188,6 @@ static void put_aside(struct lookup *lookup)
 
 static void fail(struct lookup *lookup, const struct postgres_outcome *outcome)
 {
-	char hint[POSTGRES_ERROR_MAX];
 	const char *state = outcome->sqlstate;
 	bool is_data = strncmp(state, "22", 2) == 0;
 	uint32_t asked = lookup->asked_count;
@@ -207,8 +206,7 @@ static void fail(struct lookup *lookup, const struct postgres_outcome *outcome)
 		return;
 	lookup->not_before =
 		lookup->host->now() + (lookup->is_hopeless ? hopeless_pause : backoff_next(&lookup->backoff));
-	snprintf(lookup->refused, sizeof(lookup->refused), "%.180s%s", outcome->reason,
-		 examine_hint(lookup, state, hint));
+	examine_explain(lookup, outcome, lookup->refused);
 }
 
 static void on_done(void *arg, const struct postgres_outcome *outcome)
@@ -314,8 +312,8 @@ static void on_probed(void *arg, const struct postgres_outcome *outcome)
 	batch_soon(lookup);
 }
 
+/* No key at all: a key of one kind cannot be cast to another, and rights, columns and locks are looked at without. */
 bool batch_probe(struct lookup *lookup)
 {
-	static const char uuid[] = "{\"00000000-0000-0000-0000-000000000000\"}";
-	return postgres_is_free(lookup->postgres) && send_array(lookup, uuid, on_probed) == 0;
+	return postgres_is_free(lookup->postgres) && send_array(lookup, "{}", on_probed) == 0;
 }

@@ -2,7 +2,7 @@
  *
  * The rungs of `callwatch doctor`: has the host an address, does a server answer there, does it let us in, does the
  * query work. The first is tried afresh; the next two are what the connection says, which for this is made to try again
- * at once if it waits; the last is the query itself, for a key that nobody has.
+ * at once if it waits; the last is the query itself, for no keys.
  */
 #include "lookup.h"
 
@@ -12,19 +12,27 @@
 
 static const int64_t try_again_after = 5 * CW_SECOND; /* who was refused: no account is to be locked out by us */
 
-const char *examine_hint(const struct lookup *lookup, const char *sqlstate, char buffer[POSTGRES_ERROR_MAX])
+/* Which right is missing only the words say; in any language of PostgreSQL's they name a schema as `schema…`. */
+static void hint_right(const struct lookup *lookup, const char *reason, char hint[POSTGRES_ERROR_MAX])
 {
-	bool is_default = strcmp(lookup->sql, default_sql) == 0;
-	buffer[0] = '\0';
-	if (strcmp(sqlstate, "42501") == 0)
-		snprintf(buffer, POSTGRES_ERROR_MAX, ": GRANT SELECT%s TO %.64s",
-			 is_default ? " (id, business_name, primary_business_phone_number) ON businesses" : "",
-			 postgres_user(lookup->postgres));
-	else if (strcmp(sqlstate, "42703") == 0 || strcmp(sqlstate, "42P01") == 0)
-		snprintf(buffer, POSTGRES_ERROR_MAX, ": write as `sql` what the database has");
-	else if (strcmp(sqlstate, "57014") == 0)
-		snprintf(buffer, POSTGRES_ERROR_MAX, ": is the table locked, or without an index?");
-	return buffer;
+	bool is_schema = strcasestr(reason, "schema"), is_default = strcmp(lookup->sql, default_sql) == 0;
+	const char *what = is_schema    ? "USAGE ON SCHEMA …"
+			   : is_default ? "SELECT (id, business_name, primary_business_phone_number) ON businesses"
+					: "SELECT";
+	snprintf(hint, POSTGRES_ERROR_MAX, ": GRANT %s TO %.64s", what, postgres_user(lookup->postgres));
+}
+
+void examine_explain(const struct lookup *lookup, const struct postgres_outcome *outcome, char text[POSTGRES_ERROR_MAX])
+{
+	char hint[POSTGRES_ERROR_MAX] = "";
+	const char *state = outcome->sqlstate;
+	if (strcmp(state, "42501") == 0)
+		hint_right(lookup, outcome->reason, hint);
+	else if (strcmp(state, "42703") == 0 || strcmp(state, "42P01") == 0)
+		snprintf(hint, sizeof(hint), ": write as `sql` what the database has");
+	else if (strcmp(state, "57014") == 0)
+		snprintf(hint, sizeof(hint), ": is the table locked, or without an index?");
+	snprintf(text, POSTGRES_ERROR_MAX, "%.150s%s", outcome->reason, hint);
 }
 
 static void say(struct lookup *lookup, enum cw_verdict verdict, const char *text)
@@ -117,15 +125,14 @@ static bool tries_again(struct lookup *lookup)
 
 void examine_queried(struct lookup *lookup, const struct postgres_outcome *outcome)
 {
-	char text[POSTGRES_ERROR_MAX], hint[POSTGRES_ERROR_MAX];
+	char text[POSTGRES_ERROR_MAX];
 	if (lookup->examining != CHECK_QUERY)
 		return;
 	if (outcome->ok)
 		snprintf(text, sizeof(text), "answered within %.0f ms; %u names known", lookup->query_seconds * 1000,
 			 lookup->names.counts[NAME_KNOWN]);
 	else
-		snprintf(text, sizeof(text), "%.180s%s", outcome->reason,
-			 examine_hint(lookup, outcome->sqlstate, hint));
+		examine_explain(lookup, outcome, text);
 	say(lookup, outcome->ok ? CW_CHECK_OK : CW_CHECK_FAILED, text);
 }
 

@@ -3,6 +3,7 @@
 server, and what happens when the server is not there, refuses, hangs, or holds what it should not. One server for the module, a database
 and a role for each test."""
 
+import json
 import os
 import re
 import signal
@@ -297,7 +298,7 @@ def test_huge_name_and_null_id_are_bounded(daemon, database):
     assert daemon.process.rss_kib() < 100000 * SLOWER
 
 
-def test_ids_of_other_kinds_and_one_that_the_server_cannot_take(daemon, database):
+def test_ids_of_other_kinds_and_one_that_the_server_cannot_take(daemon, database, client):
     """Somebody's own sql that casts: what is no number is put aside alone."""
     database.execute("CREATE TABLE shops (id int PRIMARY KEY, title text); INSERT INTO shops SELECT i, 'Shop ' || i FROM generate_series(1, 50) i")
     database.execute(f"GRANT SELECT ON shops TO {database.role}")
@@ -308,6 +309,7 @@ def test_ids_of_other_kinds_and_one_that_the_server_cannot_take(daemon, database
     wait_for(lambda: daemon.instance("businesses")["malformed"] == 2, what="two to be put aside")
     assert daemon.state("businesses")[0] == "up" and not {"seven", 'a"b\\c,{d}'} & names(daemon).keys()
     assert "seven" not in daemon.stderr and "invalid input syntax" not in daemon.stderr
+    assert client("doctor", "businesses").returncode == 0, "what the doctor asks is no id either"
 
 
 def test_role_with_the_right_that_is_named_suffices_and_without_it_the_grant_is_told(daemon, database):
@@ -320,6 +322,38 @@ def test_role_with_the_right_that_is_named_suffices_and_without_it_the_grant_is_
     database.execute(grant)
     wait_names(daemon, {uuid_of(0): "Business 0"}, deadline=20)
     assert NEED in subprocess.run([harness.BIN / "callwatch", "plugins", f"{BUILD}/plugins/postgres-lookup.so"], capture_output=True, text=True).stdout
+
+
+def test_role_with_no_other_right_suffices_for_a_whole_life(daemon, server, database, client):
+    """Nothing is PUBLIC's here. Start, doctor, names that are asked for again, a reload, a server that restarts, a kill: no other right is needed."""
+    database.fill(3)
+    database.execute(f"ALTER TABLE businesses ADD secret text; REVOKE ALL ON SCHEMA public FROM PUBLIC; REVOKE ALL ON DATABASE {database.name} FROM PUBLIC; "
+                     f"GRANT CONNECT ON DATABASE {database.name} TO {database.role}; GRANT USAGE ON SCHEMA public TO {database.role}")
+    text = config(daemon, database.url, [uuid_of(i) for i in range(3)], ", ttl: 1s", ", again: true")
+    daemon.start(text)
+    wait_names(daemon, {uuid_of(0): "Business 0"})
+    rungs = json.loads(client("doctor", "businesses", "--format", "json").stdout)
+    assert "broken" in rungs and not rungs["broken"], rungs
+    database.execute(f"UPDATE businesses SET business_name = 'Renamed' WHERE id = '{uuid_of(0)}'")
+    wait_names(daemon, {uuid_of(0): "Renamed", uuid_of(1): "Business 1"})
+    daemon.configure(text.replace("ttl: 1s", "ttl: 2s"))
+    assert client("reload").returncode == 0
+    server.stop()
+    wait_down(daemon, "see that it runs")
+    server.start()
+    daemon.wait_state("up", name="businesses", deadline=30)
+    daemon.process.kill()
+    daemon.start(text)
+    database.execute(f"UPDATE businesses SET business_name = 'Again' WHERE id = '{uuid_of(2)}'")
+    wait_names(daemon, {uuid_of(0): "Renamed", uuid_of(2): "Again"})
+    assert "42501" not in daemon.stderr
+
+
+def test_right_to_the_schema_is_told_when_that_is_what_is_missing(daemon, database):
+    database.fill(1)
+    database.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    daemon.start(config(daemon, database.url, [uuid_of(0)], ", sql: \"SELECT id, business_name FROM public.businesses WHERE id = ANY($1::uuid[])\""))
+    wait_down(daemon, f"permission denied for schema public (42501): GRANT USAGE ON SCHEMA … TO {database.role}")
 
 
 @pytest.fixture

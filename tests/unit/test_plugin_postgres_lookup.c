@@ -363,9 +363,11 @@ static void failed_connections__are_explained(void **state)
 		{"connection to server at \"127.0.0.1\", port 1 failed: Connection refused\n\tIs the server running on "
 		 "that "
 		 "host and accepting TCP/IP connections?\n",
-		 "connection refused (pg:5432)", POSTGRES_UNREACHABLE},
+		 "connection refused (pg:5432): see that it runs and listens there (listen_addresses, port)",
+		 POSTGRES_UNREACHABLE},
 		{"connection to server on socket \"/x/ssl/.s.PGSQL.5432\" failed: No such file or directory\n\tIs…",
-		 "no such socket (pg:5432)", POSTGRES_UNREACHABLE},
+		 "no such socket (pg:5432): see that it runs, with this folder in unix_socket_directories",
+		 POSTGRES_UNREACHABLE},
 		{"connection to server at \"127.0.0.1\", port 1 failed: FATAL:  28P01: password authentication failed "
 		 "for "
 		 "user \"me\"\nLOCATION:  auth_failed, auth.c:326\n",
