@@ -21,14 +21,9 @@ enum {
 	TRIALS_OF_ONE_MAX = 8, /* a browser asks with up to six connections at once */
 	FAILURES_FREE = 10,
 	DELAY_DOUBLINGS = 6,
-	V6_CLIENT_BYTES = 8, /* a network of 64 bits is one client's */
 };
 
 static const int64_t known_for = 300 * CW_SECOND, remembered_for = 600 * CW_SECOND, delay_most = 60 * CW_SECOND;
-
-/* Tried for users there are not, so that it takes as long: nobody's password. */
-static const char nobodys_hash[] = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
-				   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 struct user {
 	const char *name, *password_hash;
@@ -219,15 +214,6 @@ static void remember(struct access *access, const struct trial *trial, int64_t n
 	memcpy(place->digest, trial->digest, DIGEST_BYTES);
 }
 
-/* What is one client: an address, or a network of IPv6. */
-static struct ip client_of(const struct ip *ip)
-{
-	struct ip client = *ip;
-	if (client.is_v6)
-		memset(client.bytes + V6_CLIENT_BYTES, 0, sizeof client.bytes - V6_CLIENT_BYTES);
-	return client;
-}
-
 static struct culprit *find_culprit(struct access *access, const struct ip *client, int64_t now)
 {
 	for (size_t i = 0; i < CULPRITS_MAX; i++) {
@@ -339,13 +325,14 @@ static bool take_token(struct exchange *exchange, const struct credentials *cred
 
 /* -- trials ------------------------------------------------------------------------------------------------------- */
 
-/* On a thread of libuv's pool. */
+/* On a thread of libuv's pool. A name that nobody has costs as much time as one that somebody has: the first user's
+ * password is tried, and is not right for it whatever it is. */
 static void try_password(uv_work_t *work)
 {
 	struct trial *trial = work->data;
 	const struct access *access = trial->web->access;
 	bool is_user = trial->user < access->users_count;
-	const char *hash = is_user ? access->users[trial->user].password_hash : nobodys_hash;
+	const char *hash = access->users[is_user ? trial->user : 0].password_hash;
 	bool right = crypto_pwhash_str_verify(hash, trial->password, strlen(trial->password)) == 0;
 	trial->is_right = right && is_user;
 	sodium_memzero(trial->password, sizeof trial->password);
@@ -482,7 +469,7 @@ static enum access_verdict judge_unknown(struct exchange *exchange, const struct
 					 const uint8_t digest[DIGEST_BYTES])
 {
 	struct web *web = exchange->web;
-	struct ip client = client_of(&exchange->client);
+	struct ip client = ip_client(&exchange->client);
 	int64_t now = web->host->now();
 	const struct culprit *culprit = find_culprit(web->access, &client, now);
 	if (culprit && memcmp(culprit->digest, digest, DIGEST_BYTES) == 0) {
@@ -494,7 +481,7 @@ static enum access_verdict judge_unknown(struct exchange *exchange, const struct
 		make_wait(exchange, wait);
 		return ACCESS_ANSWERED;
 	}
-	if (credentials->scheme == SCHEME_BASIC)
+	if (credentials->scheme == SCHEME_BASIC && web->access->users_count)
 		return begin_trial(exchange, credentials, &client, digest) ? ACCESS_LATER : ACCESS_ANSWERED;
 	note_failure(web, &client, digest);
 	deny(exchange);

@@ -603,8 +603,11 @@ void http_adopt(struct web *web, int descriptor, const struct peer *peer)
 uint32_t http_connections_of(const struct web *web, const struct ip *address)
 {
 	uint32_t n = 0;
-	for (const struct connection *connection = web->connections; connection; connection = connection->next)
-		n += connection->peer.door->is_tcp && ip_equal(&connection->peer.address, address);
+	struct ip client = ip_client(address);
+	for (const struct connection *connection = web->connections; connection; connection = connection->next) {
+		struct ip other = ip_client(&connection->peer.address);
+		n += connection->peer.door->is_tcp && ip_equal(&other, &client);
+	}
 	return n;
 }
 

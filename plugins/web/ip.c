@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { V6_CLIENT_BYTES = 8 };
+
 static uint32_t size_of(const struct ip *address)
 {
 	return address->is_v6 ? 16 : 4;
@@ -50,6 +52,14 @@ void ip_print(const struct ip *address, char text[IP_TEXT_MAX])
 bool ip_equal(const struct ip *a, const struct ip *b)
 {
 	return a->is_v6 == b->is_v6 && memcmp(a->bytes, b->bytes, size_of(a)) == 0;
+}
+
+struct ip ip_client(const struct ip *address)
+{
+	struct ip client = *address;
+	if (client.is_v6)
+		memset(client.bytes + V6_CLIENT_BYTES, 0, sizeof client.bytes - V6_CLIENT_BYTES);
+	return client;
 }
 
 bool ip_is_loopback(const struct ip *address)

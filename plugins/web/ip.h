@@ -34,6 +34,8 @@ enum { IP_TEXT_MAX = 48 };
 bool ip_parse(struct ip *address, const char *text, size_t length); /* without brackets */
 void ip_print(const struct ip *address, char text[IP_TEXT_MAX]);
 bool ip_equal(const struct ip *a, const struct ip *b);
+/* What belongs to one client, as far as is known: the address, or the network of 64 bits that one is given in IPv6. */
+struct ip ip_client(const struct ip *address);
 bool ip_is_loopback(const struct ip *address);
 bool ip_is_any(const struct ip *address); /* 0.0.0.0, :: */
 /* 1 to 5 digits, 1 to 65535. */

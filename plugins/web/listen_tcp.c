@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Listeners on TCP. IPv6 does not listen for IPv4 too, so that what is configured is what is open. Operators at a UNIX
- * socket must get in whatever happens here, so TCP gets a share of the connections only, and one address half of that;
- * a proxy, by whom many ask, all of it.
+ * socket must get in whatever happens here, so TCP gets a share of the connections only, and one client half of that
+ * (ip_client()); a proxy, by whom many ask, all of it.
  */
 #include "listen_private.h"
 

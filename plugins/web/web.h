@@ -180,7 +180,7 @@ void http_tick(struct web *web, int64_t now);                              /* ea
 /* A whole answer for who does not get as far as libwebsockets; what does not fit into the socket at once is not sent,
  * and nothing where TLS is spoken. */
 void http_refuse(int descriptor, const struct door *door, int status, const char *detail);
-uint32_t http_connections_of(const struct web *web, const struct ip *address);
+uint32_t http_connections_of(const struct web *web, const struct ip *address); /* of all of that client's */
 /* Makes room by cutting who has been connected longest without asking for anything. False: there is nobody. */
 bool http_cut_idle(struct web *web);
 

@@ -359,6 +359,28 @@ def test_fault_58_a_thousand_clients_on_loopback_keep_no_operator_out(redis, dae
     assert wait_for(lambda: ask(port, "/-/healthy").status == 200, what="room again")
 
 
+def test_fault_58_one_client_has_many_addresses_in_ipv6_and_one_share(daemon):
+    """Twelve connections are TCP's here, six one client's; in a network of its own, where addresses cost nothing."""
+    addresses = "ip link set lo up && ip -6 addr add fd00:1::1/64 dev lo nodad && ip -6 addr add fd00:2::1/64 dev lo nodad"
+    for i in range(12):
+        addresses += f" && ip -6 addr add fd00:1::1:{i:x}/64 dev lo nodad"
+    text = config(daemon, ['{ address: "[fd00:1::1]:8470", only: metrics }'], options="max_connections: 16")
+    daemon.start(text, wrapper=["unshare", "--net", "sh", "-c", addresses + ' && exec "$@"', "sh"])
+    code = (
+        "import socket\n"
+        "def ask(source):\n"
+        "    s = socket.create_connection(('fd00:1::1', 8470), 10, (source, 0))\n"
+        "    s.sendall(b'GET /-/healthy HTTP/1.1\\r\\nHost: [fd00:1::1]:8470\\r\\n')\n"  # and no end: it stays
+        "    return s\n"
+        "kept = [ask(f'fd00:1::1:{i:x}') for i in range(12)]\n"
+        "told = [s for s in kept[6:] if s.recv(12) == b'HTTP/1.1 503']\n"
+        "other = ask('fd00:2::1')\n"
+        "other.sendall(b'\\r\\n')\n"
+        "print(len(told), other.recv(12).decode())\n")
+    done = subprocess.run(["nsenter", "-t", str(daemon.pid), "-n", "/usr/bin/python3", "-c", code], capture_output=True, text=True, timeout=60 * SLOWER)
+    assert done.stdout == "6 HTTP/1.1 200\n", done.stdout + done.stderr
+
+
 # -- metrics -----------------------------------------------------------------------------------------------------------
 
 HOSTILE_NAMES = [b"plain", b"a\"b\\c\nd", b"\xff\xfe", "‮evil".encode(), b"x" * 300, b"{}=\"", b"# HELP x", "😀".encode(), b"\x1b]0;x\x07"]

@@ -80,6 +80,27 @@ static void loopback__is_known(void **state)
 	}
 }
 
+static void client__is_an_address_or_a_network_of_64_bits(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{"10.0.0.1", "10.0.0.1", true},        {"10.0.0.1", "10.0.0.2", false},
+		{"::ffff:10.0.0.1", "10.0.0.1", true}, {"fd00:1::1", "fd00:1::ffff:2", true},
+		{"fd00:1::1", "fd00:1:0:1::1", false}, {"::1", "0.0.0.1", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct ip a, b;
+		assert_true(ip_parse(&a, cases[i].a, strlen(cases[i].a)));
+		assert_true(ip_parse(&b, cases[i].b, strlen(cases[i].b)));
+		a = ip_client(&a);
+		b = ip_client(&b);
+		assert_int_equal(ip_equal(&a, &b), cases[i].same);
+	}
+}
+
 static void network__has_what_begins_like_it(void **state)
 {
 	static const struct {
@@ -124,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoint__is_an_address_with_a_port),
 		cmocka_unit_test(loopback__is_known),
+		cmocka_unit_test(client__is_an_address_or_a_network_of_64_bits),
 		cmocka_unit_test(network__has_what_begins_like_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
