@@ -35,6 +35,10 @@ struct command {
 /* The table of commands, in the order of the help; ends with a NULL name. */
 extern const struct command client_commands[];
 const struct command *client_command(const char *name); /* NULL: no such */
+/* What its --format may say, in the order of enum format; ends with NULL. */
+const char *const *command_formats(const struct command *command);
+bool command_takes_format(const struct command *command, enum format format);
+char *command_list_formats(const struct command *command); /* `table, json or csv`; to be freed */
 void help_print(FILE *out);
 /* The help of a command or a table; NULL: of all. */
 int command_help(const struct arguments *arguments, const char *word);

@@ -138,10 +138,6 @@ static int examine(struct doctor *doctor, struct http *http)
 
 int command_doctor(const struct arguments *arguments)
 {
-	if (arguments->format != FORMAT_TABLE && arguments->format != FORMAT_JSON) {
-		complain("`doctor` prints --format table or json");
-		return EXIT_USAGE;
-	}
 	struct http *http = http_open(arguments);
 	if (!http)
 		return EXIT_USAGE;

@@ -189,7 +189,35 @@ const struct command *client_command(const char *name)
 	return NULL;
 }
 
-static void print_options(unsigned bits, FILE *out)
+const char *const *command_formats(const struct command *command)
+{
+	static const char *const of_documents[] = {"table", "json", NULL};
+	return command->run == command_doctor ? of_documents : format_names;
+}
+
+bool command_takes_format(const struct command *command, enum format format)
+{
+	const char *const *names = command_formats(command);
+	for (enum format i = FORMAT_TABLE; names[i]; i++)
+		if (i == format)
+			return true;
+	return false;
+}
+
+char *command_list_formats(const struct command *command)
+{
+	const char *const *names = command_formats(command);
+	char *list = must(strdup(names[0]));
+	for (size_t i = 1; names[i]; i++) {
+		char *longer = must_printf("%s%s%s", list, names[i + 1] ? ", " : " or ", names[i]);
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
+/* `command`: whose options these are; NULL: all commands'. */
+static void print_options(const struct command *command, unsigned bits, FILE *out)
 {
 	unsigned bit;
 	const char *help, *text;
@@ -199,8 +227,10 @@ static void print_options(unsigned bits, FILE *out)
 	for (unsigned i = 0; (text = option_describe(i, &bit, &help)); i++) {
 		if (!(bits & bit))
 			continue;
+		char *formats = bit == OPTION_FORMAT && command ? command_list_formats(command) : NULL;
 		grid_cell(grid, TONE_PLAIN, text);
-		grid_cell(grid, TONE_PLAIN, help);
+		grid_cell(grid, TONE_PLAIN, formats ? formats : help);
+		free(formats);
 	}
 	free(grid_print(grid, &uncut, /* most: */ 0, out));
 	grid_free(grid);
@@ -225,7 +255,7 @@ void help_print(FILE *out)
 	free(grid_print(grid, &uncut, /* most: */ 0, out));
 	grid_free(grid);
 	fputs("\nOptions of all commands\n", out);
-	print_options(OPTIONS_ALWAYS, out);
+	print_options(/* command: */ NULL, OPTIONS_ALWAYS, out);
 	fputs("\nExamples\n"
 	      "  callwatch status                                    # is all well?\n"
 	      "  callwatch calls --where health_status=stale         # calls whose heartbeat is gone\n"
@@ -243,9 +273,9 @@ static void print_command(const struct command *command, FILE *out)
 		command->options ? " [OPTIONS]" : "", command->help);
 	if (command->options)
 		fputs("\nOptions\n", out);
-	print_options(command->options, out);
+	print_options(command, command->options, out);
 	fputs("\nOptions of all commands\n", out);
-	print_options(OPTIONS_ALWAYS, out);
+	print_options(command, OPTIONS_ALWAYS, out);
 }
 
 static void print_columns(const struct table_info *info)

@@ -224,13 +224,6 @@ static void offer_options(const struct completion *completion)
 
 /* ---- where we are ---- */
 
-static void offer_formats(const struct completion *completion)
-{
-	static const char *const of_doctor[] = {"table", "json", NULL};
-	bool is_doctor = completion->command && strcmp(completion->command->name, "doctor") == 0;
-	offer_list(completion, is_doctor ? of_doctor : format_names);
-}
-
 static void offer_value(struct completion *completion, unsigned bit)
 {
 	static const char *const roles[] = {"viewer", "operator", NULL};
@@ -238,7 +231,7 @@ static void offer_value(struct completion *completion, unsigned bit)
 	if (bit & (OPTION_SOCKET | OPTION_TOKEN_FILE | OPTION_CA_FILE | OPTION_CONFIG))
 		offer_files();
 	else if (bit == OPTION_FORMAT)
-		offer_formats(completion);
+		offer_list(completion, completion->command ? command_formats(completion->command) : format_names);
 	else if (bit == OPTION_ROLE)
 		offer_list(completion, roles);
 	else if (bit == OPTION_INSTANCE)

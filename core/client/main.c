@@ -28,6 +28,14 @@ static int wrong_words(const struct command *command, bool is_check)
 	return usage_code(is_check);
 }
 
+static int wrong_format(const struct command *command, bool is_check)
+{
+	char *formats = command_list_formats(command);
+	complain("`%s` prints --format %s", command->name, formats);
+	free(formats);
+	return usage_code(is_check);
+}
+
 static int run(const struct arguments *arguments)
 {
 	char error[ARGUMENTS_ERROR_MAX];
@@ -52,6 +60,8 @@ static int run(const struct arguments *arguments)
 		complain("%s", error);
 		return usage_code(is_check);
 	}
+	if (!command_takes_format(command, arguments->format))
+		return wrong_format(command, is_check);
 	int words = arguments->words_count - (is_short ? 0 : 1);
 	if (words < command->words_least || words > command->words_most)
 		return wrong_words(command, is_check);

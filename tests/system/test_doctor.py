@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -200,7 +201,10 @@ def test_no_right_to_the_socket_is_told_with_the_group(daemon):
 
 def test_wrong_words_are_usage_errors(daemon, client):
     daemon.start(configuration(daemon, checked("a", "ok")))
-    assert client("doctor", "--format", "csv").returncode == 2
+    refused = client("doctor", "--format", "csv")
+    assert refused.returncode == 2 and "prints --format table or json" in refused.stderr
+    assert re.search(r"--format FORMAT +table or json$", client("doctor", "--help").stdout, re.M), "the help offers what is taken"
+    assert re.search(r"--format FORMAT +table, json, ndjson or csv$", client("get", "--help").stdout, re.M)
     assert client("doctor", "a", "b").returncode == 2
     unknown = client("doctor", "nobody")
     assert unknown.returncode == 1 and "there is no instance `nobody`" in unknown.stderr
