@@ -25,9 +25,11 @@ def test_the_whole_configuration_is_right_beside_the_vendors(folder, change):
     assert done.returncode == 0 and "configuration ok: " in done.stdout, done.stderr
 
 
-def test_the_whole_configuration_names_every_plugin(folder):
-    shown = {entry["plugin"] for entry in yaml.safe_load(uncommented(WHOLE.read_text()))["plugins"]}
-    assert shown == {path.parent.name for path in TOP.glob("plugins/*/plugin.cmake")}
+def test_the_whole_configuration_has_every_output():
+    """Not only commented out."""
+    outputs = {path.parent.name for path in TOP.glob("plugins/*/*.c") if re.search(r"\.role = CW_OUTPUT\b", path.read_text())}
+    assert {"collectd", "graphite", "stdout"} <= outputs
+    assert outputs <= {entry["plugin"] for entry in yaml.safe_load(WHOLE.read_text())["plugins"]}
 
 
 def test_the_whole_configuration_works_as_it_is(folder, redis, make_sim, daemon):
