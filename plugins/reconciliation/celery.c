@@ -23,7 +23,7 @@ enum { KEY_MAX = 32 + RUN_ID_SIZE, ASKS_AT_ONCE = 32, SEEN = 16384, CHUNK = 512 
 
 #define KEY_PREFIX "celery-task-meta-"
 
-static const int64_t look_for_lost = 86400 * CW_SECOND, look_for_lost_every = 10 * CW_SECOND;
+static const int64_t look_for_lost = 86400 * CW_SECOND;
 
 struct celery {
 	struct recon *recon;
@@ -294,7 +294,7 @@ static void ask_about_runs(struct celery *celery)
 	int64_t now = recon->host->now();
 	bool lost_too = now >= celery->next_lost;
 	if (lost_too)
-		celery->next_lost = now + look_for_lost_every;
+		celery->next_lost = now + recon->info->interval;
 	for (uint32_t i = 0; i < recon->runs.count && celery->asking < ASKS_AT_ONCE; i++) {
 		const struct run *run = &recon->runs.items[i];
 		bool is_lost = run->status == RUN_LOST && lost_too && now - run->heard < look_for_lost;
