@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What other tables know about the call of a dead letter: whether it is still in progress and whose it is (`calls`),
+ * and whether reconciliation has been over it since (`runs`). Of any instance; where there is no such table nothing is
+ * known, and where a table does not cover all that exists, a call that is not in it may be one nobody has seen.
+ *
+ * Letters that are new are looked at within a second, all others in turn, so many a second that a window of 10,000 has
+ * been gone through within a minute.
+ */
+#include "dlq.h"
+
+#include "text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { A_TICK = 200, SID_MAX = 128 };
+static const int64_t slice = 2 * CW_MILLISECOND;
+
+/* ---- calls ---- */
+
+struct found_call {
+	enum answer active;
+	char business[256];
+	size_t business_length;
+};
+
+static int take_call(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	struct found_call *found = arg;
+	const struct cw_cell *name = &cells[count - 1];
+	found->active = YES;
+	if (name->type == CW_CELL_TEXT && name->length <= sizeof(found->business)) {
+		memcpy(found->business, name->text, name->length);
+		found->business_length = name->length;
+	}
+	return 0;
+}
+
+static void find_call(struct dlq *dlq, const char *sid, struct found_call *found)
+{
+	static const char *const columns[] = {"business_name"};
+	char error[CW_QUERY_ERROR_MAX];
+	struct cw_query_spec spec = {.table = "calls", .key = sid, .columns = columns, .columns_count = 1};
+	struct cw_query_info info = {.total = 0};
+	struct cw_query *query;
+	*found = (struct found_call){.active = NOT_KNOWN};
+	if (dlq->host->reader->query_open(dlq->self, &spec, &query, error) < 0)
+		return;
+	while (dlq->host->reader->query_step(query, slice, take_call, found) == CW_LATER)
+		continue;
+	dlq->host->reader->query_info(query, &info);
+	if (found->active == NOT_KNOWN && info.coverage.complete)
+		found->active = NO;
+	dlq->host->reader->query_close(query);
+}
+
+/* ---- runs ---- */
+
+static int take_run(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	struct joins *joins = arg;
+	const struct cw_cell *started = &cells[count - 1];
+	if (started->type == CW_CELL_INTEGER)
+		joins->run_started = started->integer;
+	return 1;
+}
+
+static void find_run(struct dlq *dlq)
+{
+	static const char *const columns[] = {"started_at"}, *const where[] = {"status=success"};
+	char error[CW_QUERY_ERROR_MAX];
+	struct cw_query_spec spec = {.table = "runs",
+				     .where = where,
+				     .where_count = 1,
+				     .sort = "-started_at",
+				     .limit = 1,
+				     .columns = columns,
+				     .columns_count = 1};
+	struct cw_query *query;
+	if (dlq->host->reader->query_open(dlq->self, &spec, &query, error) < 0)
+		return;
+	for (int i = 0; i < 100 && dlq->host->reader->query_step(query, slice, take_run, &dlq->joins) == CW_LATER; i++)
+		if (dlq->joins.run_started != INT64_MIN)
+			break;
+	dlq->host->reader->query_close(query);
+	char time[TEXT_TIME_SIZE];
+	if (dlq->joins.run_started != INT64_MIN) {
+		text_time(time, dlq->joins.run_started);
+		snprintf(dlq->joins.run_words, sizeof(dlq->joins.run_words), "run %s", time);
+	}
+}
+
+/* ---- the walk ---- */
+
+/* Of the letter's own row: its call. */
+static int take_sid(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	char *sid = arg;
+	const struct cw_cell *cell = &cells[count - 1];
+	if (cell->type == CW_CELL_TEXT && cell->length > 0 && cell->length <= SID_MAX &&
+	    !memchr(cell->text, 0, cell->length)) {
+		memcpy(sid, cell->text, cell->length);
+		sid[cell->length] = '\0';
+	}
+	return 0;
+}
+
+static void find_sid(struct dlq *dlq, const struct letter *letter, char sid[SID_MAX + 1])
+{
+	static const char *const columns[] = {"call_sid"};
+	char id[ID_TEXT_SIZE], where[300], error[CW_QUERY_ERROR_MAX];
+	const char *wheres[] = {where};
+	queue_id_text(letter->id, id);
+	snprintf(where, sizeof(where), "instance=%s", dlq->info->name);
+	struct cw_query_spec spec = {.table = "dlq",
+				     .key = id,
+				     .where = wheres,
+				     .where_count = 1,
+				     .columns = columns,
+				     .columns_count = 1,
+				     .reveal = false};
+	struct cw_query *query;
+	sid[0] = '\0';
+	if (dlq->host->reader->query_open(dlq->self, &spec, &query, error) < 0)
+		return;
+	while (dlq->host->reader->query_step(query, slice, take_sid, sid) == CW_LATER)
+		continue;
+	dlq->host->reader->query_close(query);
+}
+
+static void join(struct dlq *dlq, uint32_t row, const struct letter *letter)
+{
+	char sid[SID_MAX + 1];
+	struct found_call found;
+	struct cw_cell business = {.type = CW_CELL_NULL}, healed = business;
+	find_sid(dlq, letter, sid);
+	if (!sid[0])
+		return;
+	find_call(dlq, sid, &found);
+	if (found.business_length)
+		business = (struct cw_cell){
+			.type = CW_CELL_TEXT, .text = found.business, .length = (uint32_t)found.business_length};
+	/* A run puts right what it finds missing; of a call that goes on, or a message that came later, it says
+	 * nothing. */
+	if (found.active != YES && dlq->joins.run_started > letter->first_seen)
+		healed = (struct cw_cell){.type = CW_CELL_TEXT,
+					  .text = dlq->joins.run_words,
+					  .length = (uint32_t)strlen(dlq->joins.run_words)};
+	letters_joined(dlq, row, found.active, business, healed);
+}
+
+void joins_tick(struct dlq *dlq)
+{
+	struct letters *letters = &dlq->letters;
+	if (!dlq->host->reader || letters->known == 0)
+		return;
+	dlq->joins.run_started = INT64_MIN;
+	find_run(dlq);
+	uint32_t n = letters->used < A_TICK ? letters->used : A_TICK;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t row = letters->join_at++ % letters->used;
+		if (letters->items[row].is_known)
+			join(dlq, row, &letters->items[row]);
+	}
+	letters->join_at %= letters->used;
+}
