@@ -72,8 +72,6 @@ int64_t program_last_line(const struct program *program)
 
 static void program_free(struct program *program)
 {
-	lines_release(&program->out.lines);
-	lines_release(&program->err.lines);
 	if (program->pidfd >= 0)
 		close(program->pidfd);
 	free(program);

@@ -114,7 +114,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lines_end(&lines, on_line, &all);
 	exposition_end(all.exposition, &all.sink);
 	types_read(all.types, (const char *)data + 1, size - 1);
-	lines_release(&lines);
 	catalogue_free(all.catalogue);
 	exposition_free(all.exposition);
 	types_free(all.types);
