@@ -18,15 +18,16 @@
 #include "instance_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum { LOOSE_MAX = 1000, TAGS_MAX = 64 };
+enum { LOOSE_MAX = 1000 };
 
 static const int64_t loose_ns = 100 * CW_MILLISECOND;
 
-/* `labels:` of the agent and of the instance, whose word counts more. */
-static uint32_t merged_tags(const struct instance *self, struct cw_tag tags[TAGS_MAX])
+/* `labels:` of the agent and of the instance, whose word counts more. There is room for all of both. */
+static uint32_t merge_tags(const struct cw_value *const lists[2], struct cw_tag *tags)
 {
-	const struct cw_value *lists[] = {cw_get(self->plan->agent, "labels"), cw_get(self->what->common, "labels")};
 	uint32_t count = 0;
 	for (size_t l = 0; l < 2; l++)
 		for (uint32_t i = 0; lists[l] && i < lists[l]->count; i++) {
@@ -34,8 +35,6 @@ static uint32_t merged_tags(const struct instance *self, struct cw_tag tags[TAGS
 			uint32_t at = 0;
 			while (at < count && strcmp(tags[at].name, label->key) != 0)
 				at++;
-			if (at == TAGS_MAX)
-				continue;
 			tags[at] = (struct cw_tag){label->key, label->string};
 			count += at == count;
 		}
@@ -44,9 +43,15 @@ static uint32_t merged_tags(const struct instance *self, struct cw_tag tags[TAGS
 
 struct batch_builder *sampling_builder(const struct instance *self)
 {
-	struct cw_tag tags[TAGS_MAX];
-	uint32_t count = merged_tags(self, tags);
-	return batch_builder_new(self->info.host, self->name, self->info.interval, tags, count);
+	const struct cw_value *lists[] = {cw_get(self->plan->agent, "labels"), cw_get(self->what->common, "labels")};
+	size_t most = (lists[0] ? lists[0]->count : 0) + (lists[1] ? lists[1]->count : 0);
+	struct cw_tag *tags = calloc(most + 1, sizeof(*tags));
+	if (!tags)
+		return NULL;
+	struct batch_builder *builder =
+		batch_builder_new(self->info.host, self->name, self->info.interval, tags, merge_tags(lists, tags));
+	free(tags);
+	return builder;
 }
 
 /* ---- one sample ---- */
