@@ -561,19 +561,56 @@ static const char *get_text_always(struct cursor *in)
 	return text;
 }
 
-/* Lists are put one behind the other into `room`, which has a place for every three bytes of the payload: no text is
- * shorter. */
-static void get_label_description(struct cursor *in, struct cw_label *label, const char ***room)
+/* Memory that a description needs while it is read, besides the payload itself. */
+struct unpacked {
+	const char **lists; /* of label values, one behind the other; a place for every three bytes of the payload, for
+			       no text is shorter, and for the ends */
+	double *bounds;     /* aligned */
+};
+
+static int unpacked_new(struct unpacked *unpacked, size_t payload)
+{
+	unpacked->lists = calloc(payload / 3 + CW_LABELS_MAX + 1, sizeof(*unpacked->lists));
+	unpacked->bounds = calloc(payload / sizeof(double) + 1, sizeof(double));
+	return unpacked->lists && unpacked->bounds ? 0 : -ENOMEM;
+}
+
+static void unpacked_free(struct unpacked *unpacked)
+{
+	free(unpacked->lists);
+	free(unpacked->bounds);
+}
+
+/* Takes what it needs from the lists' room. */
+static void get_label_description(struct cursor *in, struct cw_label *label, const char ***lists)
 {
 	label->name = get_text_always(in);
 	uint32_t count = get_16(in);
 	if (count == NO_TEXT)
 		return;
-	const char **values = *room;
+	label->values = *lists;
 	for (uint32_t i = 0; i < count && !in->failed; i++)
-		*(*room)++ = get_text_always(in);
-	*(*room)++ = NULL;
-	label->values = values;
+		*(*lists)++ = get_text_always(in);
+	*(*lists)++ = NULL;
+}
+
+static void get_description(struct cursor *in, struct cw_metric *metric, const struct unpacked *unpacked)
+{
+	const char **lists = unpacked->lists;
+	metric->kind = (enum cw_kind)get_8(in);
+	metric->name = get_text_always(in);
+	metric->unit = get_text(in);
+	metric->help = get_text(in);
+	metric->collectd_type = get_text(in);
+	uint32_t labels = get_8(in);
+	in->failed = in->failed || labels > CW_LABELS_MAX;
+	for (uint32_t i = 0; i < labels && !in->failed; i++)
+		get_label_description(in, &metric->labels[i], &lists);
+	metric->bounds_count = get_16(in);
+	const void *bounds = get_bytes(in, metric->bounds_count * sizeof(double));
+	if (bounds && metric->bounds_count)
+		metric->bounds = memcpy(unpacked->bounds, bounds, metric->bounds_count * sizeof(double));
+	in->failed = in->failed || in->at != in->end;
 }
 
 static bool metrics_reach(struct spool_reader *reader, uint32_t number)
@@ -603,32 +640,15 @@ static int keep_metric(struct spool_reader *reader, uint32_t number, const struc
 
 static int get_metric(struct spool_reader *reader, struct cursor *in)
 {
-	size_t most = (size_t)(in->end - in->at) / 3 + CW_LABELS_MAX + 1;
-	const char **room = calloc(most, sizeof(*room)), **free_room = room;
+	struct unpacked unpacked;
+	struct cw_metric metric = {.name = NULL};
 	uint32_t number = get_16(in);
-	struct cw_metric metric = {.kind = (enum cw_kind)get_8(in)};
-	metric.name = get_text_always(in);
-	metric.unit = get_text(in);
-	metric.help = get_text(in);
-	metric.collectd_type = get_text(in);
-	uint32_t labels = get_8(in);
-	if (!room || labels > CW_LABELS_MAX) {
-		free(room);
-		return room ? -EBADMSG : -ENOMEM;
+	int status = unpacked_new(&unpacked, (size_t)(in->end - in->at));
+	if (status == 0) {
+		get_description(in, &metric, &unpacked);
+		status = in->failed ? -EBADMSG : keep_metric(reader, number, &metric);
 	}
-	for (uint32_t i = 0; i < labels && !in->failed; i++)
-		get_label_description(in, &metric.labels[i], &free_room);
-	metric.bounds_count = get_16(in);
-	const void *bounds = get_bytes(in, metric.bounds_count * sizeof(double));
-	double *aligned = bounds && metric.bounds_count ? malloc(metric.bounds_count * sizeof(double)) : NULL;
-	if (aligned)
-		memcpy(aligned, bounds, metric.bounds_count * sizeof(double));
-	metric.bounds = aligned;
-	int status = -EBADMSG;
-	if (!in->failed && in->at == in->end)
-		status = metric.bounds_count && !aligned ? -ENOMEM : keep_metric(reader, number, &metric);
-	free(aligned);
-	free(room);
+	unpacked_free(&unpacked);
 	return status;
 }
 
