@@ -10,8 +10,8 @@
  * What it promises. A batch that spool_append() took is given until it is settled as sent: kill -9 loses none, and
  * gives at most one twice, the one that was in flight. Nothing is synced to the disk, so after a power cut what the
  * kernel had not written yet is missing; that and any other damage is noticed, counted and said, and what is whole
- * around it is still given. The files are never larger than the limit together: if they would be, the oldest segment
- * goes, counted.
+ * around it is still given. No append makes the files larger than the limit together: if it would, the oldest segments
+ * go first, counted. (A limit that was made smaller drops nothing before that: it may all be sent soon.)
  *
  * All here is disk I/O and may take as long as the disk does: only the output's own thread comes here.
  *

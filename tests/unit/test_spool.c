@@ -478,6 +478,33 @@ static void full__while_some_were_sent__counts_only_those_that_were_not(void **s
 	assert_int_equal(take(world), 2 + dropped / 100);
 }
 
+/* As a reload may do; in files of half a limit each, and in one that is larger than the limit. */
+static void a_limit_made_smaller__is_kept_from_the_next_append_on(void **state)
+{
+	struct world *world = *state;
+	static const uint64_t times[] = {8, 32};
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		int next = 0;
+		shut(world);
+		world->limit = times[i] * limit;
+		reopen(world);
+		while (spool_counts(world->spool)->bytes < limit * 3 / 2)
+			append(world, next++, 500);
+		struct spool_counts before = *spool_counts(world->spool);
+		shut(world);
+		world->limit = limit;
+		assert_int_equal(try_open(world, &before), 0);
+		assert_int_equal(held(world), (uint64_t)next * 500);
+		append(world, next++, 500);
+		uint64_t dropped = spool_counts(world->spool)->dropped_full;
+		assert_int_equal(dropped % 500, 0);
+		assert_true(dropped > 0);
+		for (int64_t number = (int64_t)(dropped / 500); number < next; number++)
+			assert_int_equal(take(world), number);
+		assert_int_equal(take(world), -1);
+	}
+}
+
 static void full__with_one_in_flight__it_is_sent_or_dropped_by_its_own_end(void **state)
 {
 	struct world *world = *state;
@@ -872,6 +899,7 @@ int main(void)
 		TEST(a_second_spool_on_the_folder__is_refused_until_the_first_is_closed),
 		TEST(full__drops_the_oldest_exactly),
 		TEST(full__while_some_were_sent__counts_only_those_that_were_not),
+		TEST(a_limit_made_smaller__is_kept_from_the_next_append_on),
 		TEST(full__with_one_in_flight__it_is_sent_or_dropped_by_its_own_end),
 		TEST(a_batch_that_is_too_large__is_counted_and_said),
 		TEST(many_origins__need_another_segment),
