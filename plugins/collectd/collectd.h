@@ -3,10 +3,11 @@
  * Output `collectd`, the map of it.
  *
  *     collectd.c   the descriptor, its options, which of the two ways is taken
- *     unixsock.c   way one: PUTVAL lines to collectd's UNIX socket; every one is answered, so the books are exact
+ *     unixsock.c   way one: PUTVAL lines to collectd's UNIX socket; each is answered, so the books are exact
  *       replies.c  what it answers, taken apart
- *     network.c    way two: packets to collectd's network plugin; nothing is answered, so all depends on not flooding
- * it packet.c   values in packets seal.c     packets signed or encrypted
+ *     network.c    way two: packets to collectd's network plugin; nothing is answered, so they are paced
+ *       packet.c   values in packets
+ *       seal.c     packets signed or encrypted
  *
  * What a sample is called in collectd, and as which type, is plugins/format/format_collectd.h, for both ways.
  */
