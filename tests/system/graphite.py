@@ -109,7 +109,11 @@ class Relay:
         conf.write_text(f"listen type linemode 127.0.0.1:{self.port} proto tcp ;\n"
                         f"cluster carbon forward 127.0.0.1:{port} proto tcp ;\nmatch * send to carbon stop ;\n")
         self.process = Process(self.folder, "daemon", ["carbon-c-relay", "-f", conf, "-c", "_-:+@#%"])
-        wait_for(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() or True, 20, what="carbon-c-relay to listen")
+        try:
+            wait_for(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() or True, 20, what="carbon-c-relay to listen")
+        except AssertionError:
+            self.kill()
+            raise
 
     def kill(self):
         self.process.kill()

@@ -291,6 +291,30 @@ def test_fault_40_a_slow_collectd_is_waited_for(collectd, daemon, make_tool):
     assert "down" not in daemon.stderr
 
 
+def test_fault_40_an_agent_that_was_stopped_in_mid_batch_does_not_blame_collectd(collectd, daemon, make_tool):
+    """Longer than a reply may take: the replies that came meanwhile are there when it wakes, and it looks before it judges."""
+    frozen = 6
+    collectd.start()
+    proxy = make_tool("proxy.py", "--to", f"unix:{collectd.socket}", "--listen", f"unix:{collectd.folder}/proxy")
+    daemon.start(config(daemon, [{"plugin": "flood", "series": FLOOD}, {"plugin": "collectd", "socket": f"{collectd.folder}/proxy"}]))
+    daemon.wait_state("up", name="collectd")
+    proxy.say("throttle 3000")
+    waits = daemon.instance("collectd")["queue"] + 4 * FLOOD  # so a batch is on its way at any moment
+    wait_for(lambda: daemon.instance("collectd")["queue"] > waits, 20, what="samples to wait")
+    daemon.process.freeze()
+    began = time.monotonic()
+    proxy.say("throttle 0")
+    wait_for(lambda: time.monotonic() > began + frozen, frozen + 10)
+    daemon.process.thaw()
+    reads = daemon.instance("flood")["reads"]
+    wait_for(lambda: len(readings(collectd)) > reads, 20, what="all that has waited")
+    row = daemon.instance("collectd")
+    assert row["state"] == "up" and row["errors"] == 0, row
+    daemon.stop()
+    assert_without_gap(collectd, first=1)
+    assert "down" not in daemon.stderr
+
+
 class Numbers:
     """A daemon with source `counter` (see tests/plugins), whose numbers go through a spool into a collectd."""
 
