@@ -3,20 +3,10 @@
  * Examinations, both sides: a fake source as the patient, a fake frontend that asks. What needs ten real seconds (a
  * patient whose loop does not come round) is tests/system/test_doctor.py.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "instance_world.h"
 
 #include "callwatch/frontend.h"
-#include "clock.h"
 #include "examine.h"
-#include "instance.h"
-#include "log.h"
-#include "lookup.h"
-#include "roster.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -29,46 +19,17 @@
 
 /* ---- the world around an instance ---- */
 
-static struct hub *hub;
-static struct resolver *resolver;
-static struct lookups *lookups;
-static struct roster *roster;
-static struct plan plan = {.references = 1000}; /* never freed: made of static data */
-
 static int make_world(void **state)
 {
 	(void)state;
-	struct hub_options options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
-	log_open(LOG_TEXT, CW_ERROR + 1);
-	hub = hub_new(&options);
-	resolver = resolver_new();
-	lookups = lookups_new();
-	roster = roster_new();
-	return hub && resolver && lookups && roster && hub_start(hub) == 0 ? 0 : -1;
+	return open_world(/* interval */ 3600 * CW_SECOND);
 }
 
 static int end_world(void **state)
 {
 	(void)state;
-	hub_stop(hub);
-	resolver_free(resolver);
-	if (instance_abandoned_count() > 0)
-		return 0;
-	hub_free(hub);
-	lookups_free(lookups);
-	roster_free(roster);
-	return 0;
+	return close_world();
 }
-
-#define WAIT_UNTIL(condition)                                                                                          \
-	do {                                                                                                           \
-		int64_t give_up = clock_now() + 30 * CW_SECOND;                                                        \
-		while (!(condition)) {                                                                                 \
-			if (clock_now() > give_up)                                                                     \
-				fail_msg("never came true: %s", #condition);                                           \
-			nanosleep(&(struct timespec){0, 1000000}, NULL);                                               \
-		}                                                                                                      \
-	} while (0)
 
 /* ---- the patient: a source with three checks ---- */
 
@@ -269,28 +230,19 @@ struct options {
 
 static struct instance *run(struct options *options, const char *name, const struct plugin *plugin)
 {
-	struct instance_context context = {.hub = hub,
-					   .resolver = resolver,
-					   .lookups = lookups,
-					   .roster = roster,
-					   .hostname = "h",
-					   .version = "test",
-					   .interval = CW_SECOND / 10};
+	struct instance_context context = usual_context();
+	context.interval = CW_SECOND / 10;
 	*options = (struct options){
 		.children = {{.key = "queue", .type = CW_OPTION_INT, .known = true, .integer = 1},
 			     {.key = "timeout", .type = CW_OPTION_DURATION, .known = true, .integer = CW_SECOND}}};
 	options->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = options->children, .count = 2};
-	options->what = (struct plan_instance){
-		.name = name, .plugin = plugin, .options = &options->group, .common = &options->group};
-	struct instance *instance = instance_start(&context, &plan, &options->what, /* before */ NULL);
-	assert_non_null(instance);
-	return instance;
+	options->what = planned(name, plugin, &options->group);
+	return start_instance(&context, &options->what, /* before */ NULL);
 }
 
 static void end(struct instance *instance)
 {
-	instance_stop(instance);
-	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
+	end_instance(instance, /* returns */ false);
 }
 
 static void ask(struct question *question, const char *instance)

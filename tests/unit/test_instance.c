@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Instances with fake plugins, on a real hub: the order of callbacks, readings, outputs, failed starts, the end, and
- * what an abandoned thread can no longer do. What needs ten real seconds (stuck) is tests/system/test_fault_53.py.
+ * what an abandoned thread can no longer do. What needs ten real seconds (stuck) is tests/system/test_faults_agent.py.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "clock.h"
-#include "instance.h"
-#include "log.h"
+#include "instance_world.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,33 +17,18 @@
 
 /* ---- the world around an instance ---- */
 
-static struct hub *hub;
-static struct resolver *resolver;
-static struct lookups *lookups;
-static struct plan plan = {.references = 1000}; /* never freed: made of static data */
-static int64_t test_began;                      /* wall time */
+static int64_t test_began; /* wall time */
 
 static int make_world(void **state)
 {
 	(void)state;
-	struct hub_options options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
-	log_open(LOG_TEXT, CW_ERROR + 1);
-	hub = hub_new(&options);
-	resolver = resolver_new();
-	lookups = lookups_new();
-	return hub && resolver && lookups && hub_start(hub) == 0 ? 0 : -1;
+	return open_world(/* interval */ 3600 * CW_SECOND);
 }
 
 static int end_world(void **state)
 {
 	(void)state;
-	hub_stop(hub);
-	resolver_free(resolver);
-	if (instance_abandoned_count() == 0) {
-		lookups_free(lookups);
-		hub_free(hub);
-	}
-	return 0;
+	return close_world();
 }
 
 static int note_time(void **state)
@@ -61,21 +37,6 @@ static int note_time(void **state)
 	test_began = clock_wall();
 	return 0;
 }
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){0, 1000000}, NULL);
-}
-
-#define WAIT_UNTIL(condition)                                                                                          \
-	do {                                                                                                           \
-		int64_t give_up = clock_now() + 60 * CW_SECOND;                                                        \
-		while (!(condition)) {                                                                                 \
-			if (clock_now() > give_up)                                                                     \
-				fail_msg("never came true: %s", #condition);                                           \
-			nap();                                                                                         \
-		}                                                                                                      \
-	} while (0)
 
 /* ---- a fake plugin: a source, or an output ---- */
 
@@ -267,29 +228,20 @@ static const struct plan_instance *options_of(struct options *options, const cha
 			 {.key = "timeout", .type = CW_OPTION_DURATION, .known = true, .integer = CW_SECOND / 20}},
 	};
 	options->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = options->children, .count = 3};
-	options->what = (struct plan_instance){
-		.name = name, .plugin = plugin, .options = &options->group, .common = &options->group};
+	options->what = planned(name, plugin, &options->group);
 	return &options->what;
 }
 
 static struct instance *run(struct options *options, bool once)
 {
-	struct instance_context context = {.hub = hub,
-					   .resolver = resolver,
-					   .lookups = lookups,
-					   .hostname = "h",
-					   .version = "test",
-					   .once = once,
-					   .interval = CW_SECOND};
-	struct instance *instance = instance_start(&context, &plan, &options->what, /* before */ NULL);
-	assert_non_null(instance);
-	return instance;
+	struct instance_context context = usual_context();
+	context.once = once;
+	return start_instance(&context, &options->what, /* before */ NULL);
 }
 
 static void end(struct instance *instance)
 {
-	instance_stop(instance);
-	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
+	end_instance(instance, /* returns */ false);
 }
 
 enum { RETRY, IGNORE, FAIL };

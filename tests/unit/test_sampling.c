@@ -3,17 +3,7 @@
  * Samples and metrics of run time, through a real instance and a real hub to an output that remembers what it got: in a
  * reading and outside of it, times that repeat, what is refused and counted, what waits at the end, --once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "clock.h"
-#include "instance.h"
-#include "log.h"
-#include "lookup.h"
+#include "instance_world.h"
 
 #include <errno.h>
 #include <math.h>
@@ -25,41 +15,17 @@
 #include <time.h>
 #include <uv.h>
 
-static struct hub *hub;
-static struct resolver *resolver;
-static struct lookups *lookups;
-static struct plan plan = {.references = 1000}; /* never freed: made of static data */
-
 static int make_world(void **state)
 {
 	(void)state;
-	struct hub_options options = {.hostname = "h", .version = "test", .interval = CW_SECOND / 10};
-	log_open(LOG_TEXT, CW_ERROR + 1);
-	hub = hub_new(&options);
-	resolver = resolver_new();
-	lookups = lookups_new();
-	return hub && resolver && lookups && hub_start(hub) == 0 ? 0 : -1;
+	return open_world(/* interval */ CW_SECOND / 10);
 }
 
 static int end_world(void **state)
 {
 	(void)state;
-	hub_stop(hub);
-	resolver_free(resolver);
-	lookups_free(lookups);
-	hub_free(hub);
-	return 0;
+	return close_world();
 }
-
-#define WAIT_UNTIL(condition)                                                                                          \
-	do {                                                                                                           \
-		int64_t give_up = clock_now() + 60 * CW_SECOND;                                                        \
-		while (!(condition)) {                                                                                 \
-			if (clock_now() > give_up)                                                                     \
-				fail_msg("never came true: %s", #condition);                                           \
-			nanosleep(&(struct timespec){0, 1000000}, NULL);                                               \
-		}                                                                                                      \
-	} while (0)
 
 /* ---- the output: what came from the source, and the last of the agent's own samples ---- */
 
@@ -75,7 +41,9 @@ static pthread_mutex_t got_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct got got[GOT_MAX];
 static unsigned got_count, got_batches;
 static double produced, invalid, collided; /* of the source, as the hub says */
-static char source_name[16];               /* another in each test: the hub counts on under a name that comes back */
+static uint32_t tags_count;
+static char tag_values[2][16]; /* of the first and the last */
+static char source_name[16];   /* another in each test: the hub counts on under a name that comes back */
 
 static double value_of(const struct cw_sample *sample)
 {
@@ -122,6 +90,10 @@ static int sink_write(void *state, const struct cw_batch *batch)
 			snprintf(place->label, sizeof place->label, "%s", sample->labels[0]);
 	}
 	got_batches += any;
+	tags_count = batch->tags.count;
+	for (uint32_t i = 0; i < 2 && tags_count; i++)
+		snprintf(tag_values[i], sizeof tag_values[i], "%s",
+			 ((const struct cw_tag *)cw_at(&batch->tags, i ? tags_count - 1 : 0))->value);
 	pthread_mutex_unlock(&got_lock);
 	return 0;
 }
@@ -238,28 +210,23 @@ struct run {
 	struct instance *instance;
 };
 
+static struct cw_value own_labels = {.key = "labels"}; /* of each instance that is begun */
+
 static void begin(struct run *run, const char *name, const struct plugin *plugin, int64_t interval, bool once)
 {
 	*run = (struct run){.children = {{.key = "interval", .type = CW_OPTION_DURATION, .known = interval > 0}}};
 	run->children[0].integer = interval;
-	run->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = run->children, .count = 1};
-	run->what =
-		(struct plan_instance){.name = name, .plugin = plugin, .options = &run->group, .common = &run->group};
-	struct instance_context context = {.hub = hub,
-					   .resolver = resolver,
-					   .lookups = lookups,
-					   .hostname = "h",
-					   .version = "test",
-					   .once = once,
-					   .interval = CW_SECOND};
-	run->instance = instance_start(&context, &plan, &run->what, /* before */ NULL);
-	assert_non_null(run->instance);
+	run->children[1] = own_labels;
+	run->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = run->children, .count = 2};
+	run->what = planned(name, plugin, &run->group);
+	struct instance_context context = usual_context();
+	context.once = once;
+	run->instance = start_instance(&context, &run->what, /* before */ NULL);
 }
 
 static void end(struct run *run)
 {
-	instance_stop(run->instance);
-	assert_true(instance_join(run->instance, clock_now() + 20 * CW_SECOND, /* returns */ false));
+	end_instance(run->instance, /* returns */ false);
 }
 
 static struct run sink, source;
@@ -314,6 +281,34 @@ static void give_in_read(struct fake *fake)
 static void give_in_stop(struct fake *fake)
 {
 	give(fake, VALUE, "stop", then, 4);
+}
+
+static void labels_of_the_agent_and_the_instance__are_all_tags_and_the_instances_win(void **state)
+{
+	(void)state;
+	enum { LABELS = 100, SHARED = 40 };
+	static struct cw_value of_agent[LABELS], of_instance[LABELS];
+	static char names[2 * LABELS - SHARED][8];
+	for (int i = 0; i < 2 * LABELS - SHARED; i++)
+		snprintf(names[i], sizeof names[i], "l%d", i);
+	for (int i = 0; i < LABELS; i++) {
+		of_agent[i] = (struct cw_value){.key = names[LABELS - SHARED + i], .string = "agent"};
+		of_instance[i] = (struct cw_value){.key = names[i], .string = "instance"};
+	}
+	of_agent[0].key = names[0]; /* shared too, in place of one that was */
+	struct cw_value labels = {.key = "labels", .children = of_agent, .count = LABELS};
+	struct cw_value agent = {.type = CW_OPTION_GROUP, .children = &labels, .count = 1};
+	struct fake fake = {.in_timer = give_in_timer};
+	plan.agent = &agent;
+	own_labels.children = of_instance;
+	own_labels.count = LABELS;
+	begin_both(&fake, 3600 * CW_SECOND, false);
+	WAIT_UNTIL(how_many("value", "timer") == 1);
+	end_both();
+	assert_int_equal(tags_count, 2 * LABELS - SHARED);
+	assert_string_equal(tag_values[0], "instance");
+	own_labels = (struct cw_value){.key = "labels"};
+	plan.agent = NULL;
 }
 
 static void samples__arrive_whenever_they_were_given(void **state)
@@ -468,6 +463,7 @@ static void once__only_gauges_of_the_reading(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(labels_of_the_agent_and_the_instance__are_all_tags_and_the_instances_win),
 		cmocka_unit_test(samples__arrive_whenever_they_were_given),
 		cmocka_unit_test(loose_samples__go_out_in_batches),
 		cmocka_unit_test(time_that_repeats_from_reading_to_reading__is_a_collision),

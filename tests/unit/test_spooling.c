@@ -3,16 +3,7 @@
  * An output with a spool, as an instance on a real hub: when batches go to the disk, that they come back in order and
  * once, what restarts and ends do to them, and what an abandoned thread cannot do. The books must balance throughout.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "clock.h"
-#include "instance.h"
-#include "log.h"
+#include "instance_world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,47 +18,23 @@
 
 enum { WRITTEN_MAX = 10000 };
 
-static struct hub *hub;
-static struct resolver *resolver;
-static struct lookups *lookups;
-static struct plan plan = {.references = 1000}; /* never freed: made of static data */
 static char top[] = "/tmp/callwatch-test-spooling-XXXXXX", folder[128];
 
 static int make_world(void **state)
 {
 	(void)state;
-	struct hub_options options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
-	log_open(LOG_TEXT, CW_ERROR + 1);
-	hub = hub_new(&options);
-	resolver = resolver_new();
-	lookups = lookups_new();
 	snprintf(folder, sizeof folder, "%s/spool/output", mkdtemp(top));
-	return hub && resolver && lookups && hub_start(hub) == 0 ? 0 : -1;
+	return open_world(/* interval */ 3600 * CW_SECOND);
 }
 
 static int end_world(void **state)
 {
 	(void)state;
 	char command[256];
-	hub_stop(hub);
-	resolver_free(resolver);
-	if (instance_abandoned_count() == 0) {
-		lookups_free(lookups);
-		hub_free(hub);
-	}
+	close_world();
 	snprintf(command, sizeof command, "rm -rf '%s'", top);
 	return system(command); /* NOLINT(cert-env33-c): a test's own folder */
 }
-
-#define WAIT_UNTIL(condition)                                                                                          \
-	do {                                                                                                           \
-		int64_t give_up = clock_now() + 30 * CW_SECOND;                                                        \
-		while (!(condition)) {                                                                                 \
-			if (clock_now() > give_up)                                                                     \
-				fail_msg("never came true: %s", #condition);                                           \
-			nanosleep(&(struct timespec){0, 1000000}, NULL);                                               \
-		}                                                                                                      \
-	} while (0)
 
 /* ---- a fake output ---- */
 
@@ -175,17 +142,10 @@ static void begin(struct run *run, int64_t spool)
 	run->children[0] = (struct cw_value){.key = "spool", .type = CW_OPTION_SIZE, .known = true, .integer = spool};
 	run->children[1] = (struct cw_value){.key = "queue", .type = CW_OPTION_INT, .known = true, .integer = 1000};
 	run->group = (struct cw_value){.type = CW_OPTION_GROUP, .children = run->children, .count = 2};
-	run->what = (struct plan_instance){
-		.name = "output", .plugin = &plugin, .options = &run->group, .common = &run->group};
-	struct instance_context context = {.hub = hub,
-					   .resolver = resolver,
-					   .lookups = lookups,
-					   .hostname = "h",
-					   .version = "test",
-					   .state_dir = top,
-					   .interval = CW_SECOND};
-	run->instance = instance_start(&context, &plan, &run->what, run->queue);
-	assert_non_null(run->instance);
+	run->what = planned("output", &plugin, &run->group);
+	struct instance_context context = usual_context();
+	context.state_dir = top;
+	run->instance = start_instance(&context, &run->what, run->queue);
 	outqueue_unref(run->queue);
 	run->queue = outqueue_ref(instance_queue(run->instance));
 }
@@ -194,8 +154,7 @@ static void end(struct run *run, bool returns)
 {
 	struct instance *instance = run->instance;
 	run->instance = NULL;
-	instance_stop(instance);
-	assert_true(instance_join(instance, clock_now() + 20 * CW_SECOND, returns));
+	end_instance(instance, returns);
 }
 
 /* The next process: it knows nothing of this one's books. */
