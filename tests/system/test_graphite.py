@@ -157,7 +157,7 @@ def test_counters_as_rates_are_what_came_between_two_samples(carbon, daemon):
     carbon.start()
     daemon.start(config(daemon, [{"plugin": "flood", "series": 3, "counters": True}, *mimics(), graphite(carbon.port, counters="rate"),
                                  {"plugin": "stdout", "format": "json"}], interval="1s"))
-    wait_for(lambda: counter(daemon, "samples_sent_total", "graphite") > 400, 30)
+    wait_for(lambda: counter(daemon, "samples_sent_total", "graphite") > 400 and daemon.instance("flood")["reads"] > 7, 30)
     daemon.stop()
     series = {}
     for sample in settled(daemon):
