@@ -116,7 +116,7 @@ static void choose_type(struct collectd_source *source, const struct cw_metric *
 	bool counts = metric->kind == CW_COUNTER;
 	source->metric = metric;
 	source->type = metric->collectd_type;
-	if (!source->type || !collectd_type_find(source->type, &source->kind)) {
+	if (!source->type || !collectd_type_find(source->type, &source->kind) || source->kind == COLLECTD_ABSOLUTE) {
 		source->type = counts ? "derive" : "gauge";
 		source->kind = counts ? COLLECTD_DERIVE : COLLECTD_GAUGE;
 	}

@@ -12,7 +12,9 @@
  * hexadecimal digits of a hash of the whole, so that two long ones still differ.
  *
  * Type: the metric's own, if it is one of collectd's stock types with a single value (so nobody has to edit its
- * TypesDB: what that does not know, collectd drops); else `gauge`, or `derive` for a counter. Of a histogram
+ * TypesDB: what that does not know, collectd drops); else `gauge`, or `derive` for a counter. Not one of the kind
+ * ABSOLUTE, which is what came since the value before: a counter here is the sum, and would be counted again and again.
+ * Of a histogram
  * (format_point.h) the count is `derive`. What a type counts in whole numbers is rounded down. A ratio whose type is
  * `percent` is told in percent; everything else in the metric's own base unit.
  */

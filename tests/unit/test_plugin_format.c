@@ -128,6 +128,7 @@ static void a_type__that_collectd_has_not__is_gauge_or_derive(void **state)
 		{"total_requests", "", CW_COUNTER, 2.5, "total_requests-m\" interval=5.000 1700000000.125:2\n"},
 		{"gauge", "seconds", CW_COUNTER, 2.5, "gauge-m\" interval=5.000 1700000000.125:2.5\n"},
 		{"our_own", "", CW_GAUGE, 0.5, "gauge-m\" interval=5.000 1700000000.125:0.5\n"},
+		{"absolute", "", CW_COUNTER, 7, "derive-m\" interval=5.000 1700000000.125:7\n"},  /* ours is a sum */
 		{"if_octets", "", CW_COUNTER, 7, "derive-m\" interval=5.000 1700000000.125:7\n"}, /* rx and tx */
 		{"percent", "ratio", CW_GAUGE, 0.05, "percent-m\" interval=5.000 1700000000.125:5\n"},
 		{"percent", "percent", CW_GAUGE, 5, "percent-m\" interval=5.000 1700000000.125:5\n"},
