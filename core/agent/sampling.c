@@ -76,7 +76,7 @@ static int add_once(struct instance *self, struct batch_builder *builder, const 
 		batch_add(builder, metric, sample->labels, sample->time, sample->number, is_real ? sample->real : 0,
 			  is_integer ? sample->integer : 0, is_real || is_integer ? NULL : sample->histogram);
 	if (series && status == 0)
-		recent_add(recent, series, sample->time);
+		recent_add(series, sample->time);
 	return status;
 }
 

@@ -23,6 +23,6 @@ void recent_free(struct recent *recent); /* NULL is fine */
 /* The series of these labels, made if it is new. NULL: a label is missing, or no memory. */
 struct recent_series *recent_of(struct recent *recent, const struct cw_metric *metric, const char *const *labels);
 bool recent_has(const struct recent_series *series, int64_t time);
-void recent_add(struct recent *recent, struct recent_series *series, int64_t time);
+void recent_add(struct recent_series *series, int64_t time);
 
 #endif

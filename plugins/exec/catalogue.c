@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * See catalogue.h. Two collections: metrics by name, a sorted list, looked at once for each value; series, an
- * open-addressed table by a keyed hash of 128 bits over metric and labels (a program's output may be a stranger's).
+ * See catalogue.h. Two collections: metrics by name, a sorted list, looked at once for each value; series, by a keyed
+ * hash over metric and labels (keyed.h; a program's output may be a stranger's).
  *
  * A series remembers a hash of what the program called it: its name and labels as they were written. Another hash for
  * the same series is a collision, wherever in the names the difference was lost.
  */
 #include "catalogue.h"
 
+#include "keyed.h"
 #include "text.h"
 
 #include <errno.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_BYTES = crypto_shorthash_siphashx24_BYTES, FIRST_SIZE = 64, HELP_SIZE = 1024, UNIT_SIZE = 64 };
+enum { HELP_SIZE = 1024, UNIT_SIZE = 64 };
 
 struct metric {
 	char name[NAMING_NAME_SIZE];
@@ -26,13 +26,13 @@ struct metric {
 	enum cw_kind kind;
 	char labels[CW_LABELS_MAX][NAMING_NAME_SIZE]; /* in order of their names */
 	uint32_t labels_count;
-	unsigned char bounds[HASH_BYTES]; /* of a histogram, hashed */
+	struct keyed_hash bounds; /* of a histogram, hashed */
 };
 
 struct series {
-	unsigned char hash[HASH_BYTES], source[HASH_BYTES];
-	int64_t seen;      /* instant; 0: the place is free */
-	struct number sum; /* of those that accumulate */
+	struct keyed_hash source; /* what the program calls it */
+	int64_t seen;             /* instant */
+	struct number sum;        /* of those that accumulate */
 };
 
 /* A label on its way: as it was written, and as it will be. */
@@ -43,13 +43,11 @@ struct label {
 
 struct catalogue {
 	struct catalogue_host host;
-	uint32_t limit;
 	int64_t kept_for, swept;
 	struct metric **metrics;
 	uint32_t metrics_count, metrics_room;
-	struct series *places;
-	uint32_t size, count; /* size is a power of two, at most half is taken */
-	unsigned char key[crypto_shorthash_siphashx24_KEYBYTES];
+	struct keyed series; /* of struct series */
+	unsigned char secret[KEYED_SECRET_SIZE];
 
 	struct label labels[CW_LABELS_MAX]; /* of the point at hand */
 	uint32_t labels_count;
@@ -61,13 +59,9 @@ struct catalogue *catalogue_new(const struct catalogue_host *host, uint32_t limi
 	struct catalogue *catalogue = calloc(1, sizeof(*catalogue));
 	if (!catalogue)
 		return NULL;
-	*catalogue = (struct catalogue){.host = *host, .limit = limit, .kept_for = kept_for, .size = FIRST_SIZE};
-	catalogue->places = calloc(FIRST_SIZE, sizeof(*catalogue->places));
-	if (!catalogue->places) {
-		free(catalogue);
-		return NULL;
-	}
-	randombytes_buf(catalogue->key, sizeof(catalogue->key));
+	*catalogue = (struct catalogue){.host = *host, .kept_for = kept_for};
+	keyed_init(&catalogue->series, sizeof(struct series), limit);
+	keyed_secret(catalogue->secret);
 	return catalogue;
 }
 
@@ -78,13 +72,13 @@ void catalogue_free(struct catalogue *catalogue)
 	for (uint32_t i = 0; i < catalogue->metrics_count; i++)
 		free(catalogue->metrics[i]);
 	free(catalogue->metrics);
-	free(catalogue->places);
+	keyed_release(&catalogue->series);
 	free(catalogue);
 }
 
 uint32_t catalogue_series(const struct catalogue *catalogue)
 {
-	return catalogue->count;
+	return catalogue->series.count;
 }
 
 /* Where a refusal is told. */
@@ -197,10 +191,9 @@ static int refuse_metric(const struct refusal *refusal, int64_t status, const ch
 	return refuse(refusal, BAD_TYPE, "`%s` cannot be declared: %s", name, strerror((int)-status));
 }
 
-static void hash_bounds(const struct catalogue *catalogue, const struct point *point, unsigned char hash[HASH_BYTES])
+static struct keyed_hash hash_bounds(const struct catalogue *catalogue, const struct point *point)
 {
-	crypto_shorthash_siphashx24(hash, (const unsigned char *)point->bounds,
-				    point->bounds_count * sizeof(*point->bounds), catalogue->key);
+	return keyed_hash(catalogue->secret, point->bounds, point->bounds_count * sizeof(*point->bounds));
 }
 
 static struct metric *new_metric(struct catalogue *catalogue, const struct point *point, const char *name, uint32_t at,
@@ -221,7 +214,7 @@ static struct metric *new_metric(struct catalogue *catalogue, const struct point
 	metric->kind = point->kind;
 	metric->labels_count = catalogue->labels_count;
 	snprintf(metric->name, sizeof(metric->name), "%s", name);
-	hash_bounds(catalogue, point, metric->bounds);
+	metric->bounds = hash_bounds(catalogue, point);
 	for (uint32_t i = 0; i < metric->labels_count; i++)
 		memcpy(metric->labels[i], catalogue->labels[i].name, NAMING_NAME_SIZE);
 	return metric;
@@ -254,9 +247,7 @@ static struct metric *find_metric(struct catalogue *catalogue, const struct poin
 		       kinds[metric->kind]);
 		return NULL;
 	}
-	unsigned char bounds[HASH_BYTES];
-	hash_bounds(catalogue, point, bounds);
-	if (metric && memcmp(metric->bounds, bounds, HASH_BYTES) != 0) {
+	if (metric && !keyed_same(metric->bounds, hash_bounds(catalogue, point))) {
 		refuse(refusal, BAD_TYPE, "`%s` has other buckets than at first", name);
 		return NULL;
 	}
@@ -265,98 +256,68 @@ static struct metric *find_metric(struct catalogue *catalogue, const struct poin
 
 /* ---- series ---- */
 
-static void hash_on(const struct catalogue *catalogue, unsigned char hash[HASH_BYTES], const char *text)
+static struct keyed_hash hash_on(const struct catalogue *catalogue, struct keyed_hash hash, const char *text)
 {
-	unsigned char link[2 * HASH_BYTES] = {0};
-	memcpy(link, hash, HASH_BYTES);
-	crypto_shorthash_siphashx24(link + HASH_BYTES, (const unsigned char *)text, strlen(text), catalogue->key);
-	crypto_shorthash_siphashx24(hash, link, sizeof(link), catalogue->key);
+	return keyed_hash_on(catalogue->secret, hash, text, strlen(text));
 }
 
-static void hash_series(const struct catalogue *catalogue, const struct metric *metric, unsigned char hash[HASH_BYTES])
+static struct keyed_hash hash_series(const struct catalogue *catalogue, const struct metric *metric)
 {
-	memset(hash, 0, HASH_BYTES);
-	hash_on(catalogue, hash, metric->name);
+	struct keyed_hash hash = hash_on(catalogue, (struct keyed_hash){{0}}, metric->name);
 	for (uint32_t i = 0; i < metric->labels_count; i++)
-		hash_on(catalogue, hash, catalogue->values[i]);
+		hash = hash_on(catalogue, hash, catalogue->values[i]);
+	return hash;
 }
 
-static void hash_source(const struct catalogue *catalogue, const struct point *point, unsigned char hash[HASH_BYTES])
+static struct keyed_hash hash_source(const struct catalogue *catalogue, const struct point *point)
 {
-	memset(hash, 0, HASH_BYTES);
-	hash_on(catalogue, hash, point->source);
+	struct keyed_hash hash = hash_on(catalogue, (struct keyed_hash){{0}}, point->source);
 	for (uint32_t i = 0; i < catalogue->labels_count; i++) {
-		hash_on(catalogue, hash, catalogue->labels[i].raw_name);
-		hash_on(catalogue, hash, catalogue->labels[i].raw_value);
+		hash = hash_on(catalogue, hash, catalogue->labels[i].raw_name);
+		hash = hash_on(catalogue, hash, catalogue->labels[i].raw_value);
 	}
+	return hash;
 }
 
-/* The place of this hash: its own, or the free one it would take. */
-static struct series *series_place(struct series *places, uint32_t size, const unsigned char *hash)
+static bool is_old(void *arg, void *value)
 {
-	uint32_t at;
-	memcpy(&at, hash, sizeof(at));
-	at &= size - 1;
-	while (places[at].seen && memcmp(places[at].hash, hash, HASH_BYTES) != 0)
-		at = (at + 1) & (size - 1);
-	return &places[at];
+	const int64_t *since = arg;
+	return ((const struct series *)value)->seen < *since;
 }
 
-/* Into a table of another size, without those last seen before `since`. */
-static bool rebuild(struct catalogue *catalogue, uint32_t size, int64_t since)
+/* A full table is looked through for old ones once a second at most. NULL: it is full, or no memory. */
+static struct series *put_series(struct catalogue *catalogue, struct keyed_hash hash, int64_t now, bool *ret_new)
 {
-	struct series *places = calloc(size, sizeof(*places));
-	if (!places)
-		return false;
-	catalogue->count = 0;
-	for (uint32_t i = 0; i < catalogue->size; i++)
-		if (catalogue->places[i].seen && catalogue->places[i].seen >= since) {
-			*series_place(places, size, catalogue->places[i].hash) = catalogue->places[i];
-			catalogue->count++;
-		}
-	free(catalogue->places);
-	catalogue->places = places;
-	catalogue->size = size;
-	return true;
-}
-
-/* Room for one more series; what is looked through for old ones is looked through once a second at most. */
-static bool make_room(struct catalogue *catalogue, int64_t now)
-{
-	if (catalogue->count >= catalogue->limit && now - catalogue->swept >= CW_SECOND) {
-		catalogue->swept = now;
-		rebuild(catalogue, catalogue->size, now - catalogue->kept_for);
-	}
-	if (catalogue->count >= catalogue->limit)
-		return false;
-	return (catalogue->count + 1) * 2 <= catalogue->size || rebuild(catalogue, catalogue->size * 2, /* since */ 0);
+	struct keyed *all = &catalogue->series;
+	struct series *series = keyed_put(all, hash, ret_new);
+	if (series || all->count < all->limit || now - catalogue->swept < CW_SECOND)
+		return series;
+	int64_t since = now - catalogue->kept_for;
+	catalogue->swept = now;
+	keyed_sweep(all, is_old, &since);
+	return keyed_put(all, hash, ret_new);
 }
 
 static struct series *find_series(struct catalogue *catalogue, const struct metric *metric, const struct point *point,
 				  int64_t now, const struct refusal *refusal)
 {
-	unsigned char hash[HASH_BYTES], source[HASH_BYTES];
 	char quoted[QUOTED_MAX];
-	hash_series(catalogue, metric, hash);
-	hash_source(catalogue, point, source);
-	struct series *series = series_place(catalogue->places, catalogue->size, hash);
-	if (!series->seen) {
-		if (!make_room(catalogue, now)) {
-			refuse(refusal, BAD_TOO_MANY, "`%s` is one series too many (max_series: %u)", metric->name,
-			       catalogue->limit);
-			return NULL;
-		}
-		series = series_place(catalogue->places, catalogue->size, hash);
-		*series = (struct series){.sum = {.is_integer = true}};
-		memcpy(series->hash, hash, HASH_BYTES);
-		memcpy(series->source, source, HASH_BYTES);
-		catalogue->count++;
-	} else if (memcmp(series->source, source, HASH_BYTES) != 0) {
+	bool is_new;
+	struct keyed_hash source = hash_source(catalogue, point);
+	struct series *series = put_series(catalogue, hash_series(catalogue, metric), now, &is_new);
+	if (!series) {
+		refuse(refusal, BAD_TOO_MANY, "`%s` is one series too many (max_series: %u)", metric->name,
+		       catalogue->series.limit);
+		return NULL;
+	}
+	if (is_new)
+		*series = (struct series){.source = source, .sum = {.is_integer = true}};
+	if (!keyed_same(series->source, source)) {
 		refuse(refusal, BAD_COLLISION, "`%s` is a series that something else already is: `%s`",
 		       parse_quote(quoted, point->source), metric->name);
 		return NULL;
 	}
-	series->seen = now > 0 ? now : 1;
+	series->seen = now;
 	return series;
 }
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +42,7 @@ void lines_init(struct lines *lines, const struct graphite_form *form, bool rate
 {
 	*lines = (struct lines){.form = *form, .rates = rates};
 	buffer_init(&lines->identity, /* head */ 0, IDENTITY_MAX);
-	randombytes_buf(lines->secret, sizeof(lines->secret));
+	keyed_secret(lines->secret);
 	keyed_init(&lines->series, sizeof(struct series), LINES_SERIES_MAX);
 	keyed_init(&lines->owners, sizeof(struct owner), LINES_SERIES_MAX);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-callwatch_plugin(graphite SOURCES graphite.c flight.c keyed.c lines.c relay.c
+callwatch_plugin(graphite SOURCES graphite.c flight.c lines.c relay.c
         LIBRARIES callwatch-format connect-dial PkgConfig::libsodium)
 callwatch_unit_test(test_plugin_graphite_parts
         SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/test_plugin_graphite_parts.c LIBRARIES graphite-code callwatch-core)

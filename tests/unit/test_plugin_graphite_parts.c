@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The parts of the output graphite that do no I/O: what it remembers by hash (keyed.h), its lines (lines.h: rates,
- * collisions), and the bytes on their way (flight.h).
+ * The parts of the output graphite that do no I/O: its lines (lines.h: rates, collisions), and the bytes on their way
+ * (flight.h).
  */
 #include "batch.h"
 #include "flight.h"
@@ -17,57 +17,6 @@
 #include <cmocka.h>
 
 static const int64_t start = 1700000000 * CW_SECOND;
-
-/* ---- keyed ---- */
-
-static bool is_odd(void *arg, void *value)
-{
-	(void)arg;
-	return *(uint64_t *)value % 2 == 1;
-}
-
-static struct keyed_hash hash_of(uint64_t number)
-{
-	static const unsigned char secret[KEYED_SECRET_SIZE] = "a secret";
-	return keyed_hash(secret, &number, sizeof(number));
-}
-
-static void keyed__finds_what_was_put_and_takes_no_more_than_its_limit(void **state)
-{
-	(void)state;
-	enum { LIMIT = 5000 };
-	struct keyed keyed;
-	bool is_new;
-	keyed_init(&keyed, sizeof(uint64_t), LIMIT);
-	for (uint64_t i = 0; i < LIMIT; i++) {
-		uint64_t *value = keyed_put(&keyed, hash_of(i), &is_new);
-		assert_true(is_new);
-		assert_int_equal(*value, 0);
-		*value = i;
-	}
-	assert_null(keyed_put(&keyed, hash_of(LIMIT), &is_new));
-	for (uint64_t i = 0; i < LIMIT; i++) {
-		assert_int_equal(*(uint64_t *)keyed_put(&keyed, hash_of(i), &is_new), i);
-		assert_false(is_new);
-	}
-	keyed_sweep(&keyed, is_odd, NULL);
-	assert_int_equal(keyed.count, LIMIT / 2);
-	for (uint64_t i = 0; i < LIMIT; i++) {
-		uint64_t *value = keyed_put(&keyed, hash_of(i), &is_new);
-		assert_int_equal(is_new, i % 2);
-		assert_int_equal(*value, i % 2 ? 0 : i);
-	}
-	keyed_release(&keyed);
-}
-
-static void keyed__of_another_secret__is_another_hash(void **state)
-{
-	(void)state;
-	static const unsigned char other[KEYED_SECRET_SIZE] = "another";
-	uint64_t number = 7;
-	struct keyed_hash one = hash_of(number), two = keyed_hash(other, &number, sizeof(number));
-	assert_memory_not_equal(&one, &two, sizeof(one));
-}
 
 /* ---- lines ---- */
 
@@ -477,8 +426,6 @@ static void lines_in_flight__that_nobody_acknowledges__is_full_at_last(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keyed__finds_what_was_put_and_takes_no_more_than_its_limit),
-		cmocka_unit_test(keyed__of_another_secret__is_another_hash),
 		cmocka_unit_test(raw_counters__are_sent_as_they_are),
 		cmocka_unit_test(rates__are_growth_per_second_of_each_series),
 		cmocka_unit_test(rates__of_a_counter_that_is_no_integer),

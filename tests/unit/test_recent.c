@@ -27,7 +27,7 @@ static void give(struct recent *recent, const struct cw_metric *metric, const ch
 	const char *labels[] = {a, b};
 	struct recent_series *series = recent_of(recent, metric, labels);
 	assert_non_null(series);
-	recent_add(recent, series, time);
+	recent_add(series, time);
 }
 
 static void a_time__is_had_by_its_series_alone(void **state)

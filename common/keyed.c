@@ -22,6 +22,18 @@ struct keyed_hash keyed_hash(const unsigned char secret[KEYED_SECRET_SIZE], cons
 	return hash;
 }
 
+void keyed_secret(unsigned char secret[KEYED_SECRET_SIZE])
+{
+	randombytes_buf(secret, KEYED_SECRET_SIZE);
+}
+
+struct keyed_hash keyed_hash_on(const unsigned char secret[KEYED_SECRET_SIZE], struct keyed_hash so_far,
+				const void *bytes, size_t length)
+{
+	struct keyed_hash link[2] = {so_far, keyed_hash(secret, bytes, length)};
+	return keyed_hash(secret, link, sizeof(link));
+}
+
 void keyed_init(struct keyed *keyed, size_t value_size, uint32_t limit)
 {
 	*keyed = (struct keyed){.value_size = value_size, .limit = limit};
