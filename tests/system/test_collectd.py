@@ -97,6 +97,7 @@ def test_every_declared_metric_arrives_with_its_numbers(make_collectd, daemon, w
     sources = [source for source in sources if source["name"] not in ("web", "stdout")]
     daemon.start(config(daemon, [*sources, output, {"plugin": "stdout", "format": "json"}]))
     wait_for(lambda: counter(daemon, "samples_sent_total", "the-output") > 300, 20, what="samples to be sent")
+    wait_for(lambda: daemon.instance("redis-calls")["reads"] > 5, what="more than the last half second, which is not looked at")
     daemon.stop()
     said = samples(daemon)
     assert {s["instance"] for s in said} >= {"redis-calls", "agent", "the-output"}
