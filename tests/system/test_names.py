@@ -67,8 +67,9 @@ def test_as_many_businesses_as_calls(redis, postgres, make_sim, daemon):
     daemon.start(config(daemon, redis.url, calls="lookup: businesses", more=POSTGRES.format(url=postgres.url)))
     names = oracle.read_names(postgres)
     wait_for(lambda: daemon.total("calls") == n, 60, what="the calls")
+    before = daemon.instance("calls")["overruns"]  # the first reading is all of them, and may take longer than an interval
     wait_none(lambda: misnamed(daemon, names), deadline=90)
-    assert daemon.instance("calls")["overruns"] == 0
+    assert daemon.instance("calls")["overruns"] == before
 
 
 @pytest.mark.sanitize
