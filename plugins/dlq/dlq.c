@@ -7,7 +7,7 @@
  * One connection asks; the other is subscribed to the channel on which the platform tells of each arrival, and only
  * makes looks come earlier: what it says is never believed unseen.
  */
-#include "dlq.h"
+#include "actions.h"
 
 #include "text.h"
 
@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const int64_t probe_every = 5 * CW_SECOND;
-enum { READ_TICKS_MAX = 4, KEY_BYTES_MAX = 256 };
+enum { READ_TICKS_MAX = 4 };
 
 int64_t dlq_wall(const struct dlq *dlq)
 {
@@ -92,6 +92,7 @@ static void on_down(void *arg, enum redis_failure failure, const char *reason, i
 	struct dlq *dlq = arg;
 	look_forget(dlq);
 	pass_forget(dlq);
+	trash_forget(dlq);
 	if (failure == REDIS_TOO_LARGE)
 		pass_cut(dlq);
 	dlq->has_offset = false;
@@ -177,6 +178,7 @@ static void on_tick(uv_timer_t *timer)
 	struct dlq *dlq = timer->data;
 	letters_tick(dlq);
 	joins_tick(dlq);
+	trash_tick(dlq);
 	tick_channel(dlq);
 	checks_tick(dlq->checks);
 	if (!dlq->look.running && redis_is_up(dlq->commands) && dlq->refused[0])
@@ -201,6 +203,11 @@ static void check(const struct cw_value *options, struct cw_problems *problems)
 	check_text(options, problems, "key");
 	check_text(options, problems, "channel");
 	check_text(options, problems, "stream_field");
+	check_text(options, problems, "trash_key");
+	const struct cw_value *retry = cw_get(options, "retry");
+	const char *to = cw_get_string(retry, "to");
+	if (cw_get_integer(retry, "mode", 0) != 0 && (!to || !to[0]))
+		problems->error(problems, cw_get(retry, "mode"), "push and publish need `to`: the key, or the channel");
 }
 
 static int take_settings(struct settings *settings, const struct cw_value *options)
@@ -218,7 +225,16 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 		.newest_at_head = cw_get_integer(options, "list_newest", 0) == 1,
 		.budget = cw_get_number(options, "budget", 0.05),
 		.max_age = cw_get_integer(options, "max_age", 30 * CW_SECOND),
+		.allow_actions = cw_get_bool(options, "allow_actions"),
+		.retry_mode = cw_get_integer(cw_get(options, "retry"), "mode", 0),
+		.retry_to = cw_get_string(cw_get(options, "retry"), "to"),
+		.trash_for = cw_get_integer(options, "trash_for", 7 * 86400 * CW_SECOND),
 	};
+	const char *trash_key = cw_get_string(options, "trash_key");
+	if (trash_key)
+		snprintf(settings->trash_key, sizeof(settings->trash_key), "%s", trash_key);
+	else
+		snprintf(settings->trash_key, sizeof(settings->trash_key), "%s:callwatch_trash", settings->key);
 	return redis_address_parse(url ? url : "redis://127.0.0.1:6379/0", &settings->address, error);
 }
 
@@ -243,6 +259,8 @@ static int open_tables(struct dlq *dlq)
 	int status = dlq->host->table_open(dlq->self, 0, /* extra */ NULL, &dlq->part);
 	if (status == 0)
 		status = dlq->host->table_open(dlq->self, 1, /* extra */ NULL, &dlq->groups_part);
+	if (status == 0)
+		status = dlq->host->table_open(dlq->self, 2, /* extra */ NULL, &dlq->trash.part);
 	if (status == 0)
 		letters_adopt(dlq);
 	return status;
@@ -272,8 +290,9 @@ static void stop(void *state)
 	struct dlq *dlq = state;
 	redis_close(dlq->commands);
 	redis_close(dlq->channel);
-	checks_stop(dlq->checks);
 	dlq->commands = dlq->channel = NULL;
+	actions_stop(dlq);
+	checks_stop(dlq->checks);
 	uv_handle_t *timers[] = {(uv_handle_t *)&dlq->tick, (uv_handle_t *)&dlq->look.soon,
 				 (uv_handle_t *)&dlq->pass.timer};
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
@@ -291,6 +310,7 @@ static void release(void *state)
 	checks_free(dlq->checks);
 	tls_client_free(dlq->tls);
 	free(dlq->pass.fetch);
+	free(dlq->trash.items);
 	free(dlq);
 }
 
@@ -328,6 +348,16 @@ static void examine(void *state, uint32_t check)
 /* ---- what the plugin is ---- */
 
 static const char *const end_choices[] = {"newest", "oldest", NULL};
+static const char *const mode_choices[] = {"reset", "push", "publish", NULL};
+static const struct cw_option retry_options[] = {
+	{.key = "mode",
+	 .type = CW_OPTION_CHOICE,
+	 .fallback = "reset",
+	 .choices = mode_choices,
+	 .help = "reset: the same queue, retry_count 0, due now; push: as it is to the key `to`; publish: to the "
+		 "channel `to`"},
+	{.key = "to", .type = CW_OPTION_STRING, .help = "The key or the channel"},
+};
 static const char *const list_choices[] = {"tail", "head", NULL};
 
 static const struct cw_option options[] = {
@@ -377,6 +407,25 @@ static const struct cw_option options[] = {
 	 .max = 86400e9,
 	 .flags = CW_OPTION_ADVANCED,
 	 .help = "The window is read through this often, and within a second when something left"},
+	{.key = "allow_actions",
+	 .type = CW_OPTION_BOOL,
+	 .fallback = "false",
+	 .help = "May operators retry, drop and restore messages? It needs more rights in Redis"},
+	{.key = "retry",
+	 .type = CW_OPTION_GROUP,
+	 .fields = CW_ARRAY(retry_options),
+	 .help = "What action retry does, where who asks says nothing else"},
+	{.key = "trash_key",
+	 .type = CW_OPTION_STRING,
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "Sorted set in which dropped messages are kept; default: the queue's key and `:callwatch_trash`"},
+	{.key = "trash_for",
+	 .type = CW_OPTION_DURATION,
+	 .fallback = "7d",
+	 .min = 60e9,
+	 .max = 3650 * 86400e9,
+	 .flags = CW_OPTION_ADVANCED,
+	 .help = "For how long"},
 };
 
 static const char *const state_choices[] = {"waiting", "overdue", "failed", "unreadable", NULL};
@@ -434,6 +483,17 @@ static const struct cw_column groups_columns[] = {
 	[GROUPS_PER_MINUTE] = {.name = "per_minute", .type = CW_INT, .help = "How many came within the last minute"},
 };
 
+static const struct cw_column trash_columns[] = {
+	[TRASH_ID] = {.name = "id", .flags = CW_COLUMN_KEY, .help = "Names what was dropped, for action restore"},
+	[TRASH_SID] = {.name = "call_sid", .help = "The call it is about"},
+	[TRASH_ACTION] = {.name = "action", .flags = CW_COLUMN_REPEATS, .help = "The operation that failed"},
+	[TRASH_AT] = {.name = "dropped_at", .type = CW_TIME, .help = "When it was dropped, by Redis' clock"},
+	[TRASH_BY] = {.name = "dropped_by", .flags = CW_COLUMN_REPEATS, .help = "Who dropped it"},
+	[TRASH_RAW] = {.name = "raw",
+		       .flags = CW_COLUMN_WIDE,
+		       .help = "The message as it was there, its first 4096 bytes"},
+};
+
 static const struct cw_table_decl tables[] = {
 	{.name = "dlq",
 	 .help = "Dead letters: failed log operations",
@@ -443,6 +503,10 @@ static const struct cw_table_decl tables[] = {
 	 .help = "Dead letters by kind of error",
 	 .columns = CW_ARRAY(groups_columns),
 	 .sort = "-count"},
+	{.name = "dlq_trash",
+	 .help = "Dead letters that were dropped",
+	 .columns = CW_ARRAY(trash_columns),
+	 .sort = "-dropped_at"},
 };
 
 static const struct cw_need needs[] = {
@@ -451,6 +515,9 @@ static const struct cw_need needs[] = {
 		 "nocommands +ping +select +time +client|setname +type +llen +lrange +lindex +xlen +xrange +xrevrange "
 		 "+zcard "
 		 "+zrange +eval +subscribe"},
+	{.what = "For actions, on top of that (version 7 or later)",
+	 .line = "ACL SETUSER callwatch ~call_logs_dlq_list:callwatch_* +lpos +rpush +lpush +lrem +xadd +xdel +zadd "
+		 "+zrem +zscore +zremrangebyscore +publish +hget +hset +expire +del"},
 };
 
 CW_EXPORT const struct cw_plugin cw_plugin = {
@@ -469,4 +536,7 @@ CW_EXPORT const struct cw_plugin cw_plugin = {
 	.release = release,
 	.checks = {dlq_checks, CHECKS, sizeof(dlq_checks[0])},
 	.examine = examine,
+	.actions = {dlq_actions, ACTIONS, sizeof(dlq_actions[0])},
+	.act = actions_act,
+	.cancel = actions_cancel,
 };

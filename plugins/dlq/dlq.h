@@ -9,6 +9,8 @@
  *   letters.c      the rows: a message that was met, one that is gone, one whose time has come
  *   groups.c       errors of one kind
  *   joins.c        what other tables know about the call of a dead letter
+ *   actions.c, scripts.c   retry, drop, restore, and the Lua that moves a message
+ *   trash.c        what was dropped
  *   samples.c      metrics and coverage
  *   checks.c       the rungs of `callwatch doctor`
  *   message.c, normalise.c   pure parts
@@ -33,7 +35,15 @@
 
 #include <uv.h>
 
-enum { WINDOW_MAX = 200000, PAGE_MAX = 500, OVERLAP = 32, EDGE = 64, ERROR_SHOWN_MAX = 2048, RAW_SHOWN_MAX = 4096 };
+enum {
+	WINDOW_MAX = 200000,
+	PAGE_MAX = 500,
+	OVERLAP = 32,
+	EDGE = 64,
+	KEY_BYTES_MAX = 256,
+	ERROR_SHOWN_MAX = 2048,
+	RAW_SHOWN_MAX = 4096
+};
 
 enum dlq_column {
 	COLUMN_ID,
@@ -56,6 +66,8 @@ enum dlq_column {
 	DLQ_COLUMNS
 };
 
+enum trash_column { TRASH_ID, TRASH_SID, TRASH_ACTION, TRASH_AT, TRASH_BY, TRASH_RAW, TRASH_COLUMNS };
+
 enum letter_state { WAITING, OVERDUE, FAILED, UNREADABLE, LETTER_STATES };
 enum answer { NOT_KNOWN, NO, YES };
 
@@ -75,6 +87,7 @@ struct letter {
 	int64_t due;            /* wall time; INT64_MIN: none */
 	uint64_t call;          /* keyed hash of call and action; 0: no call */
 	uint32_t retry_count;
+	uint64_t span; /* as of struct entry */
 	struct group *group;
 };
 
@@ -87,6 +100,11 @@ struct settings {
 	bool newest_at_head; /* of a list */
 	double budget;
 	int64_t max_age;
+	bool allow_actions;
+	int64_t retry_mode; /* index of the choice */
+	const char *retry_to;
+	char trash_key[KEY_BYTES_MAX + 32];
+	int64_t trash_for;
 };
 
 /* A row of an earlier life of this source. */
@@ -139,6 +157,7 @@ struct pass {
 	unsigned char tail[OVERLAP][ID_BYTES]; /* names of the last ones of the page before */
 	uint32_t tail_count;
 	uint32_t large;   /* met by this pass */
+	uint64_t count;   /* passes that are over */
 	uint32_t aborted; /* in a row */
 	struct fetch *fetch;
 	uint32_t fetches, fetched, fetch_room;
@@ -153,7 +172,24 @@ struct joins {
 	char run_words[64];
 };
 
+/* A member of the trash, by the name that its row has. */
+struct trashed {
+	unsigned char id[ID_BYTES];
+	char score[32];
+};
+
+struct trash {
+	struct cw_part *part;
+	bool is_reading, ever, is_sorted;
+	uint32_t at; /* of the reading under way */
+	uint64_t depth;
+	int64_t read_at, asked_at, pruned_at; /* instants */
+	struct trashed *items;
+	uint32_t count, room;
+};
+
 struct checks;
+struct task;
 
 struct dlq {
 	struct cw_instance *self;
@@ -170,6 +206,8 @@ struct dlq {
 	struct look look;
 	struct pass pass;
 	struct joins joins;
+	struct trash trash;
+	struct task *tasks; /* under way */
 	uv_timer_t tick;
 
 	/* Redis' clock, by which next_retry_at is judged */
@@ -241,6 +279,11 @@ void letters_due_moved(struct dlq *dlq); /* Redis' clock was set: what is shown 
 
 /* joins.c */
 void joins_tick(struct dlq *dlq);
+
+/* trash.c */
+void trash_tick(struct dlq *dlq);
+void trash_forget(struct dlq *dlq);                        /* the connection is down */
+const char *trash_score(struct dlq *dlq, const char *key); /* of a row; NULL: there is none */
 
 /* samples.c */
 enum { METRICS = 10 };

@@ -153,7 +153,7 @@ static void join(struct dlq *dlq, uint32_t row, const struct letter *letter)
 void joins_tick(struct dlq *dlq)
 {
 	struct letters *letters = &dlq->letters;
-	if (!dlq->host->reader || letters->known == 0)
+	if (!dlq->host->reader || letters->used == 0)
 		return;
 	dlq->joins.run_started = INT64_MIN;
 	find_run(dlq);

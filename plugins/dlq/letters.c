@@ -10,7 +10,7 @@
  * clock, else waiting. Whose time comes is found by a walk over all letters once a second: 200,000 at most, a
  * millisecond, and no order has to be kept.
  */
-#include "dlq.h"
+#include "actions.h"
 
 #include "text.h"
 
@@ -290,6 +290,7 @@ static void add(struct dlq *dlq, const struct entry *entry, const struct message
 		.due = message->is_readable && message->has_due ? message->due : INT64_MIN,
 		.call = message->is_readable ? hash_call(dlq, message) : 0,
 		.retry_count = (uint32_t)message->retry_count,
+		.span = entry->span,
 	};
 	memcpy(letter.id, entry->id, ID_BYTES);
 	int64_t row = put_row(dlq, entry, message, shown, letter.state, letter.first_seen);
@@ -299,8 +300,10 @@ static void add(struct dlq *dlq, const struct entry *entry, const struct message
 	}
 	letter.group = groups_join(&dlq->groups, shown->group, shown->error, shown->error_length);
 	keep(dlq, (uint32_t)row, &letter);
-	if (dlq->pass.ever && !dlq->pass.is_first)
+	if (dlq->pass.ever && !dlq->pass.is_first) {
 		group_arrived(letter.group, dlq->host->wall(), 1);
+		actions_arrived(dlq, &letter);
+	}
 }
 
 void letters_add(struct dlq *dlq, const struct entry *entry, uint32_t place)

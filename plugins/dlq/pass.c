@@ -48,6 +48,7 @@ static void end(struct dlq *dlq)
 	pass->running = false;
 	letters_pass_ends(dlq);
 	pass->ever = true;
+	pass->count++;
 	pass->is_first = false;
 	pass->aborted = 0;
 	pass->last_began = pass->began;

@@ -175,7 +175,7 @@ int queue_ask_large(struct redis *redis, const struct page_spec *spec, uint32_t 
 {
 	char id[ID_TEXT_SIZE], length[24], limit[24], where[64];
 	queue_id_text(entry->id, id);
-	snprintf(length, sizeof(length), "%zu", entry->length);
+	snprintf(length, sizeof(length), "%llu", (unsigned long long)entry->span);
 	snprintf(limit, sizeof(limit), "%zu", most);
 	snprintf(where, sizeof(where), "%u", place);
 	if (spec->kind == QUEUE_STREAM)
@@ -248,14 +248,14 @@ static bool take_value(const redisReply *value, struct entry *entry)
 {
 	if (value->type == REDIS_REPLY_STRING) {
 		entry->raw = value->str;
-		entry->length = value->len;
+		entry->length = entry->span = value->len;
 		name_bytes(entry->id, value->str, value->len);
 		return true;
 	}
 	entry->is_large = true;
 	if (value->type == REDIS_REPLY_ARRAY && value->elements == 2 && value->element[0]->type == REDIS_REPLY_STRING &&
 	    value->element[1]->type == REDIS_REPLY_INTEGER && value->element[1]->integer >= 0) {
-		entry->length = (size_t)value->element[1]->integer;
+		entry->length = entry->span = (size_t)value->element[1]->integer;
 		entry->has_id = queue_id_parse(value->element[0]->str, value->element[0]->len, entry->id) == 0;
 		return entry->has_id;
 	}
@@ -322,6 +322,9 @@ static bool take_fields(const redisReply *fields, const char *field, struct entr
 	if (entry->is_large)
 		return true;
 	name_fields(entry->id, fields);
+	entry->span = fields->elements - 1;
+	for (size_t i = 0; i < fields->elements; i++)
+		entry->span += fields->element[i]->len;
 	take_message(fields, field, entry);
 	return entry->raw != NULL;
 }
@@ -334,7 +337,8 @@ static bool take_stream_entry(const redisReply *reply, const char *field, struct
 	if (reply->elements == 2)
 		return take_fields(reply->element[1], field, entry);
 	entry->is_large = true;
-	entry->length = reply->element[2]->type == REDIS_REPLY_INTEGER ? (size_t)reply->element[2]->integer : 0;
+	entry->span = reply->element[2]->type == REDIS_REPLY_INTEGER ? (uint64_t)reply->element[2]->integer : 0;
+	entry->length = entry->span;
 	entry->has_id = reply->element[1]->type == REDIS_REPLY_STRING &&
 			queue_id_parse(reply->element[1]->str, reply->element[1]->len, entry->id) == 0;
 	return entry->has_id;

@@ -25,7 +25,8 @@ struct entry {
 	bool has_id;   /* of a large one: a script told */
 	bool is_cut;   /* of a large one: `raw` is its beginning only */
 	const char *raw;
-	size_t length; /* of a large one: as the script told, 0: not known */
+	size_t length;
+	uint64_t span; /* bytes that its name is made of; 0: not known */
 	struct stream_id stream_id;
 	double score;
 	char *made; /* a stream's fields written as an object; freed by queue_entry_release() */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scripts that move messages. Lua, run by Redis as a whole or not at all: nothing else happens between finding a
+ * message, putting it somewhere and taking it away.
+ *
+ * What must hold: a message is put before it is taken, for putting may be refused (no memory, no right) and taking then
+ * does not happen; the rights of all commands are asked for before the first of them, where the server can tell (7.0
+ * and later); the receipt is written with them.
+ */
+#ifndef DLQ_SCRIPTS_H
+#define DLQ_SCRIPTS_H
+
+/* KEYS: the queue, the receipts, where it goes (a key; the trash).
+ * ARGV: 1 kind, 2 from the tail?, 3 name, 4 length, 5 place (of a stream: entry), 6 score, 7 copies, 8 window,
+ *       9 what (reset, push, publish, drop), 10 receipt, 11 at the head?, 12 field of a stream's message,
+ *       13 new bytes, 14 new next_retry_at of an entry that is itself the message, 15 new score or "",
+ *       16 channel, 17 now, 18 who and which task.
+ * Returns {word, number}: done N, again N (it had been done before), gone, lost (not near its place), nobody (no
+ * subscriber), type (the target is of another kind), denied COMMAND. */
+extern const char script_move[];
+
+/* KEYS: the queue, the receipts, the trash.
+ * ARGV: 1 name of the member of the trash, 2 its score, 3 receipt, 4 at the head?
+ * Returns as above. */
+extern const char script_restore[];
+
+/* KEYS: the trash. ARGV: first, last. For each member, the newest first: its name, score, first line, first 4096 bytes
+ * after that. */
+extern const char script_trash[];
+
+#endif
