@@ -12,6 +12,7 @@
  */
 #include <callwatch/plugin.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +165,7 @@ static void on_finish(uv_timer_t *timer)
 	struct work *work = timer->data;
 	const struct cw_host *host = work->worker->host;
 	double rate = cw_get_number(work->request->arguments, "rate", 1);
-	double due = (double)(host->now() - work->since) / 1e9 * rate + 1;
+	double due = floor((double)(host->now() - work->since) / 1e9 * rate) + 1;
 	while (work->at < work->request->keys_count && work->at < due) {
 		finish_one(work, work->request->keys[work->at]);
 		work->at++;
