@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What people ask instances to do, over a real daemon: HTTP, the client, the journal before and after a crash. The actor itself: tests/unit/test_tasks.c."""
 
+import http.client
 import json
-import os
 import signal
+import socket
 import sqlite3
 import subprocess
-import time
 
 import pytest
 
@@ -19,10 +19,13 @@ def configuration(daemon, worker="", web="", state=True):
             f"  - plugin: web\n    listen: [\"unix:{daemon.socket}\"{web}]\n")
 
 
+def start_again(daemon):
+    daemon.start(daemon.config_path.read_text())
+
+
 def request(daemon, method, path, body=None, headers=None, port=None):
     """(status, JSON, headers) of an answer."""
-    import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30) if port else UnixConnection(daemon.socket)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30) if port else UnixConnection(daemon.socket, 30)
     text = body if isinstance(body, (bytes, str)) or body is None else json.dumps(body)
     connection.request(method, path, body=text, headers=headers or {})
     answer = connection.getresponse()
@@ -49,9 +52,11 @@ def end_of(daemon, task_id):
 
 
 def rows(daemon, table, *where):
-    query = "&".join("where=" + w for w in where)
-    status, answer, _ = request(daemon, "GET", f"/api/v1/tables/{table}?limit=0&{query}")
-    return answer["rows"] if status == 200 else []
+    """None of a table that is not there yet: it comes with the first task."""
+    path = f"/api/v1/tables/{table}?" + "&".join(["limit=0", *("where=" + w for w in where)])
+    status, answer, _ = request(daemon, "GET", path)
+    assert status == 200 or (status == 404 and f"'{table}'" in answer["detail"]), answer
+    return answer.get("rows", [])
 
 
 def journal(daemon, select):
@@ -108,7 +113,6 @@ def test_wrong_questions_have_their_own_status(daemon):
         ("GET", "/api/v1/tasks/t0", None, 404, "no task `t0`"),
         ("GET", "/api/v1/tasks/t0'%20or", None, 404, "no task"),
         ("DELETE", "/api/v1/tasks/t0", None, 404, "no task `t0`"),
-        ("POST", "/api/v1/actions/work/run", b" " * 65537, 413, "more than 65536 bytes"),
     ]
     for method, path, body, status, part in cases:
         found, problem, headers = request(daemon, method, path, body)
@@ -136,8 +140,8 @@ def test_one_at_a_time_and_the_same_key_the_same_task(daemon):
     assert request(daemon, "DELETE", f"/api/v1/tasks/{first['task_id']}")[0] == 202
     assert end_of(daemon, first["task_id"])["task"]["state"] == "cancelled"
     # and across a restart: it is in the journal
-    assert daemon.stop() == 0
-    daemon.start()
+    daemon.stop()
+    start_again(daemon)
     status, again, _ = act(daemon, "run", long, headers={"Idempotency-Key": "k1"})
     assert (status, again["task_id"], again["again"]) == (202, first["task_id"], True)
 
@@ -145,7 +149,6 @@ def test_one_at_a_time_and_the_same_key_the_same_task(daemon):
 @pytest.mark.sanitize
 def test_body_that_comes_in_pieces_is_read_and_one_that_does_not_come_is_not_waited_for(daemon):
     daemon.start(configuration(daemon))
-    import socket
     body = json.dumps({"keys": [f"job-{i:05}" for i in range(3000)]}).encode()
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(60)
@@ -159,7 +162,12 @@ def test_body_that_comes_in_pieces_is_read_and_one_that_does_not_come_is_not_wai
         s.connect(str(daemon.socket))
         s.sendall(b"POST /api/v1/actions/work/run HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         assert s.recv(100).startswith(b"HTTP/1.1 408")
-    assert len(rows(daemon, "tasks", "action=run")) == 0
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(str(daemon.socket))
+        s.sendall(b"POST /api/v1/actions/work/run HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n")
+        assert s.recv(100).startswith(b"HTTP/1.1 413")
+    assert rows(daemon, "tasks", "action=run") == []
 
 
 @pytest.mark.sanitize
@@ -171,7 +179,7 @@ def test_fault_49_task_of_a_killed_agent_is_lost_with_the_outcomes_that_were_tol
     daemon.process.kill()
     told = journal(daemon, "select count(*) from task_row where outcome is not null")[0][0]
     assert journal(daemon, "select count(*) from task_row") == [(500,)]  # all rows that it was to act on were there before
-    daemon.start()
+    start_again(daemon)
     lost = end_of(daemon, made["task_id"])
     assert lost["task"]["state"] == "lost"
     assert lost["task"]["reason"] == f"callwatchd ended while it ran: {told} of 500 rows have an outcome"
@@ -179,8 +187,8 @@ def test_fault_49_task_of_a_killed_agent_is_lost_with_the_outcomes_that_were_tol
     assert any(e["to"] == "lost" for e in rows(daemon, "events", "kind=action"))
     assert "is lost: callwatchd ended while it ran" in daemon.process.stderr
     # it is told once, and stays so
-    assert daemon.stop() == 0
-    daemon.start()
+    daemon.stop()
+    start_again(daemon)
     assert end_of(daemon, made["task_id"])["task"] == lost["task"]
 
 
@@ -209,7 +217,7 @@ def test_reload_that_restarts_the_instance_loses_its_task_and_takes_no_other(dae
     _, made, _ = act(daemon, "run", {"arguments": {"steps": 1000000}})
     wait_for(lambda: task(daemon, made["task_id"])["task"]["state"] == "running")
     daemon.configure(configuration(daemon, worker=", count: 11"))
-    assert request(daemon, "POST", "/-/reload")[0] == 200
+    assert daemon.request("POST", "/-/reload")[0] == 200
     lost = end_of(daemon, made["task_id"])["task"]
     assert (lost["state"], lost["reason"]) == ("lost", "the instance was stopped while it ran, and its plugin left it behind")
     wait_for(lambda: act(daemon, "run", {})[0] == 202)
@@ -279,7 +287,7 @@ def test_client_exit_codes_tell_how_it_ended(daemon, client):
         (("work", "rate=1"), 2, "more than one action: say which; known: finish, run, misbehave"),
         (("work", "finsh"), 1, "did you mean `finish`?"),
         (("wrok", "run"), 1, "did you mean `work`?"),
-        (("work", "run", "steps"), 2, "arguments: they are written NAME=VALUE"),
+        (("work", "run", "steps"), 2, "they are written NAME=VALUE"),
         (("work", "run", "stps=1"), 1, "did you mean `steps`?"),
         (("work", "run", "--plan", "p0"), 1, "there is no plan `p0`"),
         (("work", "run", "--dry-run", "--wait"), 2, "--dry-run does nothing"),
@@ -287,7 +295,7 @@ def test_client_exit_codes_tell_how_it_ended(daemon, client):
     ]:
         done = client("trigger", *words)
         assert done.returncode == code, (words, done.stderr)
-        assert part in done.stderr.replace("\n  ", " ").replace("is no argument", "is no argument") or "NAME=VALUE" in done.stderr, done.stderr
+        assert part in " ".join(done.stderr.split()), done.stderr
     begun = client("trigger", "work", "run", "steps=1000000")
     assert begun.returncode == 0
     task_id = begun.stdout.split()[1].rstrip(":")
@@ -325,7 +333,7 @@ def test_client_waits_through_a_crash_and_says_lost(daemon):
     task_id = running_task(daemon)
     assert waiting.stderr.readline() == f"task {task_id}\n"
     daemon.process.kill()
-    daemon.start()
+    start_again(daemon)
     told, complained = waiting.communicate(timeout=120)
     assert waiting.returncode == 4, complained
     assert "lost" in told and "callwatchd ended while it ran" in told
