@@ -642,7 +642,7 @@ void agent_free(struct agent *agent)
 	if (agent->lock_fd >= 0)
 		close(agent->lock_fd);
 	/* A thread that was left behind may come back to its part of a table or to its options. */
-	if (instance_abandoned_count() > 0)
+	if (instance_abandoned_count() > 0 || journal_was_left(agent->journal))
 		return;
 	journal_free(agent->journal);
 	tasks_free(agent->tasks);

@@ -30,6 +30,9 @@ struct journal {
 
 	pthread_t thread;
 	bool started;
+	pthread_mutex_t lock; /* guards `ended` */
+	pthread_cond_t changed;
+	bool ended;
 	uv_loop_t loop;
 	uv_async_t stop;
 	uv_timer_t retry;
@@ -280,6 +283,10 @@ static void *run(void *arg)
 	sqlite3_close_v2(journal->db);
 	journal->db = NULL;
 	close_loop(journal);
+	pthread_mutex_lock(&journal->lock);
+	journal->ended = true;
+	pthread_cond_broadcast(&journal->changed);
+	pthread_mutex_unlock(&journal->lock);
 	return NULL;
 }
 
@@ -298,20 +305,36 @@ int journal_start(struct journal *journal)
 	return rc;
 }
 
+static bool wait_for_end(struct journal *journal, int64_t deadline)
+{
+	struct timespec until = clock_deadline(deadline - clock_now());
+	pthread_mutex_lock(&journal->lock);
+	while (!journal->ended && pthread_cond_timedwait(&journal->changed, &journal->lock, &until) == 0)
+		;
+	bool ended = journal->ended;
+	pthread_mutex_unlock(&journal->lock);
+	return ended;
+}
+
 /* One that hangs in the kernel keeps its memory. */
 void journal_stop(struct journal *journal, int64_t deadline)
 {
 	if (!journal || !journal->started)
 		return;
-	struct timespec until = clock_deadline(deadline - clock_now());
 	uv_async_send(&journal->stop);
-	if (pthread_clockjoin_np(journal->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
+	if (wait_for_end(journal, deadline)) {
+		pthread_join(journal->thread, NULL);
 		journal->started = false;
 		return;
 	}
 	log_line(NULL, CW_ERROR, "journal: the disk under %s does not answer: what was not written yet is lost",
 		 journal->options.folder);
 	pthread_detach(journal->thread);
+}
+
+bool journal_was_left(const struct journal *journal)
+{
+	return journal && journal->started;
 }
 
 struct journal *journal_new(const struct journal_options *options)
@@ -323,6 +346,12 @@ struct journal *journal_new(const struct journal_options *options)
 	journal->options.folder = strdup(options->folder);
 	journal->box = mailbox_new(ENTRIES_MAX);
 	journal->last = &journal->first;
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&journal->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	pthread_mutex_init(&journal->lock, /* attributes */ NULL);
 	if (journal->options.folder && journal->box)
 		return journal;
 	journal_free(journal);
@@ -331,9 +360,11 @@ struct journal *journal_new(const struct journal_options *options)
 
 void journal_free(struct journal *journal)
 {
-	if (!journal || journal->started)
+	if (!journal)
 		return;
 	mailbox_unref(journal->box);
+	pthread_cond_destroy(&journal->changed);
+	pthread_mutex_destroy(&journal->lock);
 	free((char *)journal->options.folder);
 	free(journal);
 }

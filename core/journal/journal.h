@@ -51,7 +51,9 @@ struct journal *journal_new(const struct journal_options *options); /* NULL: no 
 int journal_start(struct journal *journal);
 /* Writes what waits and ends, at most until the instant; else its thread is left behind. */
 void journal_stop(struct journal *journal, int64_t deadline);
-void journal_free(struct journal *journal); /* NULL is fine */
+/* Its thread was left behind: it may still come back to all that it was given. */
+bool journal_was_left(const struct journal *journal);
+void journal_free(struct journal *journal); /* NULL is fine; not one that was left */
 
 /* Any thread, waits for nobody. 0: handed over. -ENOBUFS, -EPIPE: counted as lost, and still the caller's. */
 int journal_post(struct journal *journal, struct journal_entry *entry);

@@ -75,6 +75,8 @@ static const struct cw_endpoint trigger = {.method = "POST",
 					  .members = CW_ARRAY(members),
 					  .key_option = "api_key"};
 
+static const struct plugin *volatile kept[2]; /* as the loader keeps them: for good */
+
 static struct cw_plugin plugin_with(const struct cw_array *actions, const struct cw_array *endpoints)
 {
 	return (struct cw_plugin){
@@ -108,7 +110,7 @@ static void actions_and_endpoints_that_are_right__are_copied(void **state)
 	const struct cw_endpoint endpoints[] = {trigger, status};
 	struct cw_plugin found =
 		plugin_with(&(struct cw_array)CW_ARRAY(actions), &(struct cw_array)CW_ARRAY(endpoints));
-	const struct plugin *plugin = descriptor_copy("/x.so", &found, error);
+	const struct plugin *plugin = kept[0] = descriptor_copy("/x.so", &found, error);
 	if (!plugin)
 		fail_msg("%s", error);
 	assert_int_equal(plugin->decl.actions.count, 2);
@@ -127,7 +129,7 @@ static void plugin_of_1_1__has_no_actions(void **state)
 	struct cw_plugin found = plugin_with(&(struct cw_array)CW_ARRAY(actions), &(struct cw_array){0});
 	found.abi_minor = 1;
 	found.size = offsetof(struct cw_plugin, actions);
-	const struct plugin *plugin = descriptor_copy("/x.so", &found, error);
+	const struct plugin *plugin = kept[1] = descriptor_copy("/x.so", &found, error);
 	if (!plugin)
 		fail_msg("%s", error);
 	assert_int_equal(plugin->decl.actions.count, 0);

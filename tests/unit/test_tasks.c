@@ -79,6 +79,16 @@ static int64_t awake(void)
 	return read_clock(CLOCK_MONOTONIC) - ahead;
 }
 
+/* Once, before there is any other thread: that of the log stays. */
+static int turn_clock(void **state)
+{
+	static const struct clock_source source = {turned_now, turned_wall, awake};
+	(void)state;
+	clock_set_source(&source);
+	log_open(LOG_TEXT, CW_ERROR + 1);
+	return 0;
+}
+
 static void start_worker(const char *yaml)
 {
 	struct problems problems;
@@ -113,15 +123,14 @@ static void stop_worker(void)
 	instance_stop(worker);
 	assert_true(instance_join(worker, clock_now() + 30 * CW_SECOND, /* returns */ false));
 	worker = NULL;
+	options_free(options);
+	options = NULL;
 }
 
 static int make_world_of(const char *yaml)
 {
-	static const struct clock_source source = {turned_now, turned_wall, awake};
 	struct hub_options hub_options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
 	ahead = 0;
-	log_open(LOG_TEXT, CW_ERROR + 1);
-	clock_set_source(&source);
 	hub = hub_new(&hub_options);
 	resolver = resolver_new();
 	lookups = lookups_new();
@@ -154,14 +163,12 @@ static int end_world(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 	mailbox_unref(asker);
 	resolver_free(resolver);
-	clock_set_source(NULL);
 	if (instance_abandoned_count() > 0)
 		return 0;
 	tasks_free(tasks);
 	hub_free(hub);
 	lookups_free(lookups);
 	roster_free(roster);
-	options_free(options);
 	return 0;
 }
 
@@ -587,5 +594,5 @@ int main(void)
 		TEST(instance_that_hangs__leaves_its_task_lost),
 	};
 #undef TEST
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, turn_clock, NULL);
 }
