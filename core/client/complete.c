@@ -131,14 +131,14 @@ static void offer_action_words(const struct completion *completion)
 	json_t *answer = ask_actions(completion);
 	const json_t *action;
 	size_t i;
-	bool is_named = name && !strchr(name, '=');
+	const char *named = name && !strchr(name, '=') ? name : NULL;
 	json_array_foreach(json_object_get(answer, "actions"), i, action)
 	{
 		if (strcmp(field_text(action, "instance"), instance) != 0)
 			continue;
 		if (!name)
 			offer(completion, "", field_text(action, "action"), "");
-		if (is_named ? strcmp(field_text(action, "action"), name) == 0 : name != NULL)
+		else if (!named || strcmp(field_text(action, "action"), named) == 0)
 			offer_arguments(completion, action);
 	}
 	json_decref(answer);

@@ -14,8 +14,7 @@
  * has taken what was written before, and sent in chunks. A stream that breaks has no last chunk, so its reader knows.
  * No more than one chunk, and what libwebsockets could not write of it, is ever held for a connection.
  *
- * Deadlines are looked at once a second: 10 s for the head of a request, 10 s for a body that is waited for, 30 s
- * without progress.
+ * Deadlines are looked at once a second: 10 s for a request with its body, 30 s without progress.
  */
 #include "web.h"
 
@@ -245,12 +244,22 @@ static bool pull(struct exchange *exchange, bool *ret_wait)
 	return said != PULL_ABORT;
 }
 
+/* A body that is not too long is read before anything is answered, whether the handler wants it or not: who is still
+ * sending may not read an answer, and loses it when the connection is closed. */
+static bool is_reading(const struct exchange *exchange)
+{
+	return exchange && exchange->method == METHOD_POST && !exchange->has_body && exchange->body_length > 0 &&
+	       exchange->body_length <= REQUEST_BODY_MAX;
+}
+
 /* The connection takes more. Negative: close it. */
 static int exchange_writable(struct exchange *exchange)
 {
 	bool wait;
 	if (exchange->sent)
 		return -1; /* all of it is with the kernel now */
+	if (is_reading(exchange))
+		return 0; /* on_body_end() wakes */
 	if (!pull(exchange, &wait))
 		return -1;
 	bool enough = exchange->complete || (!exchange->hold && (wait || exchange->body.length >= CHUNK_BYTES));
@@ -277,12 +286,6 @@ int exchange_send_now(struct exchange *exchange)
 {
 	exchange->complete = exchange->sent = true;
 	return write_head(exchange) || write_body(exchange) ? -1 : 0;
-}
-
-/* Nothing to write is no reason to park who is still sending a body that is waited for. */
-static bool is_reading(const struct connection *connection)
-{
-	return connection->exchange && connection->exchange->waits_for_body;
 }
 
 static void set_flow(struct connection *connection, bool flow)
@@ -380,9 +383,8 @@ static int on_body_end(struct connection *connection)
 	if (!exchange)
 		return 0;
 	exchange->has_body = true;
-	if (!exchange->waits_for_body)
-		return 0;
-	route_body_is_there(exchange);
+	if (exchange->waits_for_body)
+		route_body_is_there(exchange);
 	exchange_wake(exchange);
 	return 0;
 }
@@ -452,7 +454,7 @@ static int on_writable(struct connection *connection)
 	if (lws_partial_buffered(connection->wsi))
 		connection->wants_write = true;
 	if (!connection->wants_write)
-		set_flow(connection, is_reading(connection));
+		set_flow(connection, is_reading(connection->exchange));
 	return 0;
 }
 
@@ -464,7 +466,7 @@ static void before_turn(uv_prepare_t *prepare)
 		if (!connection->wants_write)
 			continue;
 		struct pollfd descriptor = {.fd = lws_get_socket_fd(connection->wsi), .events = POLLOUT};
-		set_flow(connection, is_reading(connection) || poll(&descriptor, 1, /* timeout: */ 0) > 0);
+		set_flow(connection, is_reading(connection->exchange) || poll(&descriptor, 1, /* timeout: */ 0) > 0);
 	}
 }
 
@@ -639,6 +641,17 @@ bool http_cut_idle(struct web *web)
 	return idle != NULL;
 }
 
+static void give_up_body(struct exchange *exchange)
+{
+	exchange->body_length = 0;
+	if (exchange->waits_for_body) {
+		exchange->waits_for_body = false;
+		exchange->pull = NULL;
+		exchange_problem(exchange, 408, "the body of the request did not come");
+	}
+	exchange_wake(exchange);
+}
+
 void http_tick(struct web *web, int64_t now)
 {
 	for (struct connection *connection = web->connections, *next; connection; connection = next) {
@@ -646,11 +659,8 @@ void http_tick(struct web *web, int64_t now)
 		next = connection->next;
 		if (!exchange && connection->opened < now - head_deadline) {
 			cut_without_head(connection);
-		} else if (exchange && exchange->waits_for_body && connection->moved < now - head_deadline) {
-			exchange->waits_for_body = false;
-			exchange->pull = NULL;
-			exchange_problem(exchange, 408, "the body of the request did not come");
-			exchange_wake(exchange);
+		} else if (is_reading(exchange) && connection->opened < now - head_deadline) {
+			give_up_body(exchange);
 		} else if (exchange && connection->moved < now - idle_deadline) {
 			connection_cut(connection);
 		} else if (exchange && exchange->tick && exchange->tick(exchange)) {

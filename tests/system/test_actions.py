@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What people ask instances to do, over a real daemon: HTTP, the client, the journal before and after a crash. The actor itself: tests/unit/test_tasks.c."""
 
+import datetime
 import http.client
 import json
 import signal
@@ -59,6 +60,11 @@ def rows(daemon, table, *where):
     return answer.get("rows", [])
 
 
+def events_of(daemon, task_id):
+    """The oldest first. They follow the row, by way of the hub."""
+    return [e for e in reversed(rows(daemon, "events", "kind=action")) if e["subject"] == f"tasks/{task_id}"]
+
+
 def journal(daemon, select):
     with sqlite3.connect(f"file:{daemon.folder}/state/journal.db?mode=ro", uri=True) as db:
         return db.execute(select).fetchall()
@@ -89,10 +95,10 @@ def test_action_over_http_from_the_question_to_the_outcomes(daemon):
         "state": "success", "done": 3, "failed": 2, "gone": 0, "unknown": 0, "total": 5}
     assert [(o["row"], o["outcome"]) for o in ended["outcomes"]] == [
         ("job-00001", "done"), ("job-00003", "failed"), ("job-00005", "done"), ("job-00007", "failed"), ("job-00009", "done")]
-    events = [e for e in rows(daemon, "events", "kind=action") if e["subject"] == f"tasks/{made['task_id']}"]
-    assert [(e["from"], e["to"]) for e in reversed(events)] == [(None, "running"), ("running", "success")]
-    assert events[1]["by"].startswith("user ") and events[0]["by"] == "work"
-    assert journal(daemon, "select count(*) from task_row where outcome is not null") == [(5,)]
+    begun, done = wait_for(lambda: len(found := events_of(daemon, made["task_id"])) == 2 and found)
+    assert (begun["from"], begun["to"], done["from"], done["to"]) == (None, "running", "running", "success")
+    assert begun["by"].startswith("user ") and done["by"] == "work"
+    wait_for(lambda: journal(daemon, "select count(*) from task_row where outcome is not null") == [(5,)])
 
 
 def test_wrong_questions_have_their_own_status(daemon):
@@ -184,7 +190,7 @@ def test_fault_49_task_of_a_killed_agent_is_lost_with_the_outcomes_that_were_tol
     assert lost["task"]["state"] == "lost"
     assert lost["task"]["reason"] == f"callwatchd ended while it ran: {told} of 500 rows have an outcome"
     assert (lost["task"]["done"], lost["task"]["total"], len(lost["outcomes"])) == (told, 500, told)
-    assert any(e["to"] == "lost" for e in rows(daemon, "events", "kind=action"))
+    wait_for(lambda: [e["to"] for e in events_of(daemon, made["task_id"])] == ["lost"])
     assert "is lost: callwatchd ended while it ran" in daemon.process.stderr
     # it is told once, and stays so
     daemon.stop()
@@ -199,8 +205,25 @@ def test_fault_47_damaged_journal_is_set_aside_and_said(daemon):
     daemon.start(configuration(daemon))
     [aside] = wait_for(lambda: list(state.glob("journal.db.corrupt-*")))
     assert f"was set aside as {aside.name}" in daemon.process.stderr
-    assert any(e["subject"] == "journal" for e in rows(daemon, "events", "kind=note"))
+    wait_for(lambda: any(e["subject"] == "journal" for e in rows(daemon, "events", "kind=note")))
     assert act(daemon, "run", {})[1]["journaled"] is True
+
+
+def test_fault_48_action_is_not_begun_before_the_journal_has_spoken(daemon):
+    daemon.start(configuration(daemon))
+    assert end_of(daemon, act(daemon, "run", {})[1]["task_id"])["task"]["state"] == "success"
+    other = sqlite3.connect(f"{daemon.folder}/state/journal.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    status, made, _ = act(daemon, "run", {})
+    assert (status, made["journaled"]) == (202, False)
+    found = end_of(daemon, made["task_id"])["task"]
+    waited = [datetime.datetime.fromisoformat(found[k]) for k in ("asked_at", "started_at")]
+    assert waited[1] - waited[0] >= datetime.timedelta(seconds=1.5)  # so long a lock is waited for
+    assert "another program keeps it locked" in daemon.process.stderr
+    other.execute("ROLLBACK")
+    other.close()
+    wait_for(lambda: "is written again; 0 entries were lost" in daemon.process.stderr, 30)
+    wait_for(lambda: journal(daemon, f"select state from task where task_id = '{made['task_id']}'") == [(2,)])
 
 
 def test_without_a_place_for_the_journal_it_goes_on_and_says_so(daemon):
