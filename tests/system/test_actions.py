@@ -191,7 +191,7 @@ def test_fault_49_task_of_a_killed_agent_is_lost_with_the_outcomes_that_were_tol
     assert lost["task"]["reason"] == f"callwatchd ended while it ran: {told} of 500 rows have an outcome"
     assert (lost["task"]["done"], lost["task"]["total"], len(lost["outcomes"])) == (told, 500, told)
     wait_for(lambda: [e["to"] for e in events_of(daemon, made["task_id"])] == ["lost"])
-    assert "is lost: callwatchd ended while it ran" in daemon.process.stderr
+    wait_for(lambda: "is lost: callwatchd ended while it ran" in daemon.process.stderr)
     # it is told once, and stays so
     daemon.stop()
     start_again(daemon)
@@ -204,7 +204,7 @@ def test_fault_47_damaged_journal_is_set_aside_and_said(daemon):
     (state / "journal.db").write_bytes(b"no database" * 1000)
     daemon.start(configuration(daemon))
     [aside] = wait_for(lambda: list(state.glob("journal.db.corrupt-*")))
-    assert f"was set aside as {aside.name}" in daemon.process.stderr
+    wait_for(lambda: f"was set aside as {aside.name}" in daemon.process.stderr)
     wait_for(lambda: any(e["subject"] == "journal" for e in rows(daemon, "events", "kind=note")))
     assert act(daemon, "run", {})[1]["journaled"] is True
 
@@ -219,7 +219,7 @@ def test_fault_48_action_is_not_begun_before_the_journal_has_spoken(daemon):
     found = end_of(daemon, made["task_id"])["task"]
     waited = [datetime.datetime.fromisoformat(found[k]) for k in ("asked_at", "started_at")]
     assert waited[1] - waited[0] >= datetime.timedelta(seconds=1.5)  # so long a lock is waited for
-    assert "another program keeps it locked" in daemon.process.stderr
+    wait_for(lambda: "another program keeps it locked" in daemon.process.stderr)
     other.execute("ROLLBACK")
     other.close()
     wait_for(lambda: "is written again; 0 entries were lost" in daemon.process.stderr, 30)
@@ -228,7 +228,7 @@ def test_fault_48_action_is_not_begun_before_the_journal_has_spoken(daemon):
 
 def test_without_a_place_for_the_journal_it_goes_on_and_says_so(daemon):
     daemon.start(configuration(daemon, state=False))
-    assert "there is no state_dir: what people ask" in daemon.process.stderr
+    wait_for(lambda: "there is no state_dir: what people ask" in daemon.process.stderr)
     status, made, _ = act(daemon, "run", {})
     assert (status, made["journaled"]) == (202, False)
     assert "after a crash nothing would be known of it" in made["note"]
