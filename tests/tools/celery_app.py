@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The platform's reconciliation task as a real Celery app, and the ways in which a run may end.
 
-    celery_app.py BROKER_URL [--track] [--expires SECONDS] [--pickle] [--extended]      a worker with two processes, in the foreground
+    celery_app.py BROKER_URL [--track] [--expires SECONDS] [--pickle] [--solo]      a worker in the foreground; --solo: as one process
 
 What a run does is read, when it begins, from the key `celery-app:behaviour` of the broker's Redis:
 
@@ -24,10 +24,10 @@ import redis
 TASK = "app.tasks.reconciliation_tasks.reconcile_call_logs"
 
 
-def make_app(url, track=False, expires=3600, pickle=False, extended=False):
+def make_app(url, track=False, expires=3600, pickle=False):
     app = celery.Celery("platform", broker=url, backend=url)
     app.conf.update(
-        task_track_started=track, result_expires=expires, result_extended=extended, worker_hijack_root_logger=False,
+        task_track_started=track, result_expires=expires, worker_hijack_root_logger=False,
         result_serializer="pickle" if pickle else "json", accept_content=["json"], result_accept_content=["json", "pickle"],
         worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
 
@@ -53,12 +53,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--track", action="store_true")
-    parser.add_argument("--extended", action="store_true")
     parser.add_argument("--pickle", action="store_true")
+    parser.add_argument("--solo", action="store_true")
     parser.add_argument("--expires", type=float, default=3600)
     arguments = parser.parse_args()
-    app = make_app(**vars(arguments))
-    app.worker_main(["worker", "--loglevel=INFO", "--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    app = make_app(arguments.url, arguments.track, arguments.expires, arguments.pickle)
+    app.worker_main(["worker", "--loglevel=INFO", "--concurrency=1", f"--pool={'solo' if arguments.solo else 'prefork'}", "--without-gossip",
+                     "--without-mingle", "--without-heartbeat"])
 
 
 if __name__ == "__main__":
