@@ -94,11 +94,18 @@ static bool is_same(const struct status *a, const struct status *b)
 	       a->report.queued == b->report.queued && strcmp(a->report.error, b->report.error) == 0;
 }
 
+/* Did its time move as far as ours, which is `between`? Both may be any time there is. */
+static bool went_along(const struct status *before, const struct status *now, int64_t between)
+{
+	int64_t moved;
+	if (!now->has_last_run || __builtin_sub_overflow(now->last_run_at, before->last_run_at, &moved))
+		return false;
+	return moved > 0 && moved < a_minute && between < a_minute && llabs(moved - between) < CW_SECOND;
+}
+
 static void remember(struct judge *judge, const struct status *status, int64_t wall)
 {
-	int64_t between = wall - judge->asked, moved = status->last_run_at - judge->last.last_run_at;
-	bool goes_along = judge->has_last && status->has_last_run && judge->last.has_last_run && moved != 0 &&
-			  between < a_minute && llabs(moved - between) < CW_SECOND;
+	bool goes_along = judge->has_last && went_along(&judge->last, status, wall - judge->asked);
 	bool same = judge->has_last && is_same(&judge->last, status);
 	judge->moving = goes_along ? judge->moving + 1 : 0;
 	judge->ever_changed |= judge->has_last && !same && !goes_along;
