@@ -420,6 +420,21 @@ def test_a_run_asked_for_when_callwatch_is_killed_is_known_and_not_asked_for_aga
     assert backend.stats()["POST"] == 1
 
 
+def test_the_client_follows_a_run_to_its_end(watched, backend, client):
+    backend.say("only POST")
+    backend.say("mode code 401")
+    done = client("trigger", "reconciliation", "--wait")
+    assert done.returncode == 1 and "the API key is refused" in done.stdout + done.stderr
+    backend.say("mode ok")
+    done = client("trigger", "reconciliation")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = requested_run(watched, status="queued")
+    done = client("trigger", "reconciliation")
+    assert done.returncode == 1 and run["run_id"]  # one at a time
+    backend.say(in_a_second(status="error", error="no database"))
+    requested_run(watched, status="error", error="no database")
+
+
 def test_the_platform_s_endpoints_are_answered_with_the_truth(daemon, backend):
     key = daemon.folder / "endpoint.key"
     key.write_text("endpoint-key\n")
