@@ -388,9 +388,12 @@ static void forget_plan(struct tasks *tasks, const struct plan_kept *plan)
 /* Those whose time is over, and the oldest that are too many. */
 static void forget_plans(struct tasks *tasks)
 {
-	uint32_t count = 0;
+	uint32_t count = 0, keys = 0;
 	for (struct plan_kept **link = &tasks->plans, *plan; (plan = *link);) {
-		if (plan->ends > clock_now() && ++count <= PLANS_KEPT) {
+		keys += plan->wish->chosen ? plan->wish->chosen->count : 0;
+		bool fits = count == 0 || (count < PLANS_KEPT && keys <= PLAN_KEYS_KEPT);
+		if (fits && plan->ends > clock_now()) {
+			count++;
 			link = &plan->next;
 			continue;
 		}

@@ -16,7 +16,8 @@ enum {
 	TASKS_KEPT = 1000,
 	OUTCOMES_KEPT = 100000, /* of all tasks that have ended */
 	TASKS_RUNNING = 64,
-	PLANS_KEPT = 32
+	PLANS_KEPT = 32,
+	PLAN_KEYS_KEPT = 2 * CHOSEN_MAX /* of all plans; the newest is kept whatever it has */
 };
 
 /* A task as the actor knows it. */

@@ -198,7 +198,7 @@ static int write_outcomes(struct journal_entry *entry, struct sqlite3 *db)
 		bind_text(statement, 1, self->task_id);
 		sqlite3_bind_int64(statement, 2, outcome->number);
 		bind_text(statement, 3, outcome->key);
-		sqlite3_bind_int(statement, 4, outcome->outcome);
+		sqlite3_bind_int(statement, 4, (int)outcome->outcome);
 		sqlite3_bind_int64(statement, 5, outcome->told_at);
 		bind_text(statement, 6, outcome->text);
 		code = run(statement);

@@ -4,6 +4,7 @@
 import datetime
 import http.client
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -11,7 +12,7 @@ import subprocess
 
 import pytest
 
-from harness import BIN, BUILD, UnixConnection, free_port, wait_for
+from harness import BIN, BUILD, Terminal, UnixConnection, free_port, wait_for
 
 
 def configuration(daemon, worker="", web="", state=True):
@@ -297,6 +298,27 @@ def test_client_lists_shows_and_does(daemon, client):
     assert client("tasks").stdout.count("success") == 1
     timeline = client("describe", "tasks", made["task_id"]).stdout
     assert "– → running" in timeline and "running → success" in timeline
+
+
+def test_client_asks_on_a_terminal_and_does_what_it_has_shown(daemon):
+    daemon.start(configuration(daemon))
+    refused = Terminal(daemon, "trigger", "work", "finish", "--where", "state=stuck")
+    wait_for(lambda: "Go on? [y/N]" in refused.text)
+    assert "acts on 5 of 10 rows." in refused.text and "Careful: what is finished" in refused.text
+    os.write(refused.master, b"\n")
+    assert refused.process.wait(30) == 1
+    wait_for(lambda: "Nothing was done." in refused.text)
+    assert rows(daemon, "tasks") == []
+    agreed = Terminal(daemon, "trigger", "work", "finish", "--where", "state=stuck", "--wait")
+    wait_for(lambda: "Go on? [y/N]" in agreed.text)
+    # what was shown is what is done, though by now one of them would not be chosen any more
+    assert end_of(daemon, act(daemon, "finish", {"keys": ["job-00001"]})[1]["task_id"])["task"]["state"] == "success"
+    os.write(agreed.master, b"y\n")
+    assert agreed.process.wait(30) == 0
+    wait_for(lambda: "success: 5 of 5" in agreed.picture)
+    # an action that is harmless does not ask
+    harmless = Terminal(daemon, "trigger", "work", "run", "--wait")
+    assert harmless.process.wait(30) == 0
 
 
 def test_client_exit_codes_tell_how_it_ended(daemon, client):

@@ -435,6 +435,19 @@ static void plan__is_for_what_it_was_made_for(void **state)
 	assert_int_equal(count("tasks", NULL), 0);
 }
 
+static void plans__are_bounded_and_the_oldest_go(void **state)
+{
+	(void)state;
+	char first[64];
+	assert_int_equal(ask_for(SPEC("finish", .all = true, .dry_run = true)), 0);
+	snprintf(first, sizeof first, "%s", answer.plan);
+	for (int i = 0; i < 31; i++)
+		assert_int_equal(ask_for(SPEC("run", .dry_run = true)), 0);
+	assert_int_equal(ask_for(SPEC("misbehave", .plan = first)), -ENOENT); /* it looks, and takes nothing */
+	assert_int_equal(ask_for(SPEC("run", .dry_run = true)), 0);
+	assert_int_equal(ask_for(SPEC("finish", .plan = first)), -ENOENT);
+}
+
 static int make_world_of_many(void **state)
 {
 	(void)state;
@@ -584,6 +597,7 @@ int main(void)
 		TEST(same_idempotency_key__is_the_same_task_for_a_day),
 		TEST(plan__acts_on_exactly_the_rows_that_were_shown),
 		TEST(plan__is_for_what_it_was_made_for),
+		TEST(plans__are_bounded_and_the_oldest_go),
 		cmocka_unit_test_setup_teardown(scope__says_what_the_table_does_not_hold, make_world_of_many,
 						end_world),
 		TEST(wrong_questions__are_told_by_name),
