@@ -168,16 +168,16 @@ void tasks_end(struct tasks *tasks, struct kept *kept, enum cw_task_state state,
 	tell_end(tasks, kept, from);
 }
 
-static void answer_made(struct kept *kept, bool on_disk)
+static void answer_made(struct kept *kept)
 {
 	struct asking *asking = kept->asking;
 	kept->asking = NULL;
 	if (!asking)
 		return;
-	asking->answer.on_disk = on_disk;
+	asking->answer.on_disk = kept->on_disk;
 	snprintf(asking->task, sizeof asking->task, "%s", kept->record.id);
 	asking_answer(asking, 0, "%s",
-		      on_disk ? "" : "the journal cannot keep it: after a crash nothing would be known of it");
+		      kept->on_disk ? "" : "the journal cannot keep it: after a crash nothing would be known of it");
 }
 
 struct sending {
@@ -203,7 +203,8 @@ static void hand_over(struct tasks *tasks, struct kept *kept, bool on_disk)
 {
 	struct sending sending = {.kept = kept};
 	kept->is_sent = true;
-	answer_made(kept, on_disk);
+	kept->on_disk = on_disk;
+	answer_made(kept);
 	if (kept->is_cancelled) {
 		tasks_end(tasks, kept, CW_TASK_CANCELLED, clock_wall(), "cancelled before it began: nothing was done");
 		return;
@@ -468,6 +469,7 @@ static bool answer_again(struct tasks *tasks, struct asking *asking)
 		return false;
 	snprintf(asking->task, sizeof asking->task, "%s", kept->record.id);
 	asking->answer.is_again = true;
+	asking->answer.on_disk = kept->on_disk;
 	if (memcmp(kept->record.request, asking->hash, sizeof asking->hash) == 0)
 		asking_answer(asking, 0, "it was asked for already with this idempotency key");
 	else

@@ -48,9 +48,17 @@ static void remember_task(void *arg, const struct journal_task *task)
 	const char *const said[] = {task->id, task->instance,        task->action, task->arguments,
 				    task->by, task->idempotency_key, task->text,   task->reason};
 	kept->record = *task;
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+	bool is_whole = true;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		*texts[i] = said[i] ? strdup(said[i]) : NULL;
-	kept->is_sent = true;
+		is_whole &= !said[i] || *texts[i];
+	}
+	if (!is_whole) {
+		kept_free(kept);
+		free(remembered);
+		return;
+	}
+	kept->is_sent = kept->on_disk = true;
 	remembered->kept = kept;
 	remembered->last = &remembered->outcomes;
 	*memory->last = memory->current = remembered;

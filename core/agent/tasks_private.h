@@ -29,6 +29,7 @@ struct kept {
 	struct mailbox *box;        /* of the acting instance, a reference; NULL: it was not asked yet */
 	bool is_sent;               /* the instance was asked, or will not be */
 	bool is_cancelled;          /* before that */
+	bool on_disk;               /* the journal has said so */
 	struct asking *asking;      /* waits for the journal; NULL: it was answered */
 	int64_t journal_due;        /* awake: the journal is not waited for any longer */
 };

@@ -79,8 +79,7 @@ static bool match(const char *pattern, const char *path, const char *starts[PATH
 /* A table's name has no slash: `/api/v1/tables/{}` must not swallow the route of a row. */
 static bool is_one_segment(const struct route *route, const char *start, size_t length)
 {
-	return (strcmp(route->path, "/api/v1/tables/{}") != 0 && strcmp(route->path, "/api/v1/actions/{}/{}") != 0) ||
-	       !memchr(start, '/', length);
+	return strcmp(route->path, "/api/v1/tables/{}") != 0 || !memchr(start, '/', length);
 }
 
 static const struct route *find(struct exchange *exchange)

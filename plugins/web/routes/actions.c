@@ -173,7 +173,7 @@ static void say_task(struct exchange *exchange, const struct cw_action_answer *a
 	say(out, ",\"instance\":", exchange->arguments[0]);
 	say(out, ",\"action\":", exchange->arguments[1]);
 	say_flag(out, "again", answer->is_again);
-	say_flag(out, "journaled", answer->on_disk || answer->is_again);
+	say_flag(out, "journaled", answer->on_disk);
 	say(out, ",\"note\":", *answer->text ? answer->text : NULL);
 	buffer_string(out, "}\n");
 }
