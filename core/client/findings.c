@@ -111,7 +111,8 @@ void findings_waiting(struct findings *findings, double seconds)
 	findings->waiting_shown = true;
 }
 
-/* NULL: none. */
+/* The cause, not its symptoms: what an instance says of itself, its readings and its queue may fail below it, but
+ * nothing of the plugin is tried above it. NULL: none. */
 static const json_t *broken_rung(const json_t *instance)
 {
 	enum tone tone;

@@ -240,12 +240,12 @@ static char *socket_sentence(const char *path, int number)
 	if (number == ENOENT || number == ENOTDIR)
 		sentence =
 			must_printf("cannot reach callwatchd: there is no socket %s\n"
-				    "Is it running (`systemctl status callwatchd`)? If its socket is elsewhere, say so "
+				    "Is it running (`systemctl status callwatch`)? If its socket is elsewhere, say so "
 				    "with --socket PATH or CALLWATCH_SOCKET.",
 				    shown);
 	else if (number == ECONNREFUSED)
 		sentence = must_printf("cannot reach callwatchd: nobody listens on %s any more\n"
-				       "It has ended or crashed: `systemctl status callwatchd` and its log say why.",
+				       "It has ended or crashed: `systemctl status callwatch` and its log say why.",
 				       shown);
 	else if (number == EACCES || number == EPERM)
 		sentence = must_printf("permission denied on %s\nOnly root and members of the group callwatch may ask: "

@@ -85,8 +85,8 @@ static void add_process(struct findings *findings, const char *state_dir)
 		text = must_printf("this user may not look into %s: `sudo callwatch doctor` can", state_dir);
 	} else {
 		text = must_printf(
-			"no callwatchd runs with state_dir %s: `systemctl start callwatchd`, and `journalctl -u "
-			"callwatchd` says why it ended",
+			"no callwatchd runs with state_dir %s: `systemctl start callwatch`, and `journalctl -u "
+			"callwatch` says why it ended",
 			state_dir);
 	}
 	add(findings, "process", verdict, text);

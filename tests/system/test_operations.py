@@ -74,3 +74,12 @@ def test_every_secret_that_documents_name_is_loaded_by_the_unit():
                  *TOP.glob("packaging/debian/*.yaml")]:
         for name in re.findall(r"_file: (callwatch\.[\w.-]+)", path.read_text()):
             assert name in loaded, f"{path}: {name}"
+
+
+def test_the_service_is_called_by_its_own_name():
+    """journalctl does not know aliases."""
+    pieces = []
+    for path in [*TOP.glob("core/**/*.c"), *TOP.glob("plugins/**/*.c"), *TOP.glob("docs/*.md"), *TOP.glob("packaging/**/*.yaml"), TOP / "README.md"]:
+        text = re.sub(r'"\s*"', "", path.read_text())
+        pieces += re.findall(r"(?:systemctl (?:start|stop|status|restart|reload|edit)|journalctl -u) ([\w.-]+)", text)
+    assert len(pieces) > 8 and {piece.rstrip(".") for piece in pieces} - {"collectd", "redis-server"} == {"callwatch"}

@@ -188,14 +188,17 @@ LoadPlugin csv
 </Plugin>
 """
 
-CONFIGURATION = """\
-agent: { hostname: host, interval: 1s }
-connections:
-  main: { url: "unix:///run/redis.sock", username: callwatch, password_file: callwatch.redis }
-plugins:
-  - { plugin: redis-calls, name: calls, connection: main }
-  - { plugin: collectd, socket: /run/collectd.sock, interval: 1s }
-"""
+OPERATIONS = (TOP / "docs/operations.md").read_text()
+CONFIGURATION = re.search(r"^```yaml\n(.*?)^```", OPERATIONS, re.M | re.S)[1]
+for there, here in (("agent: { ", "agent: { hostname: host, interval: 1s, "), ("redis://localhost:6379/0", "unix:///run/redis.sock"),
+                    ("/run/collectd-unixsock }", "/run/collectd.sock, interval: 1s }")):
+    assert CONFIGURATION.count(there) == 1, there
+    CONFIGURATION = CONFIGURATION.replace(there, here)
+
+
+def told_to_type(begin):
+    """A command of operations.md, from zero to a graph."""
+    return re.search(rf"^    ({re.escape(begin)}.*)$", OPERATIONS, re.M)[1].replace("PASSWORD", "secret")
 
 
 def start_service(root, folder, name):
@@ -270,8 +273,8 @@ def test_package_lives_in_a_fresh_debian(packages, root, folder, tmp_path):
     pages = (root / "usr/share/doc/callwatch/plugins").glob("*.md")
     assert {page.stem for page in pages} == {path.parent.name for path in TOP.glob("plugins/*/plugin.cmake")}, "operations.md sends people there"
 
-    (root / "etc/credstore/callwatch.redis").write_text("secret\n")
-    (root / "etc/credstore/callwatch.redis").chmod(0o600)
+    root.run("bash", "-c", told_to_type("install -m 600"))
+    assert (root / "etc/credstore/callwatch.redis").read_text() == "secret\n"
     processes = set_up_peers(root, folder)
     service = start_service(root, folder, "callwatchd")
     try:
