@@ -7,9 +7,11 @@
 
 #include "client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +26,7 @@ struct http {
 	const char *socket;  /* NULL: by URL */
 	const char *ca_file; /* NULL: the system's */
 	char *base, *where;
+	bool is_local;             /* on this machine */
 	char why[CURL_ERROR_SIZE]; /* libcurl's words for what failed last */
 	struct curl_slist *headers;
 };
@@ -44,13 +47,20 @@ void http_failure_release(struct http_failure *failure)
 	*failure = (struct http_failure){0};
 }
 
+/* A name that begins like an address is none: anybody may have 127.example.net. */
+static bool is_loopback_host(const char *host)
+{
+	struct in_addr address;
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+	       (inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
 static bool is_loopback_url(const char *url)
 {
 	CURLU *parts = curl_url();
 	char *host = NULL;
 	bool loopback = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-			curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-			(strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0);
+			curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_loopback_host(host);
 	curl_free(host);
 	curl_url_cleanup(parts);
 	return loopback;
@@ -86,10 +96,10 @@ static char *read_token(const char *path)
 	return token;
 }
 
-static int add_token(struct http *http, const char *url, const char *path)
+static int add_token(struct http *http, const char *path)
 {
-	if (strncasecmp(url, "https://", 8) != 0 && !is_loopback_url(url)) {
-		complain("%s would carry the token in clear over the network; use https", url);
+	if (strncasecmp(http->base, "https://", 8) != 0 && !http->is_local) {
+		complain("%s would carry the token in clear over the network; use https", http->base);
 		return -1;
 	}
 	char *header = read_token(path);
@@ -113,9 +123,11 @@ static int set_target(struct http *http, const struct arguments *arguments)
 			length--;
 		http->base = must_printf("%.*s", (int)length, arguments->url);
 		http->where = must(strdup(http->base));
-		return arguments->token_file ? add_token(http, http->base, arguments->token_file) : 0;
+		http->is_local = is_loopback_url(http->base);
+		return arguments->token_file ? add_token(http, arguments->token_file) : 0;
 	}
 	http->socket = arguments->socket ? arguments->socket : HTTP_SOCKET_DEFAULT;
+	http->is_local = true;
 	http->base = must(strdup("http://localhost"));
 	http->where = must_printf("socket %s", http->socket);
 	if (strlen(http->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
@@ -201,10 +213,10 @@ static void set_options(struct exchange *exchange, const char *url)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, exchange->http->ca_file);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* those of the system do not count then */
 	}
-	if (exchange->http->socket) {
+	if (exchange->http->socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, exchange->http->socket);
+	if (exchange->http->is_local) /* a proxy of the environment could not reach it, and would see the token */
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	}
 	if (request->method && strcmp(request->method, "GET") != 0) {
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");

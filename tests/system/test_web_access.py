@@ -320,3 +320,23 @@ def test_passwd_on_a_terminal_asks_twice_and_shows_nothing():
     assert code == 1 and "another one" in shown and "battery" not in shown
     code, shown = talk([b"\x03"])
     assert code == -2, "Ctrl-C"
+
+
+def test_a_token_goes_to_this_machine_in_clear_and_to_no_other(daemon, port):
+    """Neither to a name that looks like a loopback address, nor through a proxy of the environment."""
+    done = subprocess.run([BUILD / "bin/callwatch", "token", "add", "--role", "viewer"], capture_output=True, text=True, check=True)
+    token = daemon.folder / "token"
+    token.write_text(done.stdout.split("\n")[0] + "\n")
+    token.chmod(0o600)
+    daemon.start(config(daemon, [f"127.0.0.1:{port}"], options="tokens: [{ name: x, token_hash: \"" + re.search(r"sha256:\w+", done.stdout)[0] + "\" }]"))
+
+    def ask(host):
+        return subprocess.run([BUILD / "bin/callwatch", "--url", f"http://{host}:{port}", "--token-file", token, "status"], capture_output=True, text=True,
+                              timeout=20 * SLOWER, env={"PATH": os.environ["PATH"], "http_proxy": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9"})
+
+    for host in ("127.0.0.1", "localhost"):
+        done = ask(host)
+        assert done.returncode in (0, 1) and "platform" in done.stdout, done.stderr
+    for host in ("127.example.net", "127.0.0.1.example.net", "localhost.example.net"):
+        done = ask(host)
+        assert done.returncode == 2 and "in clear" in done.stderr, done.stderr
