@@ -4,6 +4,7 @@
  */
 #include "connect/tls-pem.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <time.h>
@@ -13,18 +14,27 @@ static X509 *next_certificate(BIO *pem)
 	return PEM_read_bio_X509(pem, /* into */ NULL, /* password */ NULL, NULL);
 }
 
-/* Calls take() with each certificate of a PEM text, until it fails. How many there were, or -1: one was refused. */
+/* Nothing begins here any more; else there is one that cannot be read: half of a file that is being written, perhaps.
+ */
+static bool was_the_end(void)
+{
+	return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
+/* Calls take() with each certificate of a PEM text, until it fails. How many there were, or -1: one was refused, or
+ * cannot be read. */
 static int each_certificate(const char *text, bool (*take)(SSL_CTX *context, X509 *certificate, int at),
 			    SSL_CTX *context)
 {
 	BIO *pem = BIO_new_mem_buf(text, -1);
 	int count = 0;
+	ERR_clear_error();
 	for (X509 *certificate; pem && count >= 0 && (certificate = next_certificate(pem));) {
 		count = take(context, certificate, count) ? count + 1 : -1;
 		X509_free(certificate);
 	}
 	BIO_free(pem);
-	return count;
+	return count < 0 || was_the_end() ? count : -1;
 }
 
 static bool trust(SSL_CTX *context, X509 *certificate, int at)

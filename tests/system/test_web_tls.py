@@ -279,6 +279,16 @@ def try_options(folder, listen, lines, *arguments):
     return run_once(folder, text + "".join(f"    {line}\n" for line in lines.split("\n") if line), "-t", *arguments)
 
 
+def test_half_of_a_chain_is_none(folder, authority):
+    """A file that is being written at the moment of a reload must not be taken for a shorter chain."""
+    chain = (folder / "cert.pem").read_text() + authority.root.read_text()
+    for text, code in ((chain, 0), (chain[:-200], 78), (chain + "and a word\n", 0)):
+        (folder / "chain.pem").write_text(text)
+        os.chmod(folder / "chain.pem", 0o600)
+        done = try_options(folder, "127.0.0.1:8470", "tls_cert_file: chain.pem\ntls_key_file: key.pem", "--secrets")
+        assert done.returncode == code and (code == 0) == ("tls_cert holds no certificate" not in done.stderr), (code, done.stderr)
+
+
 def test_security_07_what_may_not_be_is_told_at_its_place(folder, authority):
     openssl("ec", "-in", folder / "key.pem", "-aes256", "-passout", "pass:secret", "-out", folder / "locked.key")
     os.chmod(folder / "locked.key", 0o600)

@@ -12,7 +12,7 @@
 
 struct ssl_ctx_st;
 
-/* How many there were, or -1: one was refused. */
+/* How many there were, or -1: one was refused, or cannot be read to its end. */
 int tls_pem_trust(struct ssl_ctx_st *context, const char *pem);
 int tls_pem_present(struct ssl_ctx_st *context, const char *pem); /* the first is our own, the others are its chain */
 /* False: none that can be used without a password and belongs to our certificate. */
