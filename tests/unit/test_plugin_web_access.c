@@ -142,14 +142,13 @@ static uint16_t free_port(void)
 	return ntohs(address.sin_port);
 }
 
-/* Ada is an operator whose password is `secret`; `abc` is the token of a viewer. */
-static int setup(void **state)
+/* Ada is an operator whose password is `secret`, which costs so much to try; `abc` is the token of a viewer. */
+static int begin(void **state, unsigned long long passes, size_t bytes)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 	char hash[crypto_pwhash_STRBYTES];
 	assert_true(sodium_init() >= 0);
-	assert_int_equal(crypto_pwhash_argon2id_str(hash, "secret", 6, crypto_pwhash_argon2id_OPSLIMIT_MIN, 64 * 1024),
-			 0);
+	assert_int_equal(crypto_pwhash_argon2id_str(hash, "secret", 6, passes, bytes), 0);
 	scene->port = free_port();
 	snprintf(scene->options, sizeof scene->options,
 		 "listen: [\"127.0.0.1:%u\"]\nusers:\n  - { name: ada, role: operator, password_hash: \"%s\" }\n"
@@ -161,6 +160,16 @@ static int setup(void **state)
 	fake_start(&scene->fake);
 	*state = scene;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return begin(state, crypto_pwhash_argon2id_OPSLIMIT_MIN, 64 * 1024);
+}
+
+static int setup_slow(void **state)
+{
+	return begin(state, /* passes: */ 16, 32 * 1024 * 1024);
 }
 
 static int teardown(void **state)
@@ -243,12 +252,12 @@ static void who_is_known__gets_in(void **state)
 static void ten_wrong_guesses__make_wait__but_not_who_is_right(void **state)
 {
 	struct scene *scene = *state;
-	char guess[32];
+	char pair[32];
 	assert_int_equal(ask_as(scene, "ada:secret"), 200);
 	for (int i = 0; i < 10; i++) {
-		snprintf(guess, sizeof guess, "ada:guess-%d", i);
-		assert_int_equal(ask_as(scene, guess), 401);
-		assert_int_equal(ask_as(scene, guess), 401); /* said again: no guess */
+		snprintf(pair, sizeof pair, "ada:guess-%d", i);
+		assert_int_equal(ask_as(scene, pair), 401);
+		assert_int_equal(ask_as(scene, pair), 401); /* said again: no guess */
 	}
 	assert_true(fake_said(&scene->fake, "10 wrong passwords or tokens came from 127.0.0.1"));
 	assert_int_equal(scene->fake.errors, 10);
@@ -264,6 +273,57 @@ static void ten_wrong_guesses__make_wait__but_not_who_is_right(void **state)
 	fake_turn_clock(&scene->fake, 700 * CW_SECOND); /* the guesses are forgotten, and that she is known */
 	assert_int_equal(ask_as(scene, "ada:even more"), 401);
 	assert_int_equal(ask_as(scene, "ada:secret"), 200);
+}
+
+static void guess(struct scene *scene, int first, int count, int status)
+{
+	char pair[32];
+	for (int i = first; i < first + count; i++) {
+		snprintf(pair, sizeof pair, "ada:guess-%d", i);
+		assert_int_equal(ask_as(scene, pair), status);
+	}
+}
+
+static void password_that_was_right__is_known_for_five_minutes(void **state)
+{
+	struct scene *scene = *state;
+	assert_int_equal(ask_as(scene, "ada:secret"), 200);
+	fake_turn_clock(&scene->fake, 250 * CW_SECOND);
+	guess(scene, 0, 10, 401);
+	assert_int_equal(ask_as(scene, "ada:secret"), 200);
+	fake_turn_clock(&scene->fake, 310 * CW_SECOND);
+	guess(scene, 10, 1, 401); /* the wait was over, and is 2 s now */
+	assert_int_equal(ask_as(scene, "ada:secret"), 429);
+}
+
+static void who_is_right__begins_to_count_anew(void **state)
+{
+	struct scene *scene = *state;
+	guess(scene, 0, 9, 401);
+	assert_int_equal(ask_as(scene, "ada:secret"), 200);
+	guess(scene, 9, 10, 401);
+	guess(scene, 19, 1, 429);
+}
+
+/* Of sixteen places one client gets eight: others may come too. */
+static void one_client__does_not_take_all_places(void **state)
+{
+	struct scene *scene = *state;
+	int waiting[8];
+	char header[128] = "Basic ", pair[32];
+	for (int i = 0; i < 8; i++) {
+		int length = snprintf(pair, sizeof pair, "ada:%d", i);
+		sodium_bin2base64(header + 6, sizeof header - 6, (unsigned char *)pair, (size_t)length,
+				  sodium_base64_VARIANT_ORIGINAL);
+		waiting[i] = dial(scene);
+		send_request(waiting[i], "/api/v1/status", header);
+	}
+	assert_int_equal(ask(scene, "/-/healthy", NULL), 200); /* those before it have arrived */
+	assert_int_equal(ask_as(scene, "ada:more"), 503);
+	assert_non_null(strstr(scene->answer, "\r\nretry-after: 1\r\n"));
+	assert_int_equal(ask(scene, "/api/v1/status", "Bearer abc"), 200);
+	for (int i = 0; i < 8; i++)
+		close(waiting[i]);
 }
 
 /* As many as may wait at a time; others are answered meanwhile, and who leaves harms nobody. */
@@ -310,6 +370,9 @@ int main(void)
 		cmocka_unit_test(hashes__are_checked),
 		cmocka_unit_test_setup_teardown(who_is_known__gets_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(ten_wrong_guesses__make_wait__but_not_who_is_right, setup, teardown),
+		cmocka_unit_test_setup_teardown(password_that_was_right__is_known_for_five_minutes, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_is_right__begins_to_count_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_client__does_not_take_all_places, setup_slow, teardown),
 		cmocka_unit_test_setup_teardown(passwords__are_tried_beside_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop__while_passwords_are_tried__leaves_nothing, setup, teardown),
 	};
