@@ -382,8 +382,10 @@ def test_reasons_when_it_is_not_let_in(daemon, server, database, passwords):
         assert run_client(daemon, "reload").returncode == 0
         wait_down(daemon, *words)
 
-    daemon.start(config(daemon, server.socket_url(database.name, "asks_pw"), [uuid_of(0)], f", password_file: {secret}"))
+    twice = f"postgresql:///{database.name}?host={server.sockets},{server.sockets}&port={server.port},{server.port}&user=asks_pw"
+    daemon.start(config(daemon, twice, [uuid_of(0)], f", password_file: {secret}"))
     wait_down(daemon, 'password authentication failed for user "asks_pw" (28P01): the password is wrong')
+    assert server.process.stderr.count('password authentication failed for user "asks_pw"') == 1, "no other host is tried with it: accounts may be locked"
     reloaded(database.name, "asks_pw", "password required: set password_file", more="")
     reloaded("nowhere", database.role, 'database "nowhere" does not exist (3D000)')
     reloaded(database.name, "nobody", 'role "nobody" does not exist (28000)')

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <uv.h>
@@ -40,7 +41,7 @@ struct patient {
 	int fail_starts;
 	/* several threads look */
 	_Atomic int examined, reads;
-	_Atomic bool answer;
+	_Atomic bool answer, fails_reads;
 	sem_t go;
 	uint32_t check;
 	struct cw_instance *self;
@@ -104,7 +105,7 @@ static int patient_read(void *state)
 	atomic_fetch_add(&patient->reads, 1);
 	if (patient->blocks)
 		sem_wait(&patient->go);
-	return 0;
+	return atomic_load(&patient->fails_reads) ? -EIO : 0;
 }
 
 static void patient_stop(void *state)
@@ -338,6 +339,24 @@ static void down__is_a_symptom_and_the_cause_is_looked_for(void **state)
 	close_ward(&ward);
 }
 
+/* One is due every tenth of a second, and may take a second. */
+static void readings_that_are_overdue__are_a_failed_rung(void **state)
+{
+	(void)state;
+	struct ward ward = {0};
+	struct question question;
+	open_ward(&ward);
+	atomic_store(&ward.patient.fails_reads, true);
+	int64_t give_up = clock_now() + 30 * CW_SECOND;
+	do {
+		ask_and_hear(&question, "patient");
+		assert_true(clock_now() < give_up);
+	} while (question.found[2].verdict != CW_CHECK_FAILED);
+	assert_string_equal(question.found[2].check, "readings");
+	assert_non_null(strstr(question.found[2].text, " ago, though one is due every 100ms"));
+	close_ward(&ward);
+}
+
 static void more_verdicts_than_questions__are_dropped(void **state)
 {
 	(void)state;
@@ -554,6 +573,7 @@ int main(void)
 		cmocka_unit_test(rungs__come_in_order_whether_answered_at_once_or_later),
 		cmocka_unit_test(failed_check__those_after_it_are_not_tried),
 		cmocka_unit_test(down__is_a_symptom_and_the_cause_is_looked_for),
+		cmocka_unit_test(readings_that_are_overdue__are_a_failed_rung),
 		cmocka_unit_test(more_verdicts_than_questions__are_dropped),
 		cmocka_unit_test(unknown_instance__is_said_and_nothing_is_called),
 		cmocka_unit_test(all__are_examined_one_after_the_other_the_asker_too),
