@@ -108,6 +108,8 @@ def test_the_filter_of_system_calls_lets_through_what_is_called(folder, redis, m
     called = set(re.findall(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed)", trace.read_text(errors="replace"), re.M))
     assert {"connect", "accept4", "timerfd_create", "epoll_wait", "epoll_pwait"} & called
     allowed = set(system_calls("@system-service")) - set(system_calls("@privileged")) - set(system_calls("@resources"))
+    if os.geteuid() == 0:
+        called -= {"fchown"}  # SQLite gives its files their owner, if it is root; the service is not
     assert called <= allowed, sorted(called - allowed)
 
 
