@@ -66,6 +66,22 @@ def postgres():
 
 
 @pytest.fixture
+def make_disk(folder):
+    """make_disk(path, size): a small file system at `path`, for programs that are started through its `inside`."""
+    disks = []
+
+    def make(path, size):
+        disks.append(harness.Disk(folder, path, size))
+        if disks[-1].refused:
+            pytest.skip(f"no mount in a namespace of our own here: {disks[-1].refused}")
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.holder.kill()
+
+
+@pytest.fixture
 def make_daemon(folder):
     """make_daemon(name): a callwatchd that is not started; at the end it must stop cleanly, if it still runs."""
     daemons = []

@@ -143,6 +143,25 @@ class Process:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
 
+class Disk:
+    """A small file system in a mount namespace of its own; programs that are started through it see it at `path`."""
+
+    def __init__(self, folder, path, size):
+        path.mkdir(parents=True)
+        self.path = path
+        script = f"mount -t tmpfs -o size={size},mode=700 tmpfs {path} && echo mounted && exec sleep infinity"
+        self.holder = Process(folder, "disk", ["unshare", "-rm", "sh", "-c", script])
+        self.inside = ["nsenter", "-t", str(self.holder.pid), "-U", "-m", "--preserve-credentials"]
+        wait_for(lambda: "mounted" in self.holder.stdout or not self.holder.running, what="the small disk")
+        self.refused = None if self.holder.running else self.holder.stderr  # no mount in a namespace of our own here
+
+    def run(self, *argv):
+        return subprocess.run([*self.inside, *map(str, argv)], check=True, capture_output=True, text=True).stdout
+
+    def remount(self, how):
+        self.run("mount", "-o", f"remount,{how}", self.path)
+
+
 class Redis:
     """A private redis-server on a UNIX socket and a TCP port. Keeps its data over restart() unless empty=True."""
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
@@ -225,6 +226,23 @@ def test_fault_48_action_is_not_begun_before_the_journal_has_spoken(daemon):
     other.close()
     wait_for(lambda: "is written again; 0 entries were lost" in daemon.process.stderr, 30)
     wait_for(lambda: journal(daemon, f"select state from task where task_id = '{made['task_id']}'") == [(2,)])
+
+
+def test_fault_44_full_disk_is_worked_without_and_written_back_to(daemon, make_disk):
+    state = daemon.folder / "state"
+    disk = make_disk(state, "300k")
+    daemon.start(configuration(daemon), wrapper=disk.inside)
+    assert act(daemon, "run", {})[1]["journaled"] is True
+    disk.run("sh", "-c", f"cat /dev/zero >{state}/filler 2>/dev/null || true")
+    made = [act(daemon, "finish", {"keys": [f"job-{i:05}" for i in range(10)]})[1] for _ in range(20)]
+    wait_for(lambda: "kept in memory only, and a crash would forget it" in daemon.process.stderr)
+    assert made[-1]["journaled"] is False
+    assert all(end_of(daemon, m["task_id"])["task"]["state"] == "success" for m in made)
+    disk.run("rm", state / "filler")
+    wait_for(lambda: "is written again; 0 entries were lost" in daemon.process.stderr, 30)
+    look = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall())"
+    for select, rows_there in [("select count(*) from task where state = 2", 21), ("select count(*) from task_row where outcome is not null", 200)]:
+        assert disk.run(sys.executable, "-c", look, state / "journal.db", select) == f"[({rows_there},)]\n"
 
 
 def test_without_a_place_for_the_journal_it_goes_on_and_says_so(daemon):

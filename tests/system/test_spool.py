@@ -15,7 +15,7 @@ import pytest
 
 from graphite import Receiver
 
-from harness import BUILD, LARGE, SLOWER, Process, book_runs, check_books, free_port, run_client, run_once, wait_for
+from harness import BUILD, LARGE, SLOWER, book_runs, check_books, free_port, run_client, run_once, wait_for
 
 PLUGINS = BUILD / "tests/plugins"
 
@@ -409,39 +409,6 @@ def test_without_a_state_dir_the_output_works_and_says_that_it_has_no_spool(make
     run.start()
     run.daemon.wait_state("degraded", "no spool: set `agent: state_dir:`", name="sink")
     wait_for(lambda: len(run.arrived()) > 100)
-
-
-class Disk:
-    """A small file system in a mount namespace of its own; programs that are started through it see it at `path`."""
-
-    def __init__(self, folder, path, size):
-        path.mkdir(parents=True)
-        self.path = path
-        script = f"mount -t tmpfs -o size={size},mode=700 tmpfs {path} && echo mounted && exec sleep infinity"
-        self.holder = Process(folder, "disk", ["unshare", "-rm", "sh", "-c", script])
-        self.inside = ["nsenter", "-t", str(self.holder.pid), "-U", "-m", "--preserve-credentials"]
-        wait_for(lambda: "mounted" in self.holder.stdout or not self.holder.running, what="the small disk")
-        if not self.holder.running:
-            pytest.skip(f"no mount in a namespace of our own here: {self.holder.stderr}")
-
-    def run(self, *argv):
-        return subprocess.run([*self.inside, *map(str, argv)], check=True, capture_output=True, text=True).stdout
-
-    def remount(self, how):
-        self.run("mount", "-o", f"remount,{how}", self.path)
-
-
-@pytest.fixture
-def make_disk(folder):
-    disks = []
-
-    def make(path, size):
-        disks.append(Disk(folder, path, size))
-        return disks[-1]
-
-    yield make
-    for disk in disks:
-        disk.holder.kill()
 
 
 def test_a_full_disk_leaves_the_queue_in_memory_and_is_used_again_when_it_has_room(make_run, make_disk):
