@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import yaml
 
-from harness import BUILD, SLOWER, free_port, run_once, wait_for
+from harness import BUILD, SLOWER, TOP, free_port, run_once, wait_for
 from web_raw import ask, config
 
 PASSWORD = "correct horse"
@@ -86,17 +86,30 @@ ROUTES = [  # method, target, what a viewer gets, what an operator gets; all oth
     ("GET", "/metrics", 200, 200), ("HEAD", "/metrics", 200, 200), ("GET", "/api/v1/status", 200, 200), ("GET", "/api/v1/tables", 200, 200),
     ("GET", "/api/v1/tables/calls", 200, 200), ("GET", "/api/v1/tables/calls/CA1", 200, 200), ("GET", "/api/v1/tables/calls/nobody", 404, 404),
     ("GET", "/api/v1/tables/nothing", 404, 404), ("GET", "/api/v1/tables/calls?nonsense=1", 400, 400), ("GET", "/api/v1/tables/calls?reveal=true", 403, 200),
-    ("GET", "/api/v1/doctor", 403, 200), ("GET", "/api/v1/config/diff", 403, 200),
+    ("GET", "/api/v1/doctor", 403, 200), ("GET", "/api/v1/doctor/web", 403, 200), ("GET", "/api/v1/config/diff", 403, 200),
+    ("GET", "/api/v1/actions", 200, 200), ("POST", "/api/v1/actions/calls/nothing", 403, 404), ("GET", "/api/v1/tasks/nothing", 404, 404),
+    ("DELETE", "/api/v1/tasks/nothing", 403, 404),
     ("POST", "/-/reload", 403, 200), ("GET", "/-/reload", 403, 405), ("DELETE", "/api/v1/tables/calls", 405, 405), ("GET", "/", 404, 404),
     ("GET", "/nothing", 404, 404), ("POST", "/nothing", 404, 404), ("GET", "/api/v1/tables/", 404, 404), ("GET", "/index.html", 404, 404),
 ]
+
+
+def test_security_08_no_route_is_left_out_of_the_table():
+    """A new route is a line in ROUTES too, for each method that it answers."""
+    code = (TOP / "plugins/web/route.c").read_text()
+    patterns = re.findall(r'^\t\{"(/[^"]*)", ([A-Z_ |]+), ROLE_(?:VIEWER|OPERATOR),', code, re.M)
+    assert len(patterns) > 8
+    for pattern, flags in patterns:
+        for method in re.findall(r"ROUTE_(GET|POST|DELETE)", flags):
+            form = re.compile(re.escape(pattern).replace(r"\{\}", "[^/?]+") + r"(\?.*)?")
+            assert any(asked == method and form.fullmatch(target) for asked, target, _, _ in ROUTES), f"{method} {pattern}"
 
 
 @pytest.mark.sanitize
 def test_security_08_every_route_for_everybody(web, port):
     for who, (header, role) in WHO.items():
         for method, target, viewer, operator in ROUTES:
-            answer = ask(port, target, method, [*([header] if header else []), *(JSON if method == "POST" else [])])
+            answer = ask(port, target, method, [*([header] if header else []), *(JSON if method in ("POST", "DELETE") else [])])
             expected = {None: 401, "viewer": viewer, "operator": operator}[role]
             assert answer.status == expected, (who, method, target, answer.raw[:600])
             if expected == 401:
