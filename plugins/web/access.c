@@ -511,6 +511,27 @@ const char *access_challenge(const struct web *web)
 					: "Bearer realm=\"callwatch\"";
 }
 
+bool access_key_was_wrong(struct exchange *exchange)
+{
+	struct access *access = exchange->web->access;
+	uint8_t digest[DIGEST_BYTES];
+	int64_t now = exchange->web->host->now();
+	const char *key = exchange->api_key;
+	struct ip client = ip_client(&exchange->client);
+	const struct culprit *culprit = find_culprit(access, &client, now);
+	int64_t wait = wait_of(culprit, now);
+	if (!key || !exchange->peer->door->is_tcp)
+		return false;
+	crypto_generichash(digest, DIGEST_BYTES, (const unsigned char *)key, strlen(key), access->key,
+			   sizeof access->key);
+	bool is_same = culprit && memcmp(culprit->digest, digest, DIGEST_BYTES) == 0;
+	if (wait > 0 && !is_same)
+		make_wait(exchange, wait);
+	else if (!is_same)
+		note_failure(exchange->web, &client, digest);
+	return wait > 0 && !is_same;
+}
+
 void access_stop(struct web *web)
 {
 	struct access *access = web->access;

@@ -28,6 +28,9 @@ enum access_verdict {
 
 /* Finds out the role of who asks. */
 enum access_verdict access_ask(struct exchange *exchange, const struct credentials *credentials);
+/* The X-API-Key of an endpoint was wrong: remembered of its client as a wrong token is, and made to wait like one.
+ * True: it has been answered, with 429. */
+bool access_key_was_wrong(struct exchange *exchange);
 const char *access_challenge(const struct web *web); /* for WWW-Authenticate */
 
 #endif

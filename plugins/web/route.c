@@ -112,7 +112,7 @@ static const struct route *find_endpoint(struct exchange *exchange)
 		return NULL;
 	int rc = web->frontend->endpoint(web->self, method_name(exchange->method), exchange->path, exchange->api_key,
 					 &exchange->endpoint);
-	if (rc == -EACCES)
+	if (rc == -EACCES && !access_key_was_wrong(exchange))
 		exchange_problem(exchange, 401, "the header X-API-Key is missing, or is not the right one");
 	else if (rc == -ENOTSUP)
 		exchange_problem(exchange, 405, "this path answers %s", exchange->endpoint.endpoint->method);
