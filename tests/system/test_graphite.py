@@ -93,6 +93,7 @@ def test_every_declared_metric_arrives_in_carbon_with_its_numbers(carbon, relay,
                graphite(relay.port, "relayed", prefix="relayed.a-b"), graphite(carbon.port, "tagged", prefix="tagged", tags=True)]
     daemon.start(config(daemon, [*mimics(), *outputs, {"plugin": "stdout", "format": "json"}], interval="500ms", labels="  labels: { env: test }\n"))
     wait_for(lambda: all(counter(daemon, "samples_sent_total", output["name"]) > 600 for output in outputs), 30, what="samples to be sent")
+    wait_for(lambda: daemon.instance("redis-calls")["reads"] > 6, what="more than the last two seconds, which are not looked at")
     daemon.stop()
     said = settled(daemon)
     assert {s["instance"] for s in said} >= {"redis-calls", "agent", "tagged"}

@@ -276,6 +276,21 @@ static void hasten(void)
 	clock_set_source(&source);
 }
 
+/* The host's clock, `slept` ahead: as after a sleep of the machine. */
+static int64_t slept;
+
+static int64_t slept_now(void)
+{
+	return (int64_t)uv_hrtime() + slept;
+}
+
+static void sleep_for(int64_t by)
+{
+	static const struct clock_source source = {.now = slept_now, .wall = slept_now, .awake = slept_now};
+	slept = by;
+	clock_set_source(&source);
+}
+
 static int unhurry(void **state)
 {
 	(void)state;
@@ -450,6 +465,23 @@ static void who_closes_each_connection_at_once__has_not_got_the_batch(void **sta
 	receiver_release(&receiver);
 }
 
+/* Also if nothing is to be sent: else it would be dialled again and again without a pause. */
+static void who_closes_each_connection_at_once__is_left_alone_for_a_while(void **state)
+{
+	(void)state;
+	struct cw_instance self;
+	struct receiver receiver;
+	receiver_open(&receiver);
+	receiver.closes = 3;
+	receiver.closes_after = 0;
+	start_for(&self, &receiver, NULL);
+	wait_until(&self, (struct until){.receiver = &receiver, .state = CW_DOWN, .reason = "the other side"});
+	assert_int_equal(receiver.count, 1);
+	wait_until(&self, (struct until){.receiver = &receiver, .connections = 4, .state = CW_UP, .reason = ""});
+	plugin_host_stop(&self);
+	receiver_release(&receiver);
+}
+
 static void a_connection_closed_while_idle__is_no_fault(void **state)
 {
 	(void)state;
@@ -571,6 +603,28 @@ static void fault_40_a_hung_receiver_that_comes_back_to_itself__gets_the_rest(vo
 	assert_int_equal(receiver.count, 1);
 	assert_true(has_all(&receiver, N, &most));
 	assert_int_equal(most, 1);
+	plugin_host_stop(&self);
+	receiver_release(&receiver);
+}
+
+static void fault_40_while_we_slept__nobody_is_blamed(void **state)
+{
+	(void)state;
+	struct cw_instance self;
+	struct receiver receiver;
+	sleep_for(0);
+	receiver_open(&receiver);
+	receiver.reads_nothing = true;
+	start_for(&self, &receiver, NULL);
+	write_batch(&self, 200000);
+	struct until down = {.receiver = &receiver, .state = CW_DOWN, .reason = ""};
+	assert_false(plugin_host_wait(&self, holds, &down, 1500)); /* a beat, and data waits */
+	sleep_for(25 * CW_SECOND);
+	assert_false(plugin_host_wait(&self, holds, &down, 1500)); /* the next beat */
+	assert_int_equal(self.state, CW_UP);
+	receiver.reads_nothing = false;
+	wait_until(&self, (struct until){.receiver = &receiver, .is_done = true});
+	assert_int_equal(self.errors, 0);
 	plugin_host_stop(&self);
 	receiver_release(&receiver);
 }
@@ -809,12 +863,14 @@ int main(void)
 		cmocka_unit_test(what_the_receiver_had_not_read__is_sent_again),
 		cmocka_unit_test(with_resend_0__only_what_was_not_acknowledged_is_sent_again),
 		cmocka_unit_test(who_closes_each_connection_at_once__has_not_got_the_batch),
+		cmocka_unit_test(who_closes_each_connection_at_once__is_left_alone_for_a_while),
 		cmocka_unit_test(a_connection_closed_while_idle__is_no_fault),
 		cmocka_unit_test(reconnect_every__changes_the_connection_and_loses_and_repeats_nothing),
 		cmocka_unit_test(fault_40_a_dead_receiver__is_down_with_a_reason_and_gets_the_batch_on_return),
 		cmocka_unit_test_teardown(fault_40_a_hung_receiver__is_down_after_10_s_and_tried_anew_after_30,
 					  unhurry),
 		cmocka_unit_test_teardown(fault_40_a_hung_receiver_that_comes_back_to_itself__gets_the_rest, unhurry),
+		cmocka_unit_test_teardown(fault_40_while_we_slept__nobody_is_blamed, unhurry),
 		cmocka_unit_test(fault_40_a_hung_receiver__does_not_hold_up_the_stop),
 		cmocka_unit_test_teardown(fault_40_a_slow_receiver__is_degraded_until_it_is_not, unhurry),
 		cmocka_unit_test(a_name_with_two_addresses__is_tried_at_the_second),

@@ -525,6 +525,7 @@ static void full__with_one_in_flight__it_is_sent_or_dropped_by_its_own_end(void 
 		while (take(world) >= 0)
 			;
 	}
+	assert_int_equal(spool_counts(world->spool)->restored, 0); /* nothing was found that nobody put there */
 }
 
 static void a_batch_that_is_too_large__is_counted_and_said(void **state)
@@ -844,9 +845,12 @@ static void nothing_can_be_written_at_all__what_is_there_is_still_given(void **s
 	assert_non_null(strstr(world->said, "cannot note what has been sent"));
 	limit_files(RLIM_INFINITY);
 	assert_int_equal(spool_append(world->spool, &batch, 1, &taken), 0);
-	assert_int_equal(take(world), 2);
-	assert_int_equal(take(world), 3);
+	shut(world);
+	reopen(world); /* files that were begun and came to nothing are not missing now */
+	for (int i = 1; i <= 3; i++)
+		assert_int_equal(take(world), i);
 	assert_int_equal(take(world), -1);
+	assert_string_equal(world->said, "");
 	batch_unref(batch);
 }
 
