@@ -98,3 +98,14 @@ def test_what_the_daemon_says_is_no_command_for_the_shell(folder):
     done = subprocess.run(["bash", "--norc", "-c", ASK, "bash", str(SCRIPT), str(script), ""], capture_output=True, text=True, cwd=folder)
     assert done.stdout.splitlines()[0] == "good"
     assert not (folder / "owned").exists(), "candidates are data, never evaluated"
+
+
+def test_actions_and_their_arguments_come_from_the_daemon(daemon):
+    daemon.start(f"agent:\n  plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins]\nplugins:\n  - {{ plugin: worker, name: work }}\n"
+                 f"  - {{ plugin: steady, name: first }}\n  - plugin: web\n    listen: [\"unix:{daemon.socket}\"]\n")
+    at = ["--socket", daemon.socket, "trigger"]
+    assert complete(*at, "") == ["work"]
+    assert complete(*at, "work", "") == ["finish", "run", "misbehave"]
+    assert complete(*at, "work", "finish", "") == ["rate=", "fail_each=", "lose_each="]
+    assert complete(*at, "work", "run", "st") == ["steps=", "step="]
+    assert "--dry-run" in complete(*at, "work", "finish", "--")
