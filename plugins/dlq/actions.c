@@ -354,9 +354,7 @@ static void send_move(struct flight *flight, const struct letter *letter, const 
 				    by};
 	size_t lengths[WORDS];
 	for (int i = 0; i < WORDS; i++)
-		lengths[i] = strlen(words[i]);
-	if (made->bytes)
-		lengths[18] = made->length;
+		lengths[i] = words[i] == made->bytes ? made->length : strlen(words[i]);
 	if (redis_command(dlq->commands, on_moved, flight, WORDS, words, lengths) < 0)
 		on_moved(flight, /* reply */ NULL);
 }

@@ -225,6 +225,8 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 		.newest_at_head = cw_get_integer(options, "list_newest", 0) == 1,
 		.budget = cw_get_number(options, "budget", 0.05),
 		.max_age = cw_get_integer(options, "max_age", 30 * CW_SECOND),
+		.lookup = cw_get_string(options, "lookup"),
+		.call_log_lookup = cw_get_string(options, "call_log_lookup"),
 		.allow_actions = cw_get_bool(options, "allow_actions"),
 		.retry_mode = cw_get_integer(cw_get(options, "retry"), "mode", 0),
 		.retry_to = cw_get_string(cw_get(options, "retry"), "to"),
@@ -292,6 +294,7 @@ static void stop(void *state)
 	redis_close(dlq->channel);
 	dlq->commands = dlq->channel = NULL;
 	actions_stop(dlq);
+	joins_stop(dlq);
 	checks_stop(dlq->checks);
 	uv_handle_t *timers[] = {(uv_handle_t *)&dlq->tick, (uv_handle_t *)&dlq->look.soon,
 				 (uv_handle_t *)&dlq->pass.timer};
@@ -334,6 +337,8 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	if (status == 0)
 		status = open_tables(dlq);
 	if (status == 0)
+		status = joins_start(dlq);
+	if (status == 0)
 		status = start_loop(dlq);
 	if (status < 0)
 		stop(dlq);
@@ -347,6 +352,7 @@ static void examine(void *state, uint32_t check)
 
 /* ---- what the plugin is ---- */
 
+static const char *const lookup_roles[] = {"lookup", NULL};
 static const char *const end_choices[] = {"newest", "oldest", NULL};
 static const char *const mode_choices[] = {"reset", "push", "publish", NULL};
 static const struct cw_option retry_options[] = {
@@ -407,6 +413,14 @@ static const struct cw_option options[] = {
 	 .max = 86400e9,
 	 .flags = CW_OPTION_ADVANCED,
 	 .help = "The window is read through this often, and within a second when something left"},
+	{.key = "lookup",
+	 .type = CW_OPTION_INSTANCE,
+	 .choices = lookup_roles,
+	 .help = "The instance that knows the names of businesses"},
+	{.key = "call_log_lookup",
+	 .type = CW_OPTION_INSTANCE,
+	 .choices = lookup_roles,
+	 .help = "The instance that knows which rows of call_log there are, by call_log_id, or call_sid without one"},
 	{.key = "allow_actions",
 	 .type = CW_OPTION_BOOL,
 	 .fallback = "false",
@@ -437,7 +451,7 @@ static const struct cw_column dlq_columns[] = {
 	[COLUMN_SID] = {.name = "call_sid", .help = "The call it is about"},
 	[COLUMN_BUSINESS_NAME] = {.name = "business_name",
 				  .flags = CW_COLUMN_REPEATS,
-				  .help = "Whose call it is, while it is in table calls"},
+				  .help = "Whose call it is, by table calls or the lookup"},
 	[COLUMN_ACTION] = {.name = "action", .flags = CW_COLUMN_REPEATS, .help = "The operation that failed"},
 	[COLUMN_RETRY_STATUS] = {.name = "retry_status",
 				 .flags = CW_COLUMN_REPEATS,
@@ -459,9 +473,11 @@ static const struct cw_column dlq_columns[] = {
 			  .choices = state_choices,
 			  .help = "overdue: its time has passed and nobody retried it; failed: no retries are left"},
 	[COLUMN_ACTIVE] = {.name = "call_active", .type = CW_BOOL, .help = "Is its call still in progress?"},
-	[COLUMN_HEALED] = {.name = "already_healed",
-			   .flags = CW_COLUMN_REPEATS,
-			   .help = "What has put it right meanwhile: a later successful run of reconciliation"},
+	[COLUMN_HEALED] =
+		{.name = "already_healed",
+		 .flags = CW_COLUMN_REPEATS,
+		 .help = "What has put it right meanwhile: a later successful run of reconciliation, or the call's "
+			 "row in the platform's database"},
 	[COLUMN_FIRST_SEEN] = {.name = "first_seen",
 			       .type = CW_TIME,
 			       .help = "When it was first seen here; of a stream, when it was written"},

@@ -87,7 +87,8 @@ struct letter {
 	int64_t due;            /* wall time; INT64_MIN: none */
 	uint64_t call;          /* keyed hash of call and action; 0: no call */
 	uint32_t retry_count;
-	uint64_t span; /* as of struct entry */
+	uint64_t span;     /* as of struct entry */
+	struct refs *refs; /* what lookups are asked about; NULL: nothing */
 	struct group *group;
 };
 
@@ -103,8 +104,15 @@ struct settings {
 	bool allow_actions;
 	int64_t retry_mode; /* index of the choice */
 	const char *retry_to;
+	const char *lookup, *call_log_lookup; /* names of instances, or NULL */
 	char trash_key[KEY_BYTES_MAX + 32];
 	int64_t trash_for;
+};
+
+/* Ids in original_data, kept only where a lookup is named. */
+struct refs {
+	uint64_t business_hash, log_hash; /* keyed; 0: there is none */
+	char *business, *log;             /* behind the struct, in its block */
 };
 
 /* A row of an earlier life of this source. */
@@ -168,6 +176,7 @@ struct pass {
 
 struct joins {
 	uint64_t round;
+	struct cw_lookup *businesses, *logs; /* NULL: none is named */
 	int64_t run_started; /* wall time at which the last successful run began; INT64_MIN: none is known */
 	char run_words[64];
 };
@@ -278,6 +287,10 @@ void letters_clear(struct dlq *dlq, const char *why);
 void letters_due_moved(struct dlq *dlq); /* Redis' clock was set: what is shown as an instant follows */
 
 /* joins.c */
+int joins_start(struct dlq *dlq);
+void joins_stop(struct dlq *dlq);
+/* To be freed; NULL: there is nothing to be asked, or no memory. */
+struct refs *joins_refs(const struct dlq *dlq, const struct message *message);
 void joins_tick(struct dlq *dlq);
 
 /* trash.c */

@@ -56,6 +56,9 @@ static int reserve(struct letters *letters, uint32_t row)
 
 void letters_release(struct dlq *dlq)
 {
+	for (uint32_t row = 0; row < dlq->letters.used; row++)
+		if (dlq->letters.items[row].is_known)
+			free(dlq->letters.items[row].refs);
 	free(dlq->letters.items);
 	free(dlq->letters.adopted);
 	dlq->letters = (struct letters){0};
@@ -259,6 +262,7 @@ static int64_t put_row(struct dlq *dlq, const struct entry *entry, const struct 
 static void keep(struct dlq *dlq, uint32_t row, const struct letter *letter)
 {
 	if (reserve(&dlq->letters, row) < 0) {
+		free(letter->refs);
 		groups_leave(&dlq->groups, letter->group);
 		dlq->host->row_remove(dlq->part, row, "out of memory");
 		dlq->host->count_error(dlq->self, 1);
@@ -291,11 +295,13 @@ static void add(struct dlq *dlq, const struct entry *entry, const struct message
 		.call = message->is_readable ? hash_call(dlq, message) : 0,
 		.retry_count = (uint32_t)message->retry_count,
 		.span = entry->span,
+		.refs = message->is_readable ? joins_refs(dlq, message) : NULL,
 	};
 	memcpy(letter.id, entry->id, ID_BYTES);
 	int64_t row = put_row(dlq, entry, message, shown, letter.state, letter.first_seen);
 	if (row < 0) {
 		dlq->host->count_error(dlq->self, 1);
+		free(letter.refs);
 		return;
 	}
 	letter.group = groups_join(&dlq->groups, shown->group, shown->error, shown->error_length);
@@ -366,6 +372,7 @@ static void forget(struct dlq *dlq, uint32_t row, struct letter *letter, const c
 {
 	group_count(letter->group, letter->state, -(int64_t)letter->copies);
 	groups_leave(&dlq->groups, letter->group);
+	free(letter->refs);
 	letter->is_known = false;
 	dlq->letters.known--;
 	dlq->host->row_remove(dlq->part, row, why);
@@ -453,7 +460,7 @@ void letters_joined(struct dlq *dlq, uint32_t row, enum answer active, struct cw
 	uint32_t n = 0;
 	if (!letter)
 		return;
-	if (letter->active != active) {
+	if (letter->active != active) { /* a lookup's answer repeats what is known */
 		letter->active = (uint8_t)active;
 		changes[n++] = (struct cw_change){.column = COLUMN_ACTIVE, .cell = answer_cell(active)};
 	}

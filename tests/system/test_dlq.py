@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Dead letters: table dlq follows the queue, whatever it is made of and whatever is in it."""
 
+import http.server
 import json
 import threading
 import time
@@ -344,3 +345,50 @@ def test_once_reads_all_and_ends(redis, daemon):
     done = harness.run_once(daemon.folder, config(daemon, redis.url), "--once", "--format", "json")
     assert done.returncode == 0, done.stderr
     assert any(json.loads(line)["metric"] == "dlq_depth" and json.loads(line)["value"] == 700 for line in done.stdout.splitlines() if line)
+
+
+def test_a_lookup_gives_the_business_and_the_row_of_the_call_log(redis, postgres, daemon):
+    log_id = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    postgres.execute("CREATE TABLE businesses (id text PRIMARY KEY, name text); INSERT INTO businesses VALUES ('b-1', 'Ace'), ('b-2', 'Bee');"
+                     "CREATE TABLE call_log (id text PRIMARY KEY)")
+    lookup = "- {{ plugin: postgres-lookup, name: {name}, url: \"{url}\", ids: text, negative_ttl: 1s, sql: \"{sql}\" }}"
+    more = "\n".join([lookup.format(name="businesses", url=postgres.url, sql="SELECT id, name FROM businesses WHERE id = ANY($1)"),
+                      lookup.format(name="logs", url=postgres.url, sql="SELECT id, 'there' FROM call_log WHERE id = ANY($1)")])
+    Queue(redis.client, "list").push(message(1, original_data={"business_id": "b-1", "call_log_id": log_id}),
+                                     message(2, original_data={"business_id": "b-2"}))
+    daemon.start(config(daemon, redis.url, dlq="lookup: businesses\ncall_log_lookup: logs", more=more))
+    wait_for(lambda: [row["business_name"] for row in daemon.rows("dlq", sort="call_sid")] == ["Ace", "Bee"], 20, what="the names")
+    assert all(row["already_healed"] is None for row in daemon.rows("dlq"))
+    postgres.execute(f"INSERT INTO call_log VALUES ('{log_id}'), ('CA{2:032x}')")
+    wait_for(lambda: all(row["already_healed"] == "call_log row" for row in daemon.rows("dlq")), 30, what="the evidence")
+
+
+def test_a_later_successful_run_heals_what_came_before_it(redis, daemon):
+    ran = {"at": None}
+
+    class Backend(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"last_run_at": ran["at"], "status": "success" if ran["at"] else "never", "missing_count": 1, "queued_count": 1,
+                               "error": None}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    key = daemon.folder / "key"
+    key.write_text("k\n")
+    key.chmod(0o600)
+    queue = Queue(redis.client, "list")
+    queue.push(message(1))
+    daemon.start(config(daemon, redis.url, more=f"- {{ plugin: reconciliation, mode: http, url: \"http://127.0.0.1:{server.server_port}\", "
+                                                f"api_key_file: \"{key}\" }}"))
+    daemon.wait_total(1, table="dlq")
+    assert row_of(daemon)["already_healed"] is None
+    ran["at"] = dead_letters.iso(time.time() + 1)
+    wait_for(lambda: (row_of(daemon)["already_healed"] or "").startswith(f"run {ran['at'][:19]}"), 30, what="the evidence")
+    server.shutdown()
