@@ -108,15 +108,29 @@ void backend_explain(const struct backend *backend, const struct http_answer *an
 
 /* ---- the status ---- */
 
-/* The run that was asked for first, and that no answer was recognised as yet. */
+/* The run that was asked for first, and that no answer was recognised as yet. One that is lost may still be it for as
+ * long again; later, what is new is more likely somebody else's. */
 static struct run *awaited(struct backend *backend)
 {
-	struct runs *runs = &backend->recon->runs;
-	for (uint32_t i = runs->count; i-- > 0;) {
-		struct run *run = &runs->items[i];
-		if (run->origin == RUN_REQUESTED && !run->reported_at && !run_is_over(run->status))
+	struct recon *recon = backend->recon;
+	int64_t earliest = recon->host->wall() - 2 * recon->settings.lost_after;
+	for (uint32_t i = recon->runs.count; i-- > 0;) {
+		struct run *run = &recon->runs.items[i];
+		bool may_be = book_is_pending(run) || (run->status == RUN_LOST && run->requested_at > earliest);
+		if (run->origin == RUN_REQUESTED && !run->reported_at && may_be)
 			return run;
 	}
+	return NULL;
+}
+
+/* The run that was last reported to be at work, if the new report is a later one: its end, most likely. */
+static struct run *at_work(struct backend *backend, int64_t last_run_at)
+{
+	struct runs *runs = &backend->recon->runs;
+	for (uint32_t i = 0; i < runs->count; i++)
+		if (runs->items[i].status == RUN_RUNNING && runs->items[i].reported_at &&
+		    runs->items[i].reported_at < last_run_at)
+			return &runs->items[i];
 	return NULL;
 }
 
@@ -162,6 +176,8 @@ static void take_run(struct backend *backend, const struct status *status)
 		someone_runs(backend, status);
 		return;
 	}
+	if (!run)
+		run = at_work(backend, status->last_run_at);
 	if (!run && (run = awaited(backend)) && !is_after(backend, run, status->last_run_at))
 		run = NULL;
 	if (!run) {
@@ -202,6 +218,26 @@ static void lose_silent(struct backend *backend)
 		book_silence(recon, &recon->runs.items[i], why);
 }
 
+/* Without the key: as it stands there, before anything is cut; and once more, if it was written with escapes. */
+static int read_status(struct backend *backend, const struct http_answer *answer, struct status *ret_status,
+		       char why[STATUS_WHY_MAX])
+{
+	char *body = malloc(answer->length + 8), error[RUN_ERROR_MAX];
+	snprintf(why, STATUS_WHY_MAX, "out of memory");
+	if (!body)
+		return -ENOMEM;
+	redact(backend, answer->body, answer->length, body, answer->length + 8);
+	int code = status_read(body, strlen(body), backend->recon->info->phones_full, ret_status, why);
+	free(body);
+	if (code < 0)
+		return code;
+	redact(backend, ret_status->report.error, strlen(ret_status->report.error), error, sizeof(error));
+	memcpy(ret_status->report.error, error, sizeof(error));
+	redact(backend, ret_status->word, strlen(ret_status->word), error, sizeof(ret_status->word));
+	memcpy(ret_status->word, error, sizeof(ret_status->word));
+	return 0;
+}
+
 static void take_status(struct backend *backend, const struct http_answer *answer)
 {
 	struct recon *recon = backend->recon;
@@ -209,16 +245,11 @@ static void take_status(struct backend *backend, const struct http_answer *answe
 	char why[STATUS_WHY_MAX];
 	int64_t wall = recon->host->wall();
 	backoff_reset(&backend->backoff);
-	if (status_read(answer->body, answer->length, recon->info->phones_full, &status, why) < 0) {
+	if (read_status(backend, answer, &status, why) < 0) {
 		recon->host->count_malformed(recon->self, 1);
 		recon_say(recon, CW_DOWN, backend->next_poll, "%s", why);
 		return;
 	}
-	char error[RUN_ERROR_MAX];
-	redact(backend, status.report.error, strlen(status.report.error), error, sizeof(error));
-	memcpy(status.report.error, error, sizeof(error));
-	redact(backend, status.word, strlen(status.word), error, sizeof(status.word));
-	memcpy(status.word, error, sizeof(status.word));
 	recon->is_reported =
 		judge_believes(&backend->judge, &status, wall, recon->settings.expected_every, is_missed(backend), why);
 	if (recon->is_reported) {
@@ -284,9 +315,10 @@ void backend_tick(struct backend *backend)
 		backend->next_poll = now + soon;
 	if (backend->polling || !is_due)
 		return;
-	if (backend_ask(backend, recon->settings.request_timeout, on_status, backend, &backend->polling) < 0) {
+	int status = backend_ask(backend, recon->settings.request_timeout, on_status, backend, &backend->polling);
+	if (status < 0) {
 		backend->next_poll = now + backoff_next(&backend->backoff);
-		recon_say(recon, CW_DOWN, backend->next_poll, "out of memory");
+		recon_say(recon, CW_DOWN, backend->next_poll, "nothing can be asked: %s", strerror(-status));
 	}
 }
 
@@ -393,9 +425,10 @@ void backend_request(struct backend *backend, const char *by, request_done done,
 	backend->done_arg = arg;
 	struct run *added = book_add(recon, &run);
 	book_save(recon);
-	if (post(backend) < 0) {
+	int status = post(backend);
+	if (status < 0) {
 		book_forget(recon, added, "not sent");
-		finish_request(backend, /* run_id */ NULL, "out of memory");
+		finish_request(backend, /* run_id */ NULL, strerror(-status));
 	}
 }
 

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MAX = 32 + RUN_ID_SIZE, ASKS_AT_ONCE = 32, SEEN = 16384, CHUNK = 512 << 10 };
+enum { KEY_MAX = 32 + RUN_ID_SIZE, ASKS_AT_ONCE = 32, SEEN = 16384, CHUNK = 512 << 10, FOUND_MAX = 64 << 10 };
 
 #define KEY_PREFIX "celery-task-meta-"
 
@@ -36,7 +36,7 @@ struct celery {
 
 	/* looking for runs of others */
 	char cursor[24];
-	bool is_scanning;
+	bool is_scanning, has_scanned; /* a page is under way; all of them were seen once */
 	int64_t next_scan;
 	unsigned char hash_key[crypto_shorthash_KEYBYTES];
 	uint64_t seen[SEEN]; /* hashes of keys that were looked at and need not be again; a newer one takes the place */
@@ -46,6 +46,7 @@ struct celery {
 struct ask {
 	struct celery *celery;
 	char task_id[RUN_ID_SIZE];
+	bool is_run;      /* of ours; else a key that was found */
 	uint32_t pending; /* answers to come, and one for who holds it */
 	bool in_queue, knows_queue;
 	size_t length; /* of the value */
@@ -180,6 +181,14 @@ static void judge(struct ask *ask, const char *bytes, size_t length)
 			     "than lost_after");
 }
 
+/* A result of others' that is so large is none of ours: it is not worth the fetching. */
+static void pass_over(struct ask *ask)
+{
+	char key[KEY_MAX];
+	key_of(ask, key);
+	remember(ask->celery, key, strlen(key));
+}
+
 static void ask_next_chunk(struct ask *ask);
 
 static void take_chunk(struct ask *ask, const redisReply *reply)
@@ -218,7 +227,9 @@ static void take_value(struct ask *ask, const redisReply *reply)
 	} else if (is_fine(celery, reply, "GETRANGE", celery->refused) && reply->type == REDIS_REPLY_STRING) {
 		/* Of a long one the rest follows in pieces: a reply has its limits. */
 		bool is_long = ask->length > reply->len && ask->length <= META_BYTES_MAX;
-		if (is_long && (ask->bytes = malloc(ask->length)))
+		if (is_long && !ask->is_run)
+			pass_over(ask);
+		else if (is_long && (ask->bytes = malloc(ask->length)))
 			take_chunk(ask, reply);
 		else if (!is_long)
 			judge(ask, reply->str, reply->len);
@@ -269,18 +280,18 @@ static int ask_place(struct ask *ask)
 }
 
 /* Its place in the queue first and the value last, which is then the newer of the two and decides. */
-static void ask_about(struct celery *celery, const char *task_id, bool is_queued)
+static void ask_about(struct celery *celery, const char *task_id, bool is_run, bool is_queued)
 {
 	char key[KEY_MAX], to[24];
 	struct redis *redis = celery->redis;
 	struct ask *ask = calloc(1, sizeof(*ask));
 	if (!ask)
 		return;
-	*ask = (struct ask){.celery = celery, .pending = 1};
+	*ask = (struct ask){.celery = celery, .is_run = is_run, .pending = 1};
 	celery->asking++;
 	snprintf(ask->task_id, sizeof(ask->task_id), "%s", task_id);
 	key_of(ask, key);
-	snprintf(to, sizeof(to), "%d", CHUNK - 1);
+	snprintf(to, sizeof(to), "%d", (is_run ? CHUNK : FOUND_MAX) - 1);
 	if (is_queued)
 		ask->pending += ask_place(ask) == 0;
 	ask->pending += redis_words(redis, on_length, ask, "STRLEN", key, NULL) == 0;
@@ -299,7 +310,7 @@ static void ask_about_runs(struct celery *celery)
 		const struct run *run = &recon->runs.items[i];
 		bool is_lost = run->status == RUN_LOST && lost_too && now - run->heard < look_for_lost;
 		if (run->task_id[0] && (book_is_pending(run) || is_lost))
-			ask_about(celery, run->task_id, run->status == RUN_QUEUED);
+			ask_about(celery, run->task_id, /* is_run */ true, run->status == RUN_QUEUED);
 	}
 }
 
@@ -330,20 +341,37 @@ static void look_at(struct celery *celery, const redisReply *key)
 	char task_id[RUN_ID_SIZE];
 	if (key->type != REDIS_REPLY_STRING || key->len <= prefix || key->len - prefix >= sizeof(task_id) ||
 	    memcmp(key->str, KEY_PREFIX, prefix) != 0 || memchr(key->str, '\0', key->len) ||
-	    !text_is_utf8(key->str, key->len) || celery->asking >= ASKS_AT_ONCE)
+	    !text_is_utf8(key->str, key->len) ||
+	    (celery->asking >= ASKS_AT_ONCE && !celery->recon->info->once)) /* the rest in the next walk */
 		return;
 	memcpy(task_id, key->str + prefix, key->len - prefix);
 	task_id[key->len - prefix] = '\0';
 	if (!is_seen(celery, key->str, key->len) && !runs_find_task(&celery->recon->runs, task_id))
-		ask_about(celery, task_id, /* is_queued */ false);
+		ask_about(celery, task_id, /* is_run */ false, /* is_queued */ false);
+}
+
+static void scan(struct celery *celery);
+static void on_round(void *arg, const redisReply *reply);
+
+/* All pages were seen; what they led to is answered before the PING. */
+static void end_walk(struct celery *celery)
+{
+	celery->next_scan = celery->recon->host->now() + celery->recon->info->interval;
+	celery->has_scanned = true;
+	if (!celery->recon->has_looked)
+		redis_words(celery->redis, on_round, celery, "PING", NULL);
 }
 
 static void on_page(void *arg, const redisReply *reply)
 {
 	struct celery *celery = arg;
 	celery->is_scanning = false;
-	if (!reply || !is_fine(celery, reply, "SCAN", celery->scan_refused))
+	if (!reply)
 		return;
+	if (!is_fine(celery, reply, "SCAN", celery->scan_refused)) {
+		end_walk(celery);
+		return;
+	}
 	celery->scan_refused[0] = '\0';
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY)
@@ -352,13 +380,15 @@ static void on_page(void *arg, const redisReply *reply)
 	for (size_t i = 0; i < reply->element[1]->elements; i++)
 		look_at(celery, reply->element[1]->element[i]);
 	if (strcmp(celery->cursor, "0") == 0)
-		celery->next_scan = celery->recon->host->now() + celery->recon->info->interval;
+		end_walk(celery);
+	else if (celery->recon->info->once)
+		scan(celery);
 }
 
+/* One page at a time. */
 static void scan(struct celery *celery)
 {
-	if (!celery->recon->settings.observe || celery->is_scanning || /* one page at a time */
-	    celery->recon->host->now() < celery->next_scan)
+	if (!celery->recon->settings.observe || celery->is_scanning || celery->recon->host->now() < celery->next_scan)
 		return;
 	celery->is_scanning = redis_words(celery->redis, on_page, celery, "SCAN", celery->cursor, "MATCH",
 					  KEY_PREFIX "*", "COUNT", "1000", NULL) == 0;
@@ -380,10 +410,12 @@ static void on_count(void *arg, const redisReply *reply)
 		celery->waiting = reply->integer;
 }
 
+/* With --once the one reading waits until all results were seen. */
 static void on_round(void *arg, const redisReply *reply)
 {
 	struct celery *celery = arg;
-	if (reply)
+	const struct recon *recon = celery->recon;
+	if (reply && (!recon->info->once || !recon->settings.observe || celery->has_scanned))
 		say(celery);
 }
 

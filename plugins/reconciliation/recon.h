@@ -14,7 +14,7 @@
  *
  * A run's *status* says what is known. QUEUED and RUNNING are believed for `lost_after` without news, then the run is
  * LOST: nobody knows what became of it. SUCCESS and ERROR are for ever, whatever is said later; LOST is not, and who
- * was lost is looked for a day longer.
+ * was lost is looked for a while longer.
  */
 #ifndef RECONCILIATION_RECON_H
 #define RECONCILIATION_RECON_H

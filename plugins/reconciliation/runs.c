@@ -46,11 +46,11 @@ void runs_remove(struct runs *runs, struct run *run)
 	runs->count--;
 }
 
-/* The oldest that is over, else the oldest. */
+/* The oldest that nobody waits for, else the oldest. */
 static struct run *dispensable(struct runs *runs)
 {
 	for (uint32_t i = runs->count; i-- > 0;)
-		if (run_is_over(runs->items[i].status))
+		if (runs->items[i].status > RUN_RUNNING)
 			return &runs->items[i];
 	return &runs->items[runs->count - 1];
 }

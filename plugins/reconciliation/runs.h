@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The runs that we know, kept by us: who asked for one, what became of it. A bounded list, the one with the latest news
- * first; when it is full, the oldest that is over goes. And its bytes on disk, by which it outlives the process. No
- * table and no loop here; recon.h has those.
+ * first; when it is full, the oldest that nobody waits for goes. And its bytes on disk, by which it outlives the
+ * process. No table and no loop here; recon.h has those.
  */
 #ifndef RECONCILIATION_RUNS_H
 #define RECONCILIATION_RUNS_H

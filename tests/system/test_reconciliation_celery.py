@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from harness import BIN, BUILD, TOOLS, Process, samples, wait_for
+from harness import BIN, BUILD, TOOLS, Process, run_once, samples, wait_for
 from reconciliation import ask_for_run, celery_configuration, http, requested_run, run_of, task_of, wait_run, wait_task
 
 celery_app = pytest.importorskip("celery_app", reason="python3-celery is not installed")
@@ -84,6 +84,20 @@ def test_results_of_other_tasks_are_not_runs(redis, daemon):
     daemon.start(celery_configuration(daemon, redis))
     wait_run(daemon, ours, status="error")
     assert [row["run_id"] for row in daemon.rows("runs")] == [ours]
+
+
+def test_once_reads_all_results_and_passes_over_large_ones(redis, daemon, folder):
+    for i in range(300):
+        meta(redis, f"other-{i}", {"status": "SUCCESS", "result": {"sent": i}})
+    meta(redis, "large", {"status": "SUCCESS", "result": {"missing_count": 9, "queued_count": 9, "more": "x" * 100000}})
+    meta(redis, "ours", {"status": "SUCCESS", "result": {"missing_count": 7, "queued_count": 6}, "date_done": "2026-11-25T12:00:00"})
+    for i in range(3000):
+        redis.client.set(f"unrelated:{i}", 1)
+    text = celery_configuration(daemon, redis).replace("  - { plugin: stdout, format: json, interval: 1s }\n", "")
+    done = run_once(folder, text, "--once", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    values = {sample["metric"]: sample["value"] for sample in map(json.loads, done.stdout.splitlines())}
+    assert (values["reconciliation_missing"], values["reconciliation_queued"], values["celery_queue_length"]) == (7, 6, 0)
 
 
 def test_the_queue_s_length_is_told(redis, daemon):

@@ -368,6 +368,38 @@ def test_a_run_from_trigger_to_success(watched, backend):
     assert len(watched.rows("runs")) == 2  # the one it was, and not once more as an observed one
 
 
+def test_a_run_that_is_reported_at_work_and_then_to_have_ended_is_one(watched, backend):
+    wait_run(watched, OBSERVED, status="success")
+    task = ask_for_run(watched)
+    backend.say(in_a_second(status="running", missing_count=None, queued_count=None))
+    row = requested_run(watched, status="running")
+    assert row["started_at"]
+    backend.say("status " + json.dumps({**GOOD, "last_run_at": (datetime.datetime.now(datetime.timezone.utc)
+                                                               + datetime.timedelta(seconds=30)).isoformat()}))
+    wait_task(watched, task, "success")
+    assert requested_run(watched, status="success")["run_id"] == row["run_id"]
+    assert len(watched.rows("runs")) == 2
+
+
+def test_what_is_reported_long_after_a_run_was_lost_is_not_that_run(daemon, backend):
+    backend.say("status " + json.dumps({**GOOD, "last_run_at": None, "status": None}))
+    daemon.start(http_configuration(daemon, backend.url, lost_after="1s"))
+    daemon.wait_state("up", name="reconciliation")
+    lost = wait_task(daemon, ask_for_run(daemon), "lost", "nobody knows what became of it")
+    asked = datetime.datetime.fromisoformat(lost["asked_at"].replace("Z", "+00:00"))
+    wait_for(lambda: (datetime.datetime.now(datetime.timezone.utc) - asked).total_seconds() > 3)
+    backend.say(in_a_second())
+    wait_for(lambda: {row["origin"] for row in daemon.rows("runs")} == {"requested", "observed"})
+    requested_run(daemon, status="lost")
+
+
+@pytest.mark.parametrize("said", [KEY.replace("-", "\\u002d"), "x" * 310 + KEY], ids=["with escapes", "where a text is cut"])
+def test_a_key_in_an_error_is_not_shown(daemon, start, said):
+    start("text " + json.dumps({**GOOD, "status": "error", "error": "SAID"}).replace("SAID", said))
+    row = wait_run(daemon, OBSERVED, status="error")
+    assert "canary" not in row["error"]
+
+
 @pytest.mark.parametrize("mode, reason", [
     ("code 401", "the API key is refused"), ("code 409", "409 Conflict: no: ***"), ("redirect http://elsewhere/", "redirect refused")])
 def test_fault_30_a_run_that_is_refused_is_none(watched, backend, mode, reason):
