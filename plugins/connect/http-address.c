@@ -92,7 +92,7 @@ int http_address_parse(const char *url, struct http_address *ret_address, char e
 void http_check_options(const struct cw_value *options, const char *url_key, struct cw_problems *problems)
 {
 	const struct cw_value *url = cw_get(options, url_key);
-	struct http_address address;
+	struct http_address address = {.is_tls = false};
 	char error[HTTP_REASON_MAX];
 	if (!url || !url->known || !url->string)
 		return;
