@@ -152,7 +152,8 @@ def test_a_run_from_trigger_to_success(redis, make_worker, daemon):
     daemon.wait_state("up", name="reconciliation")
     task = ask_for_run(daemon)
     row = requested_run(daemon, status="running")
-    assert row["started_at"] and row["requested_at"] and row["task_id"] == row["run_id"] == task_of(daemon, task)["text"]
+    assert row["started_at"] and row["requested_at"] and row["task_id"] == row["run_id"]
+    wait_for(lambda: task_of(daemon, task)["text"] == row["run_id"])
     status, answer = http(daemon, "POST", "/api/v1/actions/reconciliation/run", {})
     assert status == 409 and answer["task"] == task  # one at a time
     wait_task(daemon, task, "success", "3 missing, 2 queued again")

@@ -360,7 +360,8 @@ def test_a_run_from_trigger_to_success(watched, backend):
     row = requested_run(watched, status="queued")
     stats = wait_for(lambda: backend.stats()["task_ids"] and backend.stats())
     row = wait_run(watched, stats["task_ids"][0], status="queued")
-    assert row["task_id"] == row["run_id"] == task_of(watched, task)["text"]
+    assert row["task_id"] == row["run_id"]
+    wait_for(lambda: task_of(watched, task)["text"] == row["run_id"])
     assert stats["POST"] == 1 and stats["keys"] == [KEY] and stats["idempotency"][0].startswith("requested-")
     backend.say(in_a_second(missing_count=7, queued_count=6))
     wait_task(watched, task, "success", "7 missing, 6 queued again")
