@@ -30,7 +30,7 @@ static int by_id(const void *a, const void *b)
 const char *trash_score(struct dlq *dlq, const char *key)
 {
 	struct trash *trash = &dlq->trash;
-	struct trashed wanted;
+	struct trashed wanted = {0};
 	if (!trash->items || queue_id_parse(key, strlen(key), wanted.id) < 0)
 		return NULL;
 	if (!trash->is_sorted)
