@@ -258,9 +258,10 @@ static void note_failure(struct web *web, const struct ip *client, const uint8_t
 	if (++culprit->failures != FAILURES_FREE)
 		return;
 	ip_print(client, text);
-	web->host->log(web->self, CW_WARNING,
-		       "%d wrong passwords or tokens came from %s: it must wait 1 s before the next, longer each time",
-		       FAILURES_FREE, text);
+	web->host->log(
+		web->self, CW_WARNING,
+		"%d wrong passwords, tokens or keys came from %s: it must wait 1 s before the next, longer each time",
+		FAILURES_FREE, text);
 }
 
 static void forgive(struct access *access, const struct ip *client, int64_t now)
@@ -288,7 +289,7 @@ static void deny(struct exchange *exchange)
 static void make_wait(struct exchange *exchange, int64_t wait)
 {
 	exchange->retry_after = (uint32_t)(wait / CW_SECOND + 1);
-	exchange_problem(exchange, 429, "too many wrong passwords or tokens came from this address; wait");
+	exchange_problem(exchange, 429, "too many wrong passwords, tokens or keys came from this address; wait");
 }
 
 static void grant_user(struct exchange *exchange, uint32_t user)
@@ -505,31 +506,36 @@ enum access_verdict access_ask(struct exchange *exchange, const struct credentia
 	return judge_unknown(exchange, credentials, digest);
 }
 
+bool access_must_wait(struct exchange *exchange)
+{
+	const struct web *web = exchange->web;
+	struct ip client = ip_client(&exchange->client);
+	int64_t now = web->host->now();
+	int64_t wait = exchange->peer->door->is_tcp ? wait_of(find_culprit(web->access, &client, now), now) : 0;
+	if (wait)
+		make_wait(exchange, wait);
+	return wait > 0;
+}
+
+void access_note_wrong_key(struct exchange *exchange)
+{
+	uint8_t digest[DIGEST_BYTES];
+	struct web *web = exchange->web;
+	const char *key = exchange->api_key;
+	struct ip client = ip_client(&exchange->client);
+	if (!key || !exchange->peer->door->is_tcp)
+		return;
+	crypto_generichash(digest, sizeof digest, (const unsigned char *)key, strlen(key), web->access->key,
+			   sizeof web->access->key);
+	const struct culprit *culprit = find_culprit(web->access, &client, web->host->now());
+	if (!culprit || memcmp(culprit->digest, digest, sizeof digest) != 0)
+		note_failure(web, &client, digest);
+}
+
 const char *access_challenge(const struct web *web)
 {
 	return web->access->users_count ? "Basic realm=\"callwatch\", charset=\"UTF-8\", Bearer realm=\"callwatch\""
 					: "Bearer realm=\"callwatch\"";
-}
-
-bool access_key_was_wrong(struct exchange *exchange)
-{
-	struct access *access = exchange->web->access;
-	uint8_t digest[DIGEST_BYTES];
-	int64_t now = exchange->web->host->now();
-	const char *key = exchange->api_key;
-	struct ip client = ip_client(&exchange->client);
-	const struct culprit *culprit = find_culprit(access, &client, now);
-	int64_t wait = wait_of(culprit, now);
-	if (!key || !exchange->peer->door->is_tcp)
-		return false;
-	crypto_generichash(digest, DIGEST_BYTES, (const unsigned char *)key, strlen(key), access->key,
-			   sizeof access->key);
-	bool is_same = culprit && memcmp(culprit->digest, digest, DIGEST_BYTES) == 0;
-	if (wait > 0 && !is_same)
-		make_wait(exchange, wait);
-	else if (!is_same)
-		note_failure(exchange->web, &client, digest);
-	return wait > 0 && !is_same;
 }
 
 void access_stop(struct web *web)

@@ -28,9 +28,11 @@ enum access_verdict {
 
 /* Finds out the role of who asks. */
 enum access_verdict access_ask(struct exchange *exchange, const struct credentials *credentials);
-/* The X-API-Key of an endpoint was wrong: remembered of its client as a wrong token is, and made to wait like one.
- * True: it has been answered, with 429. */
-bool access_key_was_wrong(struct exchange *exchange);
 const char *access_challenge(const struct web *web); /* for WWW-Authenticate */
+
+/* Keys of endpoints, which the core compares. People choose them, so who guessed wrong waits with the right one too:
+ * else the wait would keep nobody from trying on. */
+bool access_must_wait(struct exchange *exchange); /* true: 429 is answered */
+void access_note_wrong_key(struct exchange *exchange);
 
 #endif

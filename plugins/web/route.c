@@ -112,13 +112,18 @@ static const struct route *find_endpoint(struct exchange *exchange)
 		return NULL;
 	int rc = web->frontend->endpoint(web->self, method_name(exchange->method), exchange->path, exchange->api_key,
 					 &exchange->endpoint);
-	if (rc == -EACCES && !access_key_was_wrong(exchange))
+	if (rc == -ENOENT)
+		return NULL;
+	if (access_must_wait(exchange))
+		return &endpoint_route;
+	if (rc == -EACCES) {
+		access_note_wrong_key(exchange);
 		exchange_problem(exchange, 401, "the header X-API-Key is missing, or is not the right one");
-	else if (rc == -ENOTSUP)
-		exchange_problem(exchange, 405, "this path answers %s", exchange->endpoint.endpoint->method);
-	if (rc == -ENOTSUP)
+	} else if (rc == -ENOTSUP) {
 		exchange->allow = exchange->endpoint.endpoint->method;
-	return rc == -ENOENT ? NULL : &endpoint_route;
+		exchange_problem(exchange, 405, "this path answers %s", exchange->allow);
+	}
+	return &endpoint_route;
 }
 
 static void read_params(struct exchange *exchange, int (*next_param)(void *, uint32_t, char *, size_t), void *arg)

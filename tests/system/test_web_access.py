@@ -154,12 +154,35 @@ def test_security_08_ten_wrong_guesses_make_an_address_wait(web, port):
         assert b"evil" not in answer.raw and b"script" not in answer.raw
     assert ask(port, "/metrics", headers=[bearer(TOKENS["viewer"])]).status == 200
     assert web.request("GET", "/api/v1/status")[0] == 200
-    wait_for(lambda: "10 wrong passwords or tokens came from 127.0.0.1" in web.stderr)
+    wait_for(lambda: "10 wrong passwords, tokens or keys came from 127.0.0.1" in web.stderr)
     for word in ("evil", "script", "guess-", "\x1b", TOKENS["viewer"], PASSWORD, "argon2id"):
         assert word not in web.stderr, word
 
 
 # -- pages of other sites ----------------------------------------------------------------------------------------------
+
+def test_security_08_ten_wrong_keys_of_an_endpoint_make_an_address_wait(daemon, port):
+    """Also for the right one: people choose keys, and who may go on trying would find it."""
+    key = daemon.folder / "key"
+    key.write_text("sesame\n")
+    key.chmod(0o600)
+    job = "  - { plugin: reconciliation, mode: http, url: \"http://127.0.0.1:1\", endpoint_api_key_file: %s }\n" % key
+    daemon.start(config(daemon, [f"127.0.0.1:{port}"]) + job)
+    path = "/api/v1/internal/admin/reconciliation/status"
+
+    def status(key, to=path):
+        return ask(port, to, headers=[f"X-API-Key: {key}"] if key else []).status
+
+    wait_for(lambda: status("sesame") == 200, what="the endpoint")
+    for i in range(9):
+        assert [status(f"guess-{i}"), status(f"guess-{i}"), status(None)] == [401, 401, 401], "what is said again is no guess"
+    assert status("sesame") == 200, "nine are no reason to wait"
+    more = itertools.count()
+    wait_for(lambda: status(f"more-{next(more)}") in (401, 429) and status("sesame") == 429, what="the right one to have to wait too")
+    assert status("sesame", "/api/v1/status") == 200, "what needs no key is not kept from anybody"
+    wait_for(lambda: status("sesame") == 200, what="the wait to be over")
+    assert "sesame" not in daemon.stderr
+
 
 def test_security_17_nothing_is_changed_for_a_page_of_another_site(web, port):
     """What a browser would send with the operator's own credentials: only our own page, with JSON, is obeyed."""

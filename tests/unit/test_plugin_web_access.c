@@ -259,7 +259,7 @@ static void ten_wrong_guesses__make_wait__but_not_who_is_right(void **state)
 		assert_int_equal(ask_as(scene, pair), 401);
 		assert_int_equal(ask_as(scene, pair), 401); /* said again: no guess */
 	}
-	assert_true(fake_said(&scene->fake, "10 wrong passwords or tokens came from 127.0.0.1"));
+	assert_true(fake_said(&scene->fake, "10 wrong passwords, tokens or keys came from 127.0.0.1"));
 	assert_int_equal(scene->fake.errors, 10);
 	assert_int_equal(ask_as(scene, "ada:another"), 429);
 	assert_non_null(strstr(scene->answer, "\r\nretry-after: 1\r\n"));
