@@ -186,9 +186,10 @@ static void explain(const struct network *network, int status, char reason[REASO
 			 "plugin?",
 			 to);
 	else if (status == -ENOENT)
-		snprintf(reason, REASON_MAX, "no such host (%s)", to);
+		snprintf(reason, REASON_MAX, "no such host (%s): mend `address`, or the name server", to);
 	else if (status == -ETIMEDOUT)
-		snprintf(reason, REASON_MAX, "the name could not be looked up in time (%s)", to);
+		snprintf(reason, REASON_MAX,
+			 "the name could not be looked up in time (%s): does the name server answer?", to);
 	else if (status == UV_EPERM)
 		snprintf(reason, REASON_MAX, "a firewall of this machine forbids it (%s)", to);
 	else
