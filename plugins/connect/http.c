@@ -476,9 +476,9 @@ static CURLcode set_body(CURL *easy, const struct http_request *request)
 
 /* A used connection may be closed by the other side at the very moment; libcurl then says the request again. That is
  * right for a question, and for nothing else. */
-static CURLcode set_once(CURL *easy, const char *method)
+static CURLcode set_once(CURL *easy, const struct http_request *request)
 {
-	long once = is_question(method) ? 0 : 1;
+	long once = is_question(request->method) && !request->alone ? 0 : 1;
 	CURLcode code = curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, once);
 	return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, once) : code;
 }
@@ -523,7 +523,7 @@ static bool set_up(struct http_transfer *transfer, const struct http_request *re
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	if (code == CURLE_OK)
-		code = set_once(easy, request->method);
+		code = set_once(easy, request);
 	if (code == CURLE_OK && transfer->address.is_tls)
 		code = set_up_tls(transfer);
 	return code == CURLE_OK;

@@ -294,16 +294,23 @@ static void on_status(void *arg, const struct http_answer *answer)
 	recon_say(recon, CW_DOWN, backend->next_poll, "%s", reason);
 }
 
-int backend_ask(struct backend *backend, int64_t timeout, http_done done, void *arg,
-		struct http_transfer **ret_transfer)
+static int ask(struct backend *backend, int64_t timeout, bool alone, http_done done, void *arg,
+	       struct http_transfer **ret_transfer)
 {
 	const char *const headers[] = {"Accept: application/json", backend->key_header, NULL};
 	struct http_request request = {.method = "GET",
 				       .url = backend->status_url,
 				       .headers = headers,
 				       .timeout = timeout,
-				       .body_limit = BODY_MAX};
+				       .body_limit = BODY_MAX,
+				       .alone = alone};
 	return http_send(backend->http, &request, done, arg, ret_transfer);
+}
+
+int backend_ask(struct backend *backend, int64_t timeout, http_done done, void *arg,
+		struct http_transfer **ret_transfer)
+{
+	return ask(backend, timeout, /* alone */ true, done, arg, ret_transfer);
 }
 
 void backend_tick(struct backend *backend)
@@ -315,7 +322,8 @@ void backend_tick(struct backend *backend)
 		backend->next_poll = now + soon;
 	if (backend->polling || !is_due)
 		return;
-	int status = backend_ask(backend, recon->settings.request_timeout, on_status, backend, &backend->polling);
+	int status =
+		ask(backend, recon->settings.request_timeout, /* alone */ false, on_status, backend, &backend->polling);
 	if (status < 0) {
 		backend->next_poll = now + backoff_next(&backend->backoff);
 		recon_say(recon, CW_DOWN, backend->next_poll, "nothing can be asked: %s", strerror(-status));

@@ -113,7 +113,7 @@ void backend_stop(struct backend *backend); /* NULL is fine, as below */
 void backend_free(struct backend *backend);
 void backend_tick(struct backend *backend);
 void backend_request(struct backend *backend, const char *by, request_done done, void *arg);
-/* One question for the status, as the polls ask it, told with its answer. Headers and address are the polls' own. */
+/* One question for the status, as the polls ask it but on a connection of its own, told with its answer. */
 int backend_ask(struct backend *backend, int64_t timeout, http_done done, void *arg,
 		struct http_transfer **ret_transfer);
 /* An answer that is no 200 in words, without the key. */

@@ -195,12 +195,15 @@ def start_on(daemon, url, **options):
 
 
 @pytest.mark.sanitize
-def test_fault_33_a_sound_certificate_and_one_of_our_own(daemon, make_tool, authority):
+def test_fault_33_a_sound_certificate_and_one_of_our_own(daemon, make_tool, authority, client):
     ours, our_key = authority.issue("callwatch")
     backend = tls_backend(make_tool, authority, "backend", "--client-ca", authority.pem)
     start_on(daemon, backend.url, tls_ca_file=authority.pem, tls_cert_file=ours, tls_key_file=our_key)
     daemon.wait_state("up", name="reconciliation")
     assert run_of(daemon, OBSERVED)["status"] == "success"
+    done = client("doctor", "reconciliation", "--format", "json")
+    rungs = {c["check"]: (c["verdict"], c["text"]) for c in json.loads(done.stdout)["instances"][1]["checks"]}
+    assert rungs["tls"][0] == "warning" and re.search(r"it ends on 20\d\d-\d\d-\d\d, in .*: renew it", rungs["tls"][1])  # in two days
 
 
 @pytest.mark.parametrize("issue, trust, reason", [

@@ -81,6 +81,7 @@ struct http_request {
 	size_t length;
 	int64_t timeout;   /* ns, for the whole */
 	size_t body_limit; /* bytes of the answer's body, unpacked */
+	bool alone;        /* on a connection made for it, as whatever is no GET is anyway */
 };
 
 struct http_transfer;
