@@ -5,7 +5,7 @@
  * asked. What asks for a run is sent once: who does not hear the answer does not know whether it was taken, and says
  * so.
  *
- * Whatever the backend says passes redact() before anybody sees it: it may repeat the key.
+ * Whatever the backend says passes report_redact() before anybody sees it: it may repeat the key.
  */
 #include "backoff.h"
 #include "message.h"
@@ -49,24 +49,9 @@ struct backend {
 
 /* ---- words ---- */
 
-/* Every occurrence of the key becomes ***. A key too short to be told from the text hides the whole. */
-static void redact(const struct backend *backend, const char *text, size_t length, char *buffer, size_t size)
+static void redact(const struct backend *backend, const char *text, char *buffer, size_t size)
 {
-	const char *key = backend->recon->settings.api_key;
-	size_t key_length = key ? strlen(key) : 0, used = 0;
-	buffer[0] = '\0';
-	if (key && key_length < 4)
-		return;
-	for (size_t i = 0; i < length && used + 4 < size;) {
-		if (key && length - i >= key_length && memcmp(text + i, key, key_length) == 0) {
-			memcpy(buffer + used, "***", 3);
-			used += 3;
-			i += key_length;
-		} else {
-			buffer[used++] = text[i++];
-		}
-	}
-	buffer[used] = '\0';
+	report_redact(backend->recon->settings.api_key, text, strlen(text), buffer, size);
 }
 
 /* The reason that a refusal's body gives: its `detail`, `error` or `message`, else its text. */
@@ -79,7 +64,7 @@ static void body_says(const struct backend *backend, const struct http_answer *a
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && root && !said[0]; i++)
 		if (json_is_string(json_object_get(root, names[i])))
 			said = json_string_value(json_object_get(root, names[i]));
-	redact(backend, said, strlen(said), text, sizeof(text));
+	redact(backend, said, text, sizeof(text));
 	text_mask_phones_in(masked, sizeof(masked), text, strlen(text));
 	text_visible(buffer, 200, masked, strlen(masked));
 	json_decref(root);
@@ -92,7 +77,7 @@ void backend_explain(const struct backend *backend, const struct http_answer *an
 	body_says(backend, answer, said);
 	text_duration(wait, (double)answer->retry_after / (double)CW_SECOND);
 	if (answer->end != HTTP_ANSWERED)
-		redact(backend, answer->reason, strlen(answer->reason), reason, REASON_MAX);
+		redact(backend, answer->reason, reason, REASON_MAX);
 	else if (answer->status == 401 || answer->status == 403)
 		snprintf(reason, REASON_MAX, "%s (%s): compare api_key_file with the backend's key",
 			 backend->key_header ? "the API key is refused" : "an API key is wanted", status);
@@ -159,12 +144,20 @@ static struct run *observe(struct backend *backend, const struct status *status)
 	return book_add(backend->recon, &run);
 }
 
+/* What the backend goes on saying of a run keeps it from being lost. */
+static void take_report(struct backend *backend, struct run *run, const struct report *report)
+{
+	if (report->status == run->status)
+		run->heard = backend->recon->host->now();
+	book_report(backend->recon, run, report);
+}
+
 /* A run is under way, but the time is still that of the one before. */
 static void someone_runs(struct backend *backend, const struct status *status)
 {
 	struct run *run = awaited(backend);
 	if (run && status->report.status == RUN_RUNNING)
-		book_report(backend->recon, run, &status->report);
+		take_report(backend, run, &status->report);
 }
 
 static void take_run(struct backend *backend, const struct status *status)
@@ -186,7 +179,7 @@ static void take_run(struct backend *backend, const struct status *status)
 	}
 	run->reported_at = status->last_run_at;
 	report.finished_at = status->last_run_at;
-	book_report(recon, run, &report);
+	take_report(backend, run, &report);
 }
 
 /* What an answer that is not believed made us see before is not so either. */
@@ -213,29 +206,9 @@ static void lose_silent(struct backend *backend)
 		 recon->is_reported ? "the backend has not reported it"
 				    : "the backend does not report runs, nothing came",
 		 text_ns(recon->settings.lost_after).text);
-	for (uint32_t i = 0; i < recon->runs.count;
-	     i++) /* one that is lost goes to the front, and is passed over there */
+	/* One that is lost goes to the front, which has been passed. */
+	for (uint32_t i = 0; i < recon->runs.count; i++)
 		book_silence(recon, &recon->runs.items[i], why);
-}
-
-/* Without the key: as it stands there, before anything is cut; and once more, if it was written with escapes. */
-static int read_status(struct backend *backend, const struct http_answer *answer, struct status *ret_status,
-		       char why[STATUS_WHY_MAX])
-{
-	char *body = malloc(answer->length + 8), error[RUN_ERROR_MAX];
-	snprintf(why, STATUS_WHY_MAX, "out of memory");
-	if (!body)
-		return -ENOMEM;
-	redact(backend, answer->body, answer->length, body, answer->length + 8);
-	int code = status_read(body, strlen(body), backend->recon->info->phones_full, ret_status, why);
-	free(body);
-	if (code < 0)
-		return code;
-	redact(backend, ret_status->report.error, strlen(ret_status->report.error), error, sizeof(error));
-	memcpy(ret_status->report.error, error, sizeof(error));
-	redact(backend, ret_status->word, strlen(ret_status->word), error, sizeof(ret_status->word));
-	memcpy(ret_status->word, error, sizeof(ret_status->word));
-	return 0;
 }
 
 static void take_status(struct backend *backend, const struct http_answer *answer)
@@ -245,7 +218,8 @@ static void take_status(struct backend *backend, const struct http_answer *answe
 	char why[STATUS_WHY_MAX];
 	int64_t wall = recon->host->wall();
 	backoff_reset(&backend->backoff);
-	if (read_status(backend, answer, &status, why) < 0) {
+	if (status_read(answer->body, answer->length, recon->settings.api_key, recon->info->phones_full, &status, why) <
+	    0) {
 		recon->host->count_malformed(recon->self, 1);
 		recon_say(recon, CW_DOWN, backend->next_poll, "%s", why);
 		return;
@@ -346,7 +320,7 @@ static void take_task_id(struct backend *backend, struct run *run, const struct 
 	const char *id = json_string_value(json_object_get(root, "task_id"));
 	char text[RUN_ID_SIZE];
 	if (id && id[0] && strlen(id) < sizeof(text) && text_is_utf8(id, strlen(id)) && !runs_find(&recon->runs, id)) {
-		redact(backend, id, strlen(id), text, sizeof(text));
+		redact(backend, id, text, sizeof(text));
 		book_rename(recon, run, text);
 	} else {
 		recon->host->count_malformed(recon->self, 1);

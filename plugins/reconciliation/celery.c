@@ -5,7 +5,8 @@
  * A run that we asked for is a message that we put into the queue ourselves, so its bytes are known: LPOS tells whether
  * they still wait there, and `celery-task-meta-<id>` what became of it. Neither there nor there means that a worker has
  * it, or that it is lost: Celery calls that PENDING, which is no answer. Runs of others are found by looking through
- * the results, a page of SCAN a second: those that are of our task by their name, or by the two counts in them.
+ * the results, a page of SCAN a second: those that are of our task by their name, by the two counts in them, or by
+ * their traceback.
  */
 #include "message.h"
 #include "meta.h"

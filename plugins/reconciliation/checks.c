@@ -143,7 +143,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
 	checks->unreadable[0] = '\0';
 	backend_explain(checks->recon->backend, answer, checks->reason);
 	if (answer->status == 200)
-		status_read(answer->body, answer->length, /* phones_full */ false, &status, checks->unreadable);
+		status_read(answer->body, answer->length, checks->recon->settings.api_key, /* phones_full */ false,
+			    &status, checks->unreadable);
 	if (check >= 0)
 		say_http(checks, (enum check)check);
 }

@@ -77,7 +77,7 @@ static void take_exception(struct meta *meta, const json_t *result, const char *
 		used = append(text, sizeof(text), used, parts++ ? ", " : ": ");
 		used = append(text, sizeof(text), used, json_string_value(part));
 	}
-	report_say(&meta->report, text, strlen(text), phones_full);
+	report_say(&meta->report, /* secret */ NULL, text, strlen(text), phones_full);
 }
 
 static void take_result(struct meta *meta, const json_t *root, const char *word, bool phones_full)

@@ -28,8 +28,11 @@ struct report {
 
 /* A count of a JSON object: an integer of at least 0; else -1. */
 int64_t report_count(const json_t *object, const char *name);
-/* A text of strangers, made fit for a table: bounded, and with phone numbers masked unless `phones_full`. Empty if
- * there is nothing to say. */
-void report_say(struct report *report, const char *text, size_t length, bool phones_full);
+/* Copies a text of strangers, as far as it fits, with *** for each `secret` in it (NULL: there is none). It is looked
+ * for before anything is cut, so no part of one is left at the end. */
+void report_redact(const char *secret, const char *text, size_t length, char *buffer, size_t size);
+/* A text of strangers as the report's error: without the secret, bounded, and with phone numbers masked unless
+ * `phones_full`. */
+void report_say(struct report *report, const char *secret, const char *text, size_t length, bool phones_full);
 
 #endif

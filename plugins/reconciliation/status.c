@@ -31,10 +31,10 @@ static const struct {
 	{"in_progress", RUN_RUNNING}, {"retry", RUN_RUNNING},     {"queued", RUN_QUEUED},    {"pending", RUN_QUEUED},
 };
 
-static void take_word(struct status *status, const char *word)
+static void take_word(struct status *status, const char *secret, const char *word)
 {
 	status->says_nothing = true;
-	snprintf(status->word, sizeof(status->word), "%s", word ? word : "null");
+	report_redact(secret, word ? word : "null", word ? strlen(word) : 4, status->word, sizeof(status->word));
 	for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcasecmp(word, words[i].word) == 0) {
 			status->report.status = words[i].status;
@@ -61,7 +61,8 @@ static int wrong(char why[STATUS_WHY_MAX], const char *sentence)
 	return -EINVAL;
 }
 
-int status_read(const char *bytes, size_t length, bool phones_full, struct status *ret_status, char why[STATUS_WHY_MAX])
+int status_read(const char *bytes, size_t length, const char *secret, bool phones_full, struct status *ret_status,
+		char why[STATUS_WHY_MAX])
 {
 	struct status status = {.report = {.missing = -1, .queued = -1}};
 	json_t *root = length <= BYTES_MAX ? json_loadb(bytes, length, JSON_REJECT_DUPLICATES, /* error */ NULL) : NULL;
@@ -74,11 +75,11 @@ int status_read(const char *bytes, size_t length, bool phones_full, struct statu
 	else if (take_time(&status, json_object_get(root, "last_run_at")) < 0)
 		code = wrong(why, "last_run_at in the answer is no time");
 	if (code == 0) {
-		take_word(&status, json_string_value(json_object_get(root, "status")));
+		take_word(&status, secret, json_string_value(json_object_get(root, "status")));
 		status.report.missing = report_count(root, "missing_count");
 		status.report.queued = report_count(root, "queued_count");
 		if (error)
-			report_say(&status.report, error, strlen(error), phones_full);
+			report_say(&status.report, secret, error, strlen(error), phones_full);
 		*ret_status = status;
 	}
 	json_decref(root);

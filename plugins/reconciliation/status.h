@@ -20,8 +20,8 @@ struct status {
 	struct report report;
 };
 
-/* 0, or -EINVAL with `why`. */
-int status_read(const char *bytes, size_t length, bool phones_full, struct status *ret_status,
+/* 0, or -EINVAL with `why`. `secret` (NULL: none) is left out of all its texts. */
+int status_read(const char *bytes, size_t length, const char *secret, bool phones_full, struct status *ret_status,
 		char why[STATUS_WHY_MAX]);
 
 /* What the judge remembers of the answers before. Zeroed at first. */

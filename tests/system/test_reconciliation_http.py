@@ -372,17 +372,19 @@ def test_a_run_from_trigger_to_success(watched, backend):
     assert len(watched.rows("runs")) == 2  # the one it was, and not once more as an observed one
 
 
-def test_a_run_that_is_reported_at_work_and_then_to_have_ended_is_one(watched, backend):
-    wait_run(watched, OBSERVED, status="success")
-    task = ask_for_run(watched)
+def test_a_run_that_is_reported_at_work_is_not_lost_and_its_end_is_not_another_run(daemon, backend):
+    daemon.start(http_configuration(daemon, backend.url, lost_after="2s"))
+    wait_run(daemon, OBSERVED, status="success")
+    task = ask_for_run(daemon)
     backend.say(in_a_second(status="running", missing_count=None, queued_count=None))
-    row = requested_run(watched, status="running")
-    assert row["started_at"]
+    row = requested_run(daemon, status="running")
+    wait_for(lambda: run_of(daemon, row["run_id"])["duration_seconds"] > 3.5)  # longer than lost_after
+    requested_run(daemon, status="running")
     backend.say("status " + json.dumps({**GOOD, "last_run_at": (datetime.datetime.now(datetime.timezone.utc)
                                                                + datetime.timedelta(seconds=30)).isoformat()}))
-    wait_task(watched, task, "success")
-    assert requested_run(watched, status="success")["run_id"] == row["run_id"]
-    assert len(watched.rows("runs")) == 2
+    wait_task(daemon, task, "success")
+    assert requested_run(daemon, status="success")["run_id"] == row["run_id"]
+    assert len(daemon.rows("runs")) == 2
 
 
 def test_what_is_reported_long_after_a_run_was_lost_is_not_that_run(daemon, backend):

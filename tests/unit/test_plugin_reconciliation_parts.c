@@ -213,7 +213,7 @@ static struct status status_of(const char *text)
 {
 	struct status status;
 	char why[STATUS_WHY_MAX];
-	if (status_read(text, strlen(text), false, &status, why) < 0)
+	if (status_read(text, strlen(text), "canary", false, &status, why) < 0)
 		fail_msg("%s: %s", text, why);
 	return status;
 }
@@ -236,6 +236,24 @@ static void status__as_the_platform_gives_it(void **state)
 	assert_string_equal(status.report.error, "db is down");
 }
 
+/* Also where a text is cut, and where JSON writes it with escapes. */
+static void secret__is_in_no_text(void **state)
+{
+	(void)state;
+	for (size_t before = 0; before < 2000; before++) {
+		char text[2400];
+		snprintf(text, sizeof(text),
+			 "{\"last_run_at\":null,\"status\":\"%.*s%s\",\"error\":\"%0*d%s of +14155550132\"}",
+			 (int)(before % 50), "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww",
+			 before % 2 ? "canary" : "can\\u0061ry", (int)before, 0,
+			 before % 2 ? "canary" : "can\\u0061ry");
+		struct status status = status_of(text);
+		assert_null(strstr(status.word, "can"));
+		assert_null(strstr(status.report.error, "can"));
+		assert_null(strstr(status.report.error, "4155550132"));
+	}
+}
+
 static void status__that_is_none__is_refused(void **state)
 {
 	(void)state;
@@ -250,7 +268,7 @@ static void status__that_is_none__is_refused(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct status status;
 		char why[STATUS_WHY_MAX] = "";
-		assert_int_equal(status_read(texts[i], strlen(texts[i]), false, &status, why), -EINVAL);
+		assert_int_equal(status_read(texts[i], strlen(texts[i]), NULL, false, &status, why), -EINVAL);
 		assert_int_not_equal(why[0], '\0');
 	}
 }
@@ -437,6 +455,7 @@ int main(void)
 		cmocka_unit_test(meta__says_of_which_task_it_is_as_far_as_it_does),
 		cmocka_unit_test(counts__that_are_none__are_not_known),
 		cmocka_unit_test(status__as_the_platform_gives_it),
+		cmocka_unit_test(secret__is_in_no_text),
 		cmocka_unit_test(status__that_is_none__is_refused),
 		cmocka_unit_test(placeholder__is_not_believed),
 		cmocka_unit_test(answer__that_may_be_true__is_believed),
