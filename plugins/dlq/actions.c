@@ -35,6 +35,7 @@ enum item_state { ITEM_WAITS, ITEM_SENT, ITEM_SETTLED };
 struct item {
 	uint8_t state, lost; /* lost: so many times */
 	bool is_maybe;       /* it was sent, and no answer came */
+	bool asks_receipt;   /* only whether it had been done: where the message is was not said */
 	uint64_t pass;       /* not before so many passes are over */
 };
 
@@ -51,8 +52,8 @@ struct task {
 	uint32_t first, settled, in_flight, done; /* first: all before it are settled */
 	uint64_t *calls;                          /* of those that were retried */
 	uint32_t calls_count, refailed;
-	bool is_cancelled, is_ended;
-	char failure[REDIS_ERROR_MAX + 64]; /* it stops because of this */
+	bool is_cancelled, is_ended, is_waiting; /* waiting: for Redis */
+	char failure[REDIS_ERROR_MAX + 64];      /* it stops because of this */
 	char receipts[KEY_BYTES_MAX + 80];
 	uv_timer_t timer;
 };
@@ -219,10 +220,10 @@ static void take_word(struct task *task, uint32_t i, const char *word, long long
 	const char *to = task->to ? task->to : task->dlq->settings.key;
 	if (strcmp(word, "done") == 0 || strcmp(word, "again") == 0) {
 		settle_done(task, i, number);
+	} else if (strcmp(word, "lost") == 0 || (task->items[i].asks_receipt && strcmp(word, "gone") == 0)) {
+		look_again(task, i);
 	} else if (strcmp(word, "gone") == 0) {
 		settle(task, i, CW_ITEM_GONE, NULL);
-	} else if (strcmp(word, "lost") == 0) {
-		look_again(task, i);
 	} else if (strcmp(word, "nobody") == 0) {
 		give_up(task, "nobody is subscribed to %.100s: a message published there would be lost", to);
 		settle(task, i, CW_ITEM_FAILED, "nobody is subscribed");
@@ -444,6 +445,7 @@ static bool begin_item(struct task *task, uint32_t i)
 	if (is_restore) {
 		send_restore(flight);
 	} else if (needs_bytes && !item->is_maybe) {
+		item->asks_receipt = false;
 		struct page_spec spec = dlq_page(dlq, 0, 0);
 		memcpy(flight->entry.id, letter->id, ID_BYTES);
 		flight->entry.span = letter->span;
@@ -453,7 +455,8 @@ static bool begin_item(struct task *task, uint32_t i)
 			on_bytes(flight, /* reply */ NULL);
 	} else {
 		struct made nothing = {.bytes = NULL};
-		send_move(flight, item->is_maybe && needs_bytes ? NULL : letter, &nothing);
+		item->asks_receipt = item->is_maybe && (needs_bytes || !letter);
+		send_move(flight, item->asks_receipt ? NULL : letter, &nothing);
 	}
 	return true;
 }
@@ -482,6 +485,11 @@ static void on_timer(uv_timer_t *timer)
 	if (task->credit > fmax(1, task->rate / 10))
 		task->credit = fmax(1, task->rate / 10); /* what was not used is not made up for */
 	bool may_send = redis_is_up(dlq->commands) && !dlq->pass.is_first && !dlq->refused[0];
+	if (!may_send && !task->is_waiting)
+		dlq->host->task_progress(task->task, 0, 0, 0, "waiting for Redis");
+	else if (may_send && task->is_waiting)
+		dlq->host->task_progress(task->task, 0, 0, 0, "Redis is back");
+	task->is_waiting = !may_send;
 	while (may_send && task->credit >= 1 && task->in_flight < IN_FLIGHT_MAX && !task->failure[0] &&
 	       !task->is_cancelled) {
 		uint32_t i = next_item(task);

@@ -135,13 +135,15 @@ struct refs *joins_refs(const struct dlq *dlq, const struct message *message)
 	if (!has_business && !has_log)
 		return NULL;
 	struct refs *refs = calloc(1, sizeof(*refs) + message->business_id.length + log->length + 2);
+	if (!refs)
+		return NULL;
 	char *room = (char *)(refs + 1);
-	if (refs && has_business) {
+	if (has_business) {
 		refs->business = keep_text(room, &message->business_id);
 		refs->business_hash = hash_of(dlq, refs->business, message->business_id.length);
 		room += message->business_id.length + 1;
 	}
-	if (refs && has_log) {
+	if (has_log) {
 		refs->log = keep_text(room, log);
 		refs->log_hash = hash_of(dlq, refs->log, log->length);
 	}
@@ -278,19 +280,20 @@ static void join(struct dlq *dlq, uint32_t row, const struct letter *letter)
 void joins_tick(struct dlq *dlq)
 {
 	struct letters *letters = &dlq->letters;
-	if (!dlq->host->reader || letters->used == 0)
+	const uint32_t used = letters->used;
+	if (!dlq->host->reader || used == 0)
 		return;
 	struct questions questions = {.logs_count = 0};
 	dlq->joins.run_started = INT64_MIN;
 	find_run(dlq);
-	uint32_t n = letters->used < A_TICK ? letters->used : A_TICK;
+	uint32_t n = used < A_TICK ? used : A_TICK;
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t row = letters->join_at++ % letters->used;
+		uint32_t row = letters->join_at++ % used;
 		if (!letters->items[row].is_known)
 			continue;
 		join(dlq, row, &letters->items[row]);
 		note_questions(&questions, &letters->items[row]);
 	}
-	letters->join_at %= letters->used;
+	letters->join_at %= used;
 	ask_lookups(dlq, &questions);
 }

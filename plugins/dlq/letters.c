@@ -460,7 +460,7 @@ void letters_joined(struct dlq *dlq, uint32_t row, enum answer active, struct cw
 	uint32_t n = 0;
 	if (!letter)
 		return;
-	if (letter->active != active) { /* a lookup's answer repeats what is known */
+	if (letter->active != active) {
 		letter->active = (uint8_t)active;
 		changes[n++] = (struct cw_change){.column = COLUMN_ACTIVE, .cell = answer_cell(active)};
 	}

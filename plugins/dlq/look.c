@@ -232,6 +232,7 @@ static void finish(struct dlq *dlq)
 		look_begin(dlq);
 		return;
 	}
+	look->failed = look->failed || (is_queue(dlq->kind) && !look->depth_told);
 	if (!look->failed)
 		take(dlq);
 	dlq_say(dlq);

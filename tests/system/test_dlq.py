@@ -381,7 +381,7 @@ def test_a_later_successful_run_heals_what_came_before_it(redis, daemon):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     key = daemon.folder / "key"
-    key.write_text("k\n")
+    key.write_text("a-long-key-4711\n")
     key.chmod(0o600)
     queue = Queue(redis.client, "list")
     queue.push(message(1))

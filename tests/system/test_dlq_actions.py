@@ -219,6 +219,29 @@ def test_the_books_balance_after_a_kill_in_the_middle(make_redis, make_daemon, k
         daemon.wait_total(queue.depth(), table="dlq")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_message_is_moved_once_though_connections_are_cut_all_the_time(redis, daemon, kind):
+    n, queue, end = 200, Queue(redis.client, kind), threading.Event()
+    queue.push(*(message(i, retry_count=3) for i in range(n)))
+    daemon.start(config(daemon, redis.url, dlq=ALLOW))
+    settle(daemon, queue, n)
+
+    def cut():
+        for _ in range(5):
+            redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            end.wait(0.3)
+
+    started = act(daemon, "retry", all=True, arguments={"rate": 150})
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    found = wait_task(daemon, started, deadline=60)
+    end.set()
+    cutter.join()
+    assert outcomes(found) == {"done": n}, outcomes(found)
+    assert in_queue(queue) == collections.Counter({sid(i): 1 for i in range(n)})
+    assert all(json.loads(raw)["retry_count"] == 0 for raw in queue.all())
+
+
 def test_cancel_stops_soon_and_what_was_not_touched_stays(redis, daemon, client):
     queue = Queue(redis.client, "list")
     queue.push(*(message(i) for i in range(200)))
