@@ -185,6 +185,13 @@ void task_tell_end(struct task *task, enum cw_task_state state, const char *reas
 	unlock_news(task);
 }
 
+void task_mail_came(struct task *task)
+{
+	pthread_mutex_lock(&task->lock);
+	task->is_posted = false;
+	pthread_mutex_unlock(&task->lock);
+}
+
 /* `ended` stays, so that the first end is the last. */
 void task_take_news(struct task *task, struct task_news *ret_news)
 {
@@ -193,6 +200,5 @@ void task_take_news(struct task *task, struct task_news *ret_news)
 	task->news.items = NULL;
 	task->news.last = &task->news.items;
 	task->news.is_journaled = task->news.begun = task->news.has_numbers = task->news.has_text = false;
-	task->is_posted = false;
 	pthread_mutex_unlock(&task->lock);
 }

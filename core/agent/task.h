@@ -85,7 +85,9 @@ void task_tell_progress(struct task *task, uint64_t done, uint64_t failed, uint6
 int task_tell_item(struct task *task, uint32_t number, enum cw_outcome outcome, const char *text); /* 0 or -ENOMEM */
 void task_tell_end(struct task *task, enum cw_task_state state, const char *reason);
 
-/* By `tasks`: takes what is new; the items are the caller's. */
+/* By `tasks`. The mail was delivered, and may be posted again; before anything else. */
+void task_mail_came(struct task *task);
+/* Takes what is new, at any time; the items are the caller's. The mail may be under way, and stays so. */
 void task_take_news(struct task *task, struct task_news *ret_news);
 void task_items_free(struct task_item *items);
 

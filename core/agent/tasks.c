@@ -285,6 +285,7 @@ static void take_news(struct tasks *tasks, struct kept *kept)
 static void on_news(struct mail *mail, void *owner)
 {
 	struct task *task = (struct task *)mail;
+	task_mail_came(task);
 	struct kept *kept = find_kept(owner, task->id);
 	if (kept && kept->task == task)
 		take_news(owner, kept);

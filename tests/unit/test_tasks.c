@@ -19,6 +19,7 @@
 #include "options.h"
 #include "roster.h"
 #include "table.h"
+#include "task.h"
 #include "tasks.h"
 
 #include <errno.h>
@@ -28,6 +29,35 @@
 #include <string.h>
 #include <time.h>
 #include <uv.h>
+
+/* ---- a task alone ---- */
+
+static void never_delivered(struct mail *mail, void *owner)
+{
+	(void)mail;
+	(void)owner;
+	fail_msg("nobody drains this box");
+}
+
+/* The beat takes news while the mail that tells of them is under way: it must not be posted a second time. */
+static void news_taken_before_their_mail_came__are_no_second_mail(void **state)
+{
+	(void)state;
+	static const struct cw_action action = {.name = "do", .help = "does"};
+	struct wish *wish = calloc(1, sizeof(*wish));
+	struct mailbox *box = mailbox_new(/* limit */ 8);
+	struct task_news news;
+	atomic_init(&wish->references, 1);
+	wish->action = &action;
+	struct task *task = task_new(wish, "t1", "somebody", box, never_delivered);
+	task_tell_begun(task);
+	task_take_news(task, &news);
+	task_tell_progress(task, 1, 0, 2, NULL);
+	assert_int_equal(mailbox_length(box), 1);
+	mailbox_abandon(box);
+	task_unref(task);
+	mailbox_unref(box);
+}
 
 /* ---- the world ---- */
 
@@ -589,6 +619,7 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_world, end_world)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(news_taken_before_their_mail_came__are_no_second_mail),
 		TEST(rows_that_match__are_acted_on_and_told_of),
 		TEST(keys__are_acted_on_once_and_in_order),
 		TEST(no_row_that_matches__is_no_task),
