@@ -93,6 +93,31 @@ def test_the_table_follows_twenty_arrivals_and_departures_a_second(redis, daemon
     assert daemon.instance("dlq")["errors"] == 0
 
 
+@pytest.mark.parametrize("kind", ["list", "zset"])
+def test_what_stays_is_never_taken_for_gone_though_its_place_moves_under_a_slow_pass(redis, daemon, kind):
+    queue, end = Queue(redis.client, kind), threading.Event()
+    for i in range(3000):
+        if i % 500 == 0:
+            for j in range(i, i + 500):
+                queue.push(message(j), score=j) if kind == "zset" else queue.push(message(j))
+    daemon.start(config(daemon, redis.url, dlq="window: 4000\nwindow_end: oldest\nbudget: 0.1%\nmax_age: 1s"))
+    daemon.wait_total(3000, table="dlq")
+
+    def consume():
+        while not end.wait(0.005):
+            queue.take_first()
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    try:
+        stays = "call_sid=~0(9[c-f].|[ab]..)$"  # 2496 and later
+        harness.always(lambda: daemon.total("dlq", where=stays) == 504, 5, what="those at the end")
+    finally:
+        end.set()
+        consumer.join()
+    wait_equal(queue, daemon)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_window_says_how_much_of_the_queue_it_is(redis, daemon, kind):
     queue = Queue(redis.client, kind)
@@ -325,6 +350,7 @@ def test_phone_numbers_are_masked_in_error_text_raw_and_groups(redis, daemon, cl
 
 
 def test_the_call_in_progress_and_its_business_are_joined(redis, daemon):
+    redis.client.config_set("notify-keyspace-events", "KA")
     redis.client.hset(f"call_ctx:CA{1:032x}", mapping={"business_id": "b-1", "start_time": "2026-11-25T10:00:00"})
     Queue(redis.client, "list").push(message(1), message(2))
     daemon.start(config(daemon, redis.url, more=f"- {{ plugin: redis-calls, name: calls, url: \"{redis.url}\" }}"))
