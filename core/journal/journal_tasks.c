@@ -96,11 +96,26 @@ static int write_task_line(struct sqlite3 *db, const struct journal_task *task)
 	return code;
 }
 
+/* 0 or SQLite's code. */
+static int forget_old(struct sqlite3 *db)
+{
+	long long before = clock_wall() - forget_after_ns;
+	char *sql = sqlite3_mprintf("DELETE FROM task_row WHERE task_id IN (SELECT task_id FROM task WHERE asked_at < "
+				    "%lld);"
+				    "DELETE FROM task WHERE asked_at < %lld",
+				    before, before);
+	int code = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+	sqlite3_free(sql);
+	return code;
+}
+
 static int write_task(struct journal_entry *entry, struct sqlite3 *db)
 {
 	const struct task_entry *self = (const struct task_entry *)entry;
 	sqlite3_stmt *statement = NULL;
 	int code = write_task_line(db, &self->task);
+	if (code == SQLITE_OK && !self->task.started_at && !self->task.finished_at) /* one comes, others go */
+		code = forget_old(db);
 	if (code != SQLITE_OK || self->keys_count == 0)
 		return code;
 	code = prepare(db, "INSERT OR IGNORE INTO task_row(task_id, number, key) VALUES(?, ?, ?)", &statement);
@@ -302,27 +317,13 @@ static uint32_t read_outcomes(sqlite3_stmt *rows, const char *task_id, uint32_t 
 	return count;
 }
 
-static void forget_old(struct sqlite3 *db)
-{
-	char *sql = sqlite3_mprintf("BEGIN IMMEDIATE;"
-				    "DELETE FROM task_row WHERE task_id IN (SELECT task_id FROM task WHERE asked_at < "
-				    "%lld);"
-				    "DELETE FROM task WHERE asked_at < %lld; COMMIT",
-				    (long long)(clock_wall() - forget_after_ns),
-				    (long long)(clock_wall() - forget_after_ns));
-	if (!sql || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-		log_line(NULL, CW_WARNING, "journal: old tasks cannot be forgotten now: %s", sqlite3_errmsg(db));
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	}
-	sqlite3_free(sql);
-}
-
 void journal_tasks_read(struct sqlite3 *db, uint32_t most_tasks, uint32_t most_outcomes,
 			const struct journal_tasks_reader *reader)
 {
 	sqlite3_stmt *tasks = NULL, *rows = NULL;
 	int code;
-	forget_old(db);
+	if (forget_old(db) != SQLITE_OK)
+		log_line(NULL, CW_WARNING, "journal: old tasks cannot be forgotten now: %s", sqlite3_errmsg(db));
 	if (prepare(db, "SELECT * FROM task ORDER BY task_id DESC LIMIT ?", &tasks) == SQLITE_OK &&
 	    prepare(db,
 		    "SELECT number, key, outcome, told_at, text FROM task_row WHERE task_id = ? AND outcome IS NOT "

@@ -6,7 +6,7 @@
  *     task      who asked for what, when, and how it ended
  *     task_row  one for each row chosen, in order; `outcome` is null until one is told
  *
- * Tasks that were asked for more than 90 days ago are forgotten when the journal is opened.
+ * Tasks that were asked for more than 90 days ago are forgotten when the journal is opened, and when another one comes.
  */
 #ifndef CALLWATCH_CORE_JOURNAL_TASKS_H
 #define CALLWATCH_CORE_JOURNAL_TASKS_H

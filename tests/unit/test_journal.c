@@ -212,6 +212,45 @@ static void what_is_written__is_read_by_the_next_life(void **state)
 	assert_string_equal(said, "");
 }
 
+static int count_rows(const char *table)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *statement = NULL;
+	char *sql = sqlite3_mprintf("SELECT count(*) FROM %s", table);
+	assert_int_equal(sqlite3_open(in_folder("journal.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	int count = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	sqlite3_free(sql);
+	return count;
+}
+
+static void tasks_of_last_season__go_when_another_comes(void **state)
+{
+	(void)state;
+	static const char *const keys[] = {"a", "b"};
+	int64_t long_ago = clock_wall() - 91 * 86400 * CW_SECOND;
+	struct journal_task old = {.id = "t0",
+				   .instance = "work",
+				   .action = "finish",
+				   .arguments = "",
+				   .by = "me",
+				   .asked_at = long_ago,
+				   .started_at = long_ago,
+				   .finished_at = long_ago,
+				   .text = "",
+				   .reason = ""};
+	struct journal *journal = begin();
+	WAIT_UNTIL(opened); /* what it finds then is forgotten anyway */
+	assert_int_equal(journal_task(journal, &old, keys, 2, on_told, NULL), 0);
+	put_task(journal, "t1", CW_TASK_QUEUED, "");
+	end(journal);
+	assert_int_equal(count_rows("task"), 1);
+	assert_int_equal(count_rows("task_row"), 3);
+}
+
 static void many_entries__are_all_there(void **state)
 {
 	(void)state;
@@ -397,6 +436,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_folder, remove_folder)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_written__is_read_by_the_next_life),
+		TEST(tasks_of_last_season__go_when_another_comes),
 		TEST(many_entries__are_all_there),
 		TEST(entries_that_take_too_much_memory__are_refused),
 		TEST(fault_47_file_that_is_no_database__is_set_aside),
