@@ -66,11 +66,11 @@ struct cw_action_spec {
 	const char *const *where; /* expressions, all must hold */
 	uint32_t where_count;
 	bool all;
-	const char *plan; /* its id, for 15 min; NULL: none */
-	bool dry_run;     /* only say what would be done, and make a plan of it */
-	const char
-		*idempotency_key; /* asked again within a day, with the same words, it is the same task; NULL: none */
-	const char *by;           /* who asks */
+	const char *plan;            /* its id, for 15 min; NULL: none */
+	bool dry_run;                /* only say what would be done, and make a plan of it */
+	const char *idempotency_key; /* asked again within a day, with the same words, it is the same task, if that is
+					still in table `tasks`; NULL: none */
+	const char *by;              /* who asks */
 };
 
 /* Borrowed for the call. */
