@@ -137,7 +137,11 @@ const char script_move[] =
 	    /* take */
 	    "if removal == 'LREM' then redis.call('LREM', KEYS[1], tail and -n or n, e[1])\n"
 	    "elseif removal == 'ZREM' then redis.call('ZREM', KEYS[1], e[1])\n"
-	    "elseif removal then redis.call('XDEL', KEYS[1], unpack(entries)) end\n"
+	    "elseif removal then\n"
+	    "  for i = 1, #entries, 1000 do\n" /* unpack() knows no more than 8000 */
+	    "    redis.call('XDEL', KEYS[1], unpack(entries, i, math.min(i + 999, #entries)))\n"
+	    "  end\n"
+	    "end\n"
 	    "redis.call('HSET', KEYS[2], ARGV[10], n)\n"
 	    "redis.call('EXPIRE', KEYS[2], 86400)\n"
 	    "return {'done', n}";
