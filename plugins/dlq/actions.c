@@ -8,9 +8,9 @@
  *      └── behind a pass ◀──┴── lost: not near the place where it was last met
  *
  * A message is lost when others came and went around it. Then the window is read once more, and either its new place
- * is known, or it is gone. When the connection is cut, what was sent goes back to waiting and is sent again: the
- * receipt tells whether it had been done. If that can no longer be asked, the outcome is not known, and that is what is
- * said.
+ * is known, or it is gone; of the trash a reading, likewise. When the connection is cut, what was sent goes back to
+ * waiting and is sent again: the receipt tells whether it had been done. If that can no longer be asked, the outcome is
+ * not known, and that is what is said.
  *
  * To be reset, a message is fetched first, for the change is made here, byte by byte (message.h), and never by Redis'
  * own JSON, which would round large numbers.
@@ -36,7 +36,7 @@ struct item {
 	uint8_t state, lost; /* lost: so many times */
 	bool is_maybe;       /* it was sent, and no answer came */
 	bool asks_receipt;   /* only whether it had been done: where the message is was not said */
-	uint64_t pass;       /* not before so many passes are over */
+	uint64_t pass;       /* not before so many passes are over; of a restore, readings of the trash */
 };
 
 struct task {
@@ -195,6 +195,8 @@ static void settle_done(struct task *task, uint32_t i, long long copies)
 	uint32_t row;
 	struct letter *letter = task->request->action == RESTORE ? NULL : letter_of(task, i, &row);
 	note_call(task, letter);
+	if (task->request->action == RESTORE)
+		trash_moved(task->dlq);
 	if (letter)
 		letters_remove(task->dlq, row, task->request->action == DROP ? "dropped" : "retried");
 	if (copies > 1)
@@ -203,14 +205,18 @@ static void settle_done(struct task *task, uint32_t i, long long copies)
 		settle(task, i, CW_ITEM_DONE, NULL);
 }
 
-/* Behind the next pass that begins from now on. */
+/* Behind the next pass, or reading of the trash, that begins from now on. */
 static void look_again(struct task *task, uint32_t i)
 {
 	struct pass *pass = &task->dlq->pass;
 	struct item *item = &task->items[i];
 	item->state = ITEM_WAITS;
-	item->pass = pass->count + (pass->running ? 2 : 1);
-	pass_want(task->dlq);
+	if (task->request->action == RESTORE) {
+		item->pass = trash_want(task->dlq);
+	} else {
+		item->pass = pass->count + (pass->running ? 2 : 1);
+		pass_want(task->dlq);
+	}
 	if (++item->lost > LOST_MAX)
 		settle(task, i, CW_ITEM_FAILED, "the queue moves too fast: it was not found where it had just been");
 }
@@ -245,6 +251,14 @@ static void take_error(struct task *task, uint32_t i, const redisReply *reply)
 	redis_explain(task->dlq->commands, reply, "EVAL", reason);
 	settle(task, i, CW_ITEM_FAILED, "%s", reason);
 	give_up(task, "%s", reason);
+}
+
+/* The connection is down already: Redis never hears of it. */
+static void not_sent(struct flight *flight)
+{
+	flight->task->in_flight--;
+	flight->task->items[flight->item].state = ITEM_WAITS;
+	free(flight);
 }
 
 static void on_moved(void *arg, const redisReply *reply)
@@ -357,7 +371,7 @@ static void send_move(struct flight *flight, const struct letter *letter, const 
 	for (int i = 0; i < WORDS; i++)
 		lengths[i] = words[i] == made->bytes ? made->length : strlen(words[i]);
 	if (redis_command(dlq->commands, on_moved, flight, WORDS, words, lengths) < 0)
-		on_moved(flight, /* reply */ NULL);
+		not_sent(flight);
 }
 
 static void on_bytes(void *arg, const redisReply *reply)
@@ -413,7 +427,7 @@ static void send_restore(struct flight *flight)
 	if (redis_words(dlq->commands, on_moved, flight, "EVAL", script_restore, "3", dlq->settings.key, task->receipts,
 			dlq->settings.trash_key, key_of(task, flight->item), score ? score : "0",
 			key_of(task, flight->item), dlq->settings.newest_at_head ? "1" : "0", NULL) < 0)
-		on_moved(flight, /* reply */ NULL);
+		not_sent(flight);
 }
 
 /* False: it needed nothing of Redis. */
@@ -423,8 +437,13 @@ static bool begin_item(struct task *task, uint32_t i)
 	struct item *item = &task->items[i];
 	bool is_retry = task->request->action == RETRY, is_restore = task->request->action == RESTORE;
 	uint32_t row;
+	bool is_trashed = is_restore && trash_score(dlq, key_of(task, i));
 	const struct letter *letter = is_restore ? NULL : letter_of(task, i, &row);
-	if (!is_restore && !letter && !item->is_maybe) {
+	if (is_restore && !is_trashed && !item->is_maybe && item->lost == 0) {
+		look_again(task, i);
+		return false;
+	}
+	if (!is_trashed && !letter && !item->is_maybe) {
 		settle(task, i, CW_ITEM_GONE, NULL);
 		return false;
 	}
@@ -443,6 +462,7 @@ static bool begin_item(struct task *task, uint32_t i)
 	task->in_flight++;
 	bool needs_bytes = is_retry && letter && (task->mode == RESET || dlq->kind == QUEUE_STREAM);
 	if (is_restore) {
+		item->asks_receipt = !is_trashed;
 		send_restore(flight);
 	} else if (needs_bytes && !item->is_maybe) {
 		item->asks_receipt = false;
@@ -467,10 +487,11 @@ static bool begin_item(struct task *task, uint32_t i)
 static uint32_t next_item(struct task *task)
 {
 	uint32_t n = task->request->keys_count;
+	uint64_t over = task->request->action == RESTORE ? task->dlq->trash.count : task->dlq->pass.count;
 	while (task->first < n && task->items[task->first].state == ITEM_SETTLED)
 		task->first++;
 	for (uint32_t i = task->first; i < n; i++)
-		if (task->items[i].state == ITEM_WAITS && task->items[i].pass <= task->dlq->pass.count)
+		if (task->items[i].state == ITEM_WAITS && task->items[i].pass <= over)
 			return i;
 	return n;
 }

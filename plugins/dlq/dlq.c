@@ -313,7 +313,7 @@ static void release(void *state)
 	checks_free(dlq->checks);
 	tls_client_free(dlq->tls);
 	free(dlq->pass.fetch);
-	free(dlq->trash.items);
+	trash_release(dlq);
 	free(dlq);
 }
 

@@ -187,14 +187,20 @@ struct trashed {
 	char score[32];
 };
 
-struct trash {
-	struct cw_part *part;
-	bool is_reading, ever, is_sorted;
-	uint32_t at; /* of the reading under way */
-	uint64_t depth;
-	int64_t read_at, asked_at, pruned_at; /* instants */
+struct trash_list {
 	struct trashed *items;
 	uint32_t count, room;
+};
+
+struct trash {
+	struct cw_part *part;
+	bool is_reading, ever;
+	bool has_moved; /* while it was being read, something was restored: the reading may have missed others */
+	uint32_t at;    /* of the reading under way */
+	uint64_t depth;
+	uint64_t count, wanted;               /* readings that missed nothing; so many are to be */
+	int64_t read_at, asked_at, pruned_at; /* instants */
+	struct trash_list items, next;        /* of the last of these, by id; of the one under way */
 };
 
 struct checks;
@@ -295,8 +301,13 @@ void joins_tick(struct dlq *dlq);
 
 /* trash.c */
 void trash_tick(struct dlq *dlq);
-void trash_forget(struct dlq *dlq);                        /* the connection is down */
-const char *trash_score(struct dlq *dlq, const char *key); /* of a row; NULL: there is none */
+void trash_forget(struct dlq *dlq); /* the connection is down */
+void trash_release(struct dlq *dlq);
+void trash_moved(struct dlq *dlq); /* something was restored */
+/* Of a row, as of the last reading that missed nothing; NULL: it was not there. */
+const char *trash_score(const struct dlq *dlq, const char *key);
+/* Has it read once more; once trash.count is what is returned, such a reading has begun and ended. */
+uint64_t trash_want(struct dlq *dlq);
 
 /* samples.c */
 enum { METRICS = 10 };

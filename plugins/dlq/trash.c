@@ -4,6 +4,9 @@
  * time of dropping, so that a message goes there in the same instant in which it leaves the queue, and survives what
  * the queue survives. It is read when it has another number of members than before, and every max_age.
  *
+ * A reading takes many pages, by rank, and a restore moves the ranks. So a reading during which something was restored
+ * proves of nothing that it is not there, and what is known by name stays what the last undisturbed one found.
+ *
  * Without `allow_actions` there is none, and nobody asks for it.
  */
 #include "dlq.h"
@@ -27,35 +30,53 @@ static int by_id(const void *a, const void *b)
 	return memcmp(((const struct trashed *)a)->id, ((const struct trashed *)b)->id, ID_BYTES);
 }
 
-const char *trash_score(struct dlq *dlq, const char *key)
+const char *trash_score(const struct dlq *dlq, const char *key)
 {
-	struct trash *trash = &dlq->trash;
+	const struct trash_list *list = &dlq->trash.items;
 	struct trashed wanted = {0};
-	if (!trash->items || queue_id_parse(key, strlen(key), wanted.id) < 0)
+	if (!list->items || queue_id_parse(key, strlen(key), wanted.id) < 0)
 		return NULL;
-	if (!trash->is_sorted)
-		qsort(trash->items, trash->count, sizeof(wanted), by_id);
-	trash->is_sorted = true;
-	const struct trashed *found = bsearch(&wanted, trash->items, trash->count, sizeof(wanted), by_id);
+	const struct trashed *found = bsearch(&wanted, list->items, list->count, sizeof(wanted), by_id);
 	return found ? found->score : NULL;
 }
 
-static void note(struct trash *trash, const redisReply *name, const redisReply *score)
+uint64_t trash_want(struct dlq *dlq)
+{
+	struct trash *trash = &dlq->trash;
+	return trash->wanted = trash->count + (trash->is_reading ? 2 : 1);
+}
+
+void trash_moved(struct dlq *dlq)
+{
+	dlq->trash.has_moved = true;
+}
+
+/* The reading that is over missed nothing. */
+static void take_list(struct trash *trash)
+{
+	struct trash_list before = trash->items;
+	trash->items = trash->next;
+	trash->next = before;
+	if (trash->items.items)
+		qsort(trash->items.items, trash->items.count, sizeof(*trash->items.items), by_id);
+	trash->count++;
+}
+
+static void note(struct trash_list *list, const redisReply *name, const redisReply *score)
 {
 	struct trashed item;
 	if (queue_id_parse(name->str, name->len, item.id) < 0 || score->len >= sizeof(item.score))
 		return;
 	memcpy(item.score, score->str, score->len + 1);
-	if (trash->count == trash->room) {
-		uint32_t room = 2 * trash->room + 64;
-		struct trashed *grown = realloc(trash->items, room * sizeof(*grown));
+	if (list->count == list->room) {
+		uint32_t room = 2 * list->room + 64;
+		struct trashed *grown = realloc(list->items, room * sizeof(*grown));
 		if (!grown)
 			return;
-		trash->items = grown;
-		trash->room = room;
+		list->items = grown;
+		list->room = room;
 	}
-	trash->items[trash->count++] = item;
-	trash->is_sorted = false;
+	list->items[list->count++] = item;
 }
 
 /* ---- rows ---- */
@@ -128,7 +149,7 @@ static void put(struct dlq *dlq, const redisReply *entry)
 		cells[TRASH_AT] =
 			(struct cw_cell){.type = CW_CELL_INTEGER, .integer = (int64_t)(at * 1000) * CW_MILLISECOND};
 	dlq->host->row_put(dlq->trash.part, cells);
-	note(&dlq->trash, name, score);
+	note(&dlq->trash.next, name, score);
 	message_release(&message);
 }
 
@@ -166,6 +187,8 @@ static void on_page(void *arg, const redisReply *reply)
 		return;
 	}
 	trash->is_reading = false;
+	if (!trash->has_moved)
+		take_list(trash);
 	dlq->host->full_end(trash->part, /* missing */ NULL, /* arg */ NULL);
 	int64_t wall = dlq->host->wall();
 	struct cw_coverage coverage = {
@@ -187,7 +210,8 @@ static void read_all(struct dlq *dlq)
 {
 	struct trash *trash = &dlq->trash;
 	trash->is_reading = true;
-	trash->at = trash->count = 0;
+	trash->has_moved = false;
+	trash->at = trash->next.count = 0;
 	trash->read_at = dlq->host->now();
 	dlq->host->full_begin(trash->part);
 	ask_page(dlq);
@@ -201,7 +225,7 @@ static void on_depth(void *arg, const redisReply *reply)
 		return;
 	bool changed = !trash->ever || (uint64_t)reply->integer != trash->depth;
 	trash->depth = (uint64_t)reply->integer;
-	if (changed || dlq->host->now() - trash->read_at >= dlq->settings.max_age) {
+	if (changed || trash->count < trash->wanted || dlq->host->now() - trash->read_at >= dlq->settings.max_age) {
 		trash->ever = true;
 		read_all(dlq);
 	}
@@ -236,4 +260,10 @@ void trash_forget(struct dlq *dlq)
 	if (dlq->trash.is_reading)
 		dlq->host->full_abort(dlq->trash.part);
 	dlq->trash.is_reading = false;
+}
+
+void trash_release(struct dlq *dlq)
+{
+	free(dlq->trash.items.items);
+	free(dlq->trash.next.items);
 }
