@@ -3,7 +3,8 @@
  * Action `run`: a run is asked for, and the task follows it to its end. Its text is the run's id, which is what the
  * platform's own endpoint answers with. One at a time: the core sees to it among tasks, and here a run that an earlier
  * life of ours asked for is waited for too. If callwatch ends meanwhile the task is lost, the run is not: it is in the
- * table, which goes on following it.
+ * table, which goes on following it. So it does when the task is cancelled: nobody can call a run back, and there is no
+ * other until it is over.
  */
 #include "recon.h"
 
@@ -17,6 +18,7 @@
 struct action {
 	struct cw_task *task;
 	char run_id[RUN_ID_SIZE]; /* "": not known yet */
+	bool is_cancelled;        /* before it was known whether there is a run */
 };
 
 static void end(struct recon *recon, enum cw_task_state state, const char *reason)
@@ -48,6 +50,13 @@ void action_news(struct recon *recon, const struct run *run)
 		end_with(recon, run);
 }
 
+static void leave(struct recon *recon)
+{
+	char text[RUN_ID_SIZE + 80];
+	snprintf(text, sizeof(text), "run %s goes on, table runs tells what becomes of it", recon->action->run_id);
+	end(recon, CW_TASK_CANCELLED, text);
+}
+
 /* It may be over already, if we are told late. */
 static void on_sent(void *arg, const char *run_id, const char *reason)
 {
@@ -63,6 +72,8 @@ static void on_sent(void *arg, const char *run_id, const char *reason)
 	const struct run *run = runs_find(&recon->runs, run_id);
 	if (run)
 		action_news(recon, run);
+	if (recon->action && recon->action->is_cancelled)
+		leave(recon);
 }
 
 /* Why no run may be asked for now; false: it may. */
@@ -104,6 +115,17 @@ void recon_act(void *state, struct cw_task *task, const struct cw_request *reque
 		backend_request(recon->backend, request->by, on_sent, recon);
 	else
 		celery_request(recon->celery, request->by, on_sent, recon);
+}
+
+/* What is being asked for ends as what comes of that, which the request's deadline bounds: one request at a time. */
+void recon_cancel(void *state, struct cw_task *task)
+{
+	struct recon *recon = state;
+	if (!recon->action || recon->action->task != task)
+		return;
+	recon->action->is_cancelled = true;
+	if (recon->action->run_id[0])
+		leave(recon);
 }
 
 void action_stop(struct recon *recon)

@@ -108,14 +108,18 @@ static struct run *awaited(struct backend *backend)
 	return NULL;
 }
 
-/* The run that was last reported to be at work, if the new report is a later one: its end, most likely. */
-static struct run *at_work(struct backend *backend, int64_t last_run_at)
+/* The run that was last reported to be at work, if the new report is a later one: its end, most likely. `status`: it
+ * still is, or it was lost, which it was while the backend could not be asked; not for long, as in awaited(). */
+static struct run *at_work(struct backend *backend, int64_t last_run_at, enum run_status status)
 {
-	struct runs *runs = &backend->recon->runs;
-	for (uint32_t i = 0; i < runs->count; i++)
-		if (runs->items[i].status == RUN_RUNNING && runs->items[i].reported_at &&
-		    runs->items[i].reported_at < last_run_at)
-			return &runs->items[i];
+	struct recon *recon = backend->recon;
+	int64_t earliest = recon->host->wall() - recon->settings.lost_after;
+	for (uint32_t i = 0; i < recon->runs.count; i++) {
+		struct run *run = &recon->runs.items[i];
+		if (run->status == status && run->reported_at && run->reported_at < last_run_at &&
+		    (status == RUN_RUNNING || run->updated_at > earliest))
+			return run;
+	}
 	return NULL;
 }
 
@@ -170,9 +174,11 @@ static void take_run(struct backend *backend, const struct status *status)
 		return;
 	}
 	if (!run)
-		run = at_work(backend, status->last_run_at);
+		run = at_work(backend, status->last_run_at, RUN_RUNNING);
 	if (!run && (run = awaited(backend)) && !is_after(backend, run, status->last_run_at))
 		run = NULL;
+	if (!run)
+		run = at_work(backend, status->last_run_at, RUN_LOST);
 	if (!run) {
 		observe(backend, status);
 		return;
@@ -203,12 +209,11 @@ static void lose_silent(struct backend *backend)
 	struct recon *recon = backend->recon;
 	char why[160];
 	snprintf(why, sizeof(why), "%s within %s: nobody knows what became of it",
-		 recon->is_reported ? "the backend has not reported it"
-				    : "the backend does not report runs, nothing came",
+		 !recon->sees         ? "the backend cannot be asked now, nothing was heard of it"
+		 : recon->is_reported ? "the backend has not reported it"
+				      : "the backend does not report runs, nothing came",
 		 text_ns(recon->settings.lost_after).text);
-	/* One that is lost goes to the front, which has been passed. */
-	for (uint32_t i = 0; i < recon->runs.count; i++)
-		book_silence(recon, &recon->runs.items[i], why);
+	book_silence_all(recon, why);
 }
 
 static void take_status(struct backend *backend, const struct http_answer *answer)
@@ -292,6 +297,9 @@ void backend_tick(struct backend *backend)
 	struct recon *recon = backend->recon;
 	int64_t now = recon->host->now();
 	bool is_due = now >= backend->next_poll;
+	/* Where answers come they judge, each when it has been read; and the first is waited for. */
+	if (recon->has_looked && !recon->sees)
+		lose_silent(backend);
 	if (recon->sees && awaited(backend) && backend->next_poll - now > soon)
 		backend->next_poll = now + soon;
 	if (backend->polling || !is_due)

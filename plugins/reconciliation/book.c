@@ -220,3 +220,10 @@ void book_silence(struct recon *recon, struct run *run, const char *why)
 	if (book_is_pending(run) && recon->host->now() - run->heard > recon->settings.lost_after)
 		book_lose(recon, run, why);
 }
+
+void book_silence_all(struct recon *recon, const char *why)
+{
+	/* One that is lost goes to the front, which has been passed. */
+	for (uint32_t i = 0; i < recon->runs.count; i++)
+		book_silence(recon, &recon->runs.items[i], why);
+}

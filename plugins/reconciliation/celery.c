@@ -102,13 +102,13 @@ static void judge_pending(struct ask *ask, struct run *run)
 	struct report report = {.status = RUN_QUEUED, .missing = -1, .queued = -1};
 	char why[200];
 	bool has_left = ask->knows_queue ? !ask->in_queue : ask->celery->waiting == 0;
-	if (run->status == RUN_QUEUED && ask->knows_queue && ask->in_queue) {
-		if (recon->host->now() - run->heard > recon->settings.lost_after || run->error[0])
+	if (run->status != RUN_RUNNING && ask->knows_queue && ask->in_queue) {
+		if (recon->host->wall() - run->requested_at > recon->settings.lost_after)
 			snprintf(report.error, sizeof(report.error),
 				 "it still waits in the queue: is a worker running?");
-		if (strcmp(report.error, run->error) != 0)
-			book_report(recon, run, &report);
-		return; /* it is known where it is, so it is not lost */
+		run->heard = recon->host->now(); /* it is known where it is, so it is not lost, or not any more */
+		book_report(recon, run, &report);
+		return;
 	}
 	snprintf(why, sizeof(why),
 		 "Celery knows no result of it, %s for %s: it never ran, its worker died, or the result "
@@ -121,6 +121,18 @@ static void judge_pending(struct ask *ask, struct run *run)
 		return;
 	}
 	book_silence(recon, run, why);
+}
+
+/* There may be a result, but we are not allowed to see it, or Redis has other troubles. */
+static void judge_refused(const struct ask *ask)
+{
+	struct recon *recon = ask->celery->recon;
+	struct run *run = runs_find_task(&recon->runs, ask->task_id);
+	char why[REDIS_ERROR_MAX + 120];
+	snprintf(why, sizeof(why), "its result cannot be read, nothing was heard of it for %s: %s",
+		 text_ns(recon->settings.lost_after).text, ask->celery->refused);
+	if (run && !ask->in_queue)
+		book_silence(recon, run, why);
 }
 
 static bool is_of_our_task(const struct celery *celery, const struct meta *meta)
@@ -225,7 +237,9 @@ static void take_value(struct ask *ask, const redisReply *reply)
 	struct celery *celery = ask->celery;
 	if (redis_is_error(reply, "WRONGTYPE")) {
 		judge(ask, "no string", 9); /* and so no JSON */
-	} else if (is_fine(celery, reply, "GETRANGE", celery->refused) && reply->type == REDIS_REPLY_STRING) {
+	} else if (!is_fine(celery, reply, "GETRANGE", celery->refused)) {
+		judge_refused(ask);
+	} else if (reply->type == REDIS_REPLY_STRING) {
 		/* Of a long one the rest follows in pieces: a reply has its limits. */
 		bool is_long = ask->length > reply->len && ask->length <= META_BYTES_MAX;
 		if (is_long && !ask->is_run)
@@ -311,7 +325,7 @@ static void ask_about_runs(struct celery *celery)
 		const struct run *run = &recon->runs.items[i];
 		bool is_lost = run->status == RUN_LOST && lost_too && now - run->heard < look_for_lost;
 		if (run->task_id[0] && (book_is_pending(run) || is_lost))
-			ask_about(celery, run->task_id, /* is_run */ true, run->status == RUN_QUEUED);
+			ask_about(celery, run->task_id, /* is_run */ true, run->status == RUN_QUEUED || is_lost);
 	}
 }
 
@@ -420,12 +434,24 @@ static void on_round(void *arg, const redisReply *reply)
 		say(celery);
 }
 
+/* Redis is not there; at the beginning it is waited for first. */
+static void lose_silent(struct recon *recon)
+{
+	char why[120];
+	snprintf(why, sizeof(why), "Redis cannot be asked now, nothing was heard of it for %s",
+		 text_ns(recon->settings.lost_after).text);
+	if (recon->has_looked)
+		book_silence_all(recon, why);
+}
+
 void celery_tick(struct celery *celery)
 {
 	struct recon *recon = celery->recon;
 	int64_t now = recon->host->now();
-	if (!redis_is_up(celery->redis))
+	if (!redis_is_up(celery->redis)) {
+		lose_silent(recon);
 		return;
+	}
 	if (now >= celery->next_count || runs_under_way(&recon->runs)) {
 		celery->next_count = now + recon->info->interval;
 		redis_words(celery->redis, on_count, celery, "LLEN", recon->settings.queue, NULL);

@@ -14,7 +14,8 @@
  *
  * A run's *status* says what is known. QUEUED and RUNNING are believed for `lost_after` without news, then the run is
  * LOST: nobody knows what became of it. SUCCESS and ERROR are for ever, whatever is said later; LOST is not, and who
- * was lost is looked for a while longer.
+ * was lost is looked for a while longer. Who cannot be asked is silent too: nobody waits for ever for a run because the
+ * backend, or Redis, does not come back.
  */
 #ifndef RECONCILIATION_RECON_H
 #define RECONCILIATION_RECON_H
@@ -95,6 +96,7 @@ void book_rename(struct recon *recon, struct run *run, const char *task_id);
 void book_report(struct recon *recon, struct run *run, const struct report *report);
 /* Nothing was heard of it: it is LOST if that was too long, with these words. `run` as above. */
 void book_silence(struct recon *recon, struct run *run, const char *why);
+void book_silence_all(struct recon *recon, const char *why);
 void book_lose(struct recon *recon, struct run *run, const char *why);
 /* Durations of the runs under way, and what the table covers. */
 void book_refresh(struct recon *recon);
@@ -130,6 +132,7 @@ int64_t celery_waiting(const struct celery *celery); /* tasks in the queue; -1: 
 /* action.c */
 void recon_act(void *state, struct cw_task *task, const struct cw_request *request);
 void action_news(struct recon *recon, const struct run *run); /* from book.c, when a run changed */
+void recon_cancel(void *state, struct cw_task *task);
 void action_stop(struct recon *recon);
 
 /* samples.c */

@@ -411,4 +411,5 @@ CW_EXPORT const struct cw_plugin cw_plugin = {
 	.actions = CW_ARRAY(actions),
 	.endpoints = CW_ARRAY(endpoints),
 	.act = recon_act,
+	.cancel = recon_cancel,
 };

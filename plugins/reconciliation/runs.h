@@ -31,7 +31,6 @@ struct run {
 
 	/* Not on disk. */
 	int64_t heard; /* instant of the last news */
-	bool has_left; /* mode celery: it is not in its queue any more */
 };
 
 struct runs {

@@ -221,6 +221,32 @@ def test_what_waits_in_the_queue_is_not_lost_and_what_left_it_unheard_is(redis, 
     requested_run(daemon, status="lost")
 
 
+def test_a_run_is_lost_while_redis_is_down_and_no_more_when_it_waits_in_the_queue(redis, daemon):
+    daemon.start(celery_configuration(daemon, redis, lost_after="3s"))
+    daemon.wait_state("up", name="reconciliation")
+    task = ask_for_run(daemon)
+    requested_run(daemon, status="queued", error="it still waits in the queue: is a worker running?")  # longer than lost_after
+    message = redis.client.lindex("celery", 0)
+    redis.stop()
+    daemon.wait_state("down", name="reconciliation")
+    wait_task(daemon, task, "lost", "Redis cannot be asked now, nothing was heard of it for 3s")
+    requested_run(daemon, status="lost")
+    redis.start()
+    redis.client.lpush("celery", message)
+    requested_run(daemon, status="queued")
+
+
+def test_a_run_whose_result_may_not_be_read_is_lost(redis, daemon):
+    redis.client.execute_command("ACL", "SETUSER", "watcher", "on", ">pass-4711", "~*", "&*", "+@all")
+    daemon.start(celery_configuration(daemon, redis, lost_after="2s", username="watcher", password="pass-4711"))
+    daemon.wait_state("up", name="reconciliation")
+    task = ask_for_run(daemon)
+    wait_for(lambda: redis.client.llen("celery") == 1)
+    redis.client.execute_command("ACL", "SETUSER", "watcher", "-getrange")
+    assert redis.client.delete("celery") == 1
+    wait_task(daemon, task, "lost", "its result cannot be read, nothing was heard of it for 2s: ")
+
+
 def test_without_lpos_an_empty_queue_tells(redis, daemon):
     redis.client.execute_command("ACL", "SETUSER", "watcher", "on", ">pass-4711", "~*", "&*", "+@all", "-lpos")
     daemon.start(celery_configuration(daemon, redis, lost_after="3s", username="watcher", password="pass-4711"))

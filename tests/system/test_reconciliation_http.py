@@ -443,6 +443,45 @@ def test_a_run_whose_report_is_a_placeholder_is_lost(daemon, backend):
     requested_run(daemon, status="lost")
 
 
+@pytest.mark.parametrize("mode", ["code 401", "code 429 3000", "silent", "text nonsense"])
+def test_fault_30_a_run_is_lost_when_the_backend_tells_nothing_any_more(daemon, backend, mode):
+    daemon.start(http_configuration(daemon, backend.url, lost_after="3s", request_timeout="1s"))
+    daemon.wait_state("up", name="reconciliation")
+    task = ask_for_run(daemon)
+    wait_for(lambda: backend.stats()["task_ids"])
+    backend.say(f"mode {mode}")
+    wait_task(daemon, task, "lost", "the backend cannot be asked now, nothing was heard of it within 3s")
+    requested_run(daemon, status="lost")
+
+
+def test_a_run_that_was_at_work_when_the_backend_went_away_is_lost_until_its_end_is_reported(daemon, backend):
+    text = http_configuration(daemon, backend.url, lost_after="8s")
+    daemon.start(text)
+    daemon.wait_state("up", name="reconciliation")
+    task = ask_for_run(daemon)
+    backend.say(in_a_second(status="running", missing_count=None, queued_count=None))
+    row = requested_run(daemon, status="running")
+    backend.say("mode code 503")
+    wait_task(daemon, task, "lost", "the backend cannot be asked now", deadline=30)
+    backend.say(in_a_second(missing_count=5))
+    backend.say("mode ok")
+    daemon.stop()
+    daemon.start(text)  # which asks at once
+    assert requested_run(daemon, status="success", missing_count=5)["run_id"] == row["run_id"]
+    assert len(daemon.rows("runs")) == 2
+
+
+def test_who_cancels_stops_following_and_the_run_goes_on(watched, backend, client):
+    task = ask_for_run(watched)
+    wait_for(lambda: backend.stats()["task_ids"])
+    row = wait_run(watched, backend.stats()["task_ids"][0], status="queued")
+    assert client("trigger", "--cancel", task).returncode == 0
+    wait_task(watched, task, "cancelled", f"run {row['run_id']} goes on")
+    wait_task(watched, ask_for_run(watched), "error", f"run {row['run_id']} is still queued")
+    backend.say(in_a_second())
+    assert requested_run(watched, status="success")["run_id"] == row["run_id"]
+
+
 def test_a_run_asked_for_when_callwatch_is_killed_is_known_and_not_asked_for_again(daemon, backend):
     text = http_configuration(daemon, backend.url, lost_after="3s")
     daemon.start(text)

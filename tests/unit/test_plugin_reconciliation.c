@@ -113,6 +113,26 @@ static void stop__while_a_request_is_under_way__ends_the_task_as_lost(void **sta
 	plugin_host_stop(&self); /* to stop again does no harm */
 }
 
+static void cancel__while_a_request_is_under_way__waits_for_what_comes_of_it(void **state)
+{
+	(void)state;
+	struct cw_instance self;
+	assert_int_equal(plugin_host_start(&self, &cw_plugin, /* once */ false,
+					   (const char *const[]){"url=http://unreachable-then-local:1", NULL}),
+			 0);
+	struct cw_task *task = plugin_host_act(&self, "run", NULL, NULL, 0);
+	struct cw_task other = {.state = CW_TASK_RUNNING};
+	assert_non_null(self.plugin->cancel);
+	self.plugin->cancel(self.plugin_state, &other);
+	self.plugin->cancel(self.plugin_state, task);
+	assert_false(task->has_ended); /* nobody knows yet whether there is a run */
+	assert_true(plugin_host_task_ends(task, 20000));
+	assert_int_equal(task->state, CW_TASK_ERROR); /* there is none */
+	self.plugin->cancel(self.plugin_state, task);
+	assert_int_equal(plugin_host_rows(&self, "runs"), 0);
+	plugin_host_stop(&self);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +141,7 @@ int main(void)
 		cmocka_unit_test(redis_that_is_not_there__is_down_without_gauges),
 		cmocka_unit_test(run__that_cannot_be_sent__ends_as_an_error_and_leaves_no_row),
 		cmocka_unit_test(stop__while_a_request_is_under_way__ends_the_task_as_lost),
+		cmocka_unit_test(cancel__while_a_request_is_under_way__waits_for_what_comes_of_it),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
