@@ -156,6 +156,8 @@ static void CW_PRINTF(2, 3) give_up(struct task *task, const char *format, ...)
 
 /* ---- what came back ---- */
 
+#define TOO_MANY_FIELDS "it has more fields than can be moved (%d)", FIELDS_MAX / 2
+
 void actions_arrived(struct dlq *dlq, const struct letter *letter)
 {
 	for (struct task *task = dlq->tasks; task; task = task->next) {
@@ -233,6 +235,12 @@ static void take_word(struct task *task, uint32_t i, const char *word, long long
 	} else if (strcmp(word, "nobody") == 0) {
 		give_up(task, "nobody is subscribed to %.100s: a message published there would be lost", to);
 		settle(task, i, CW_ITEM_FAILED, "nobody is subscribed");
+	} else if (strcmp(word, "there") == 0) {
+		settle(task, i, CW_ITEM_FAILED, "the very same message is there already, and a sorted set has it once");
+	} else if (strcmp(word, "fields") == 0) {
+		settle(task, i, CW_ITEM_FAILED, TOO_MANY_FIELDS);
+	} else if (strcmp(word, "large") == 0) {
+		settle(task, i, CW_ITEM_FAILED, "it is over %d MB; push it to a stream", MESSAGE_BYTES_MAX >> 20);
 	} else if (strcmp(word, "type") == 0) {
 		give_up(task, "%.100s is of another kind than what is to go there", to);
 		settle(task, i, CW_ITEM_FAILED, "the target is of another kind");
@@ -245,11 +253,12 @@ static void take_word(struct task *task, uint32_t i, const char *word, long long
 	}
 }
 
-static void take_error(struct task *task, uint32_t i, const redisReply *reply)
+/* Of a script that moves, an error may come when half of it is done: then the outcome is not known. */
+static void take_error(struct task *task, uint32_t i, enum cw_outcome outcome, const redisReply *reply)
 {
 	char reason[REDIS_ERROR_MAX];
 	redis_explain(task->dlq->commands, reply, "EVAL", reason);
-	settle(task, i, CW_ITEM_FAILED, "%s", reason);
+	settle(task, i, outcome, "%s", reason);
 	give_up(task, "%s", reason);
 }
 
@@ -277,7 +286,7 @@ static void on_moved(void *arg, const redisReply *reply)
 			  reply->elements > 2 && reply->element[2]->type == REDIS_REPLY_STRING ? reply->element[2]->str
 											       : "it");
 	else
-		take_error(task, i, reply);
+		take_error(task, i, CW_ITEM_UNKNOWN, reply);
 	if (reply)
 		end_if_over(task);
 }
@@ -315,7 +324,7 @@ static void make_due(struct made *made)
 
 static void send_move(struct flight *flight, const struct letter *letter, const struct made *made)
 {
-	enum { WORDS = 24 };
+	enum { WORDS = 26 };
 	struct task *task = flight->task;
 	struct dlq *dlq = task->dlq;
 	const struct settings *settings = &dlq->settings;
@@ -323,7 +332,7 @@ static void send_move(struct flight *flight, const struct letter *letter, const 
 	static const char *const whats[] = {"reset", "push", "publish"};
 	const char *what = task->request->action == DROP ? "drop" : whats[task->mode];
 	char span[WORD_SIZE], place[WORD_SIZE], score[WORD_SIZE], copies[WORD_SIZE], window[WORD_SIZE], now[WORD_SIZE];
-	char by[BY_MAX + 128];
+	char by[BY_MAX + 128], most_fields[WORD_SIZE], most_bytes[WORD_SIZE];
 	int64_t wall = dlq_wall(dlq);
 	snprintf(span, sizeof(span), "%llu", letter ? (unsigned long long)letter->span : 0);
 	snprintf(place, sizeof(place), "%u", letter ? letter->place : 0);
@@ -335,12 +344,14 @@ static void send_move(struct flight *flight, const struct letter *letter, const 
 	snprintf(window, sizeof(window), "%u", settings->window);
 	snprintf(now, sizeof(now), "%.3f", (double)wall / (double)CW_SECOND);
 	snprintf(by, sizeof(by), "%s %.*s", task->request->id, BY_MAX, task->request->by ? task->request->by : "");
+	snprintf(most_fields, sizeof(most_fields), "%d", FIELDS_MAX);
+	snprintf(most_bytes, sizeof(most_bytes), "%d", MESSAGE_BYTES_MAX);
 	for (char *c = by; *c; c++)
 		if ((unsigned char)*c < ' ')
 			*c = '?';
-	const char *target = task->request->action == DROP ? settings->trash_key
-			     : task->mode == PUSH          ? task->to
-							   : settings->key;
+	const char *target = task->request->action == DROP || task->mode == PUBLISH ? settings->trash_key
+			     : task->mode == PUSH                                   ? task->to
+										    : settings->key;
 	const char *words[WORDS] = {"EVAL",
 				    script_move,
 				    "3",
@@ -366,7 +377,9 @@ static void send_move(struct flight *flight, const struct letter *letter, const 
 				    made->score,
 				    task->mode == PUBLISH && task->to ? task->to : "",
 				    now,
-				    by};
+				    by,
+				    most_fields,
+				    most_bytes};
 	size_t lengths[WORDS];
 	for (int i = 0; i < WORDS; i++)
 		lengths[i] = words[i] == made->bytes ? made->length : strlen(words[i]);
@@ -390,7 +403,9 @@ static void on_bytes(void *arg, const redisReply *reply)
 		else if (!letter)
 			settle(task, i, CW_ITEM_GONE, NULL);
 		else if (reply->type == REDIS_REPLY_ERROR)
-			take_error(task, i, reply);
+			take_error(task, i, CW_ITEM_FAILED, reply);
+		else if (reply->type == REDIS_REPLY_ARRAY && reply->elements > FIELDS_MAX)
+			settle(task, i, CW_ITEM_FAILED, TOO_MANY_FIELDS);
 		else
 			look_again(task, i);
 		if (reply)
@@ -523,7 +538,21 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- the face ---- */
 
-static int take_arguments(struct task *task)
+const char *actions_wrong_target(const struct settings *settings, int64_t mode, const char *to)
+{
+	if (mode == RESET)
+		return NULL;
+	if (!to || !to[0])
+		return "push and publish need `to`: the key, or the channel";
+	if (mode == PUSH && (strcmp(to, settings->key) == 0 || strcmp(to, settings->trash_key) == 0))
+		return "push moves to another key; `to` is the queue itself or its trash";
+	if (mode == PUBLISH && strcmp(to, settings->channel) == 0)
+		return "`to` is the channel on which arrivals are told: nobody there takes messages";
+	return NULL;
+}
+
+/* NULL, or why not. */
+static const char *take_arguments(struct task *task)
 {
 	const struct cw_value *arguments = task->request->arguments;
 	const struct settings *settings = &task->dlq->settings;
@@ -534,9 +563,7 @@ static int take_arguments(struct task *task)
 	task->max_refail = cw_get_number(arguments, "max_refail", 0.2);
 	if (task->request->action != RETRY)
 		task->mode = RESET;
-	if (task->request->action == RETRY && task->mode != RESET && (!task->to || !task->to[0]))
-		return -EINVAL;
-	return 0;
+	return actions_wrong_target(settings, task->mode, task->to);
 }
 
 void actions_act(void *state, struct cw_task *core_task, const struct cw_request *request)
@@ -560,8 +587,9 @@ void actions_act(void *state, struct cw_task *core_task, const struct cw_request
 	dlq->tasks = task;
 	uv_timer_init(dlq->host->loop(dlq->self), &task->timer);
 	task->timer.data = task;
-	if (take_arguments(task) < 0) {
-		end(task, CW_TASK_ERROR, "mode push and publish need `to`: the key, or the channel");
+	const char *wrong = take_arguments(task);
+	if (wrong) {
+		end(task, CW_TASK_ERROR, wrong);
 		return;
 	}
 	uv_timer_start(&task->timer, on_timer, 0, TIMER_MS);

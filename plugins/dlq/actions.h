@@ -17,6 +17,8 @@ struct task;
 
 void actions_act(void *state, struct cw_task *task, const struct cw_request *request);
 void actions_cancel(void *state, struct cw_task *task);
+/* Why messages cannot go there (`mode`: index of the choice, `to` may be NULL); NULL: they can. */
+const char *actions_wrong_target(const struct settings *settings, int64_t mode, const char *to);
 void actions_stop(struct dlq *dlq);
 /* A message came that was not there before: does one come back that was retried? */
 void actions_arrived(struct dlq *dlq, const struct letter *letter);

@@ -197,19 +197,6 @@ static void check_text(const struct cw_value *options, struct cw_problems *probl
 		problems->error(problems, value, "%s must have 1 to %d characters", key, KEY_BYTES_MAX);
 }
 
-static void check(const struct cw_value *options, struct cw_problems *problems)
-{
-	redis_check_options(options, problems);
-	check_text(options, problems, "key");
-	check_text(options, problems, "channel");
-	check_text(options, problems, "stream_field");
-	check_text(options, problems, "trash_key");
-	const struct cw_value *retry = cw_get(options, "retry");
-	const char *to = cw_get_string(retry, "to");
-	if (cw_get_integer(retry, "mode", 0) != 0 && (!to || !to[0]))
-		problems->error(problems, cw_get(retry, "mode"), "push and publish need `to`: the key, or the channel");
-}
-
 static int take_settings(struct settings *settings, const struct cw_value *options)
 {
 	char error[REDIS_ERROR_MAX];
@@ -236,8 +223,26 @@ static int take_settings(struct settings *settings, const struct cw_value *optio
 	if (trash_key)
 		snprintf(settings->trash_key, sizeof(settings->trash_key), "%s", trash_key);
 	else
-		snprintf(settings->trash_key, sizeof(settings->trash_key), "%s:callwatch_trash", settings->key);
+		snprintf(settings->trash_key, sizeof(settings->trash_key), "%s:callwatch_trash",
+			 settings->key ? settings->key : "");
 	return redis_address_parse(url ? url : "redis://127.0.0.1:6379/0", &settings->address, error);
+}
+
+static void check(const struct cw_value *options, struct cw_problems *problems)
+{
+	redis_check_options(options, problems);
+	check_text(options, problems, "key");
+	check_text(options, problems, "channel");
+	check_text(options, problems, "stream_field");
+	check_text(options, problems, "trash_key");
+	struct settings settings;
+	if (take_settings(&settings, options) < 0 || !settings.key || !settings.channel)
+		return; /* which was said above */
+	if (strcmp(settings.trash_key, settings.key) == 0)
+		problems->error(problems, cw_get(options, "trash_key"), "the trash cannot be the queue itself");
+	const char *wrong = actions_wrong_target(&settings, settings.retry_mode, settings.retry_to);
+	if (wrong)
+		problems->error(problems, cw_get(options, "retry"), "%s", wrong);
 }
 
 /* ---- life ---- */
@@ -503,8 +508,10 @@ static const struct cw_column trash_columns[] = {
 	[TRASH_ID] = {.name = "id", .flags = CW_COLUMN_KEY, .help = "Names what was dropped, for action restore"},
 	[TRASH_SID] = {.name = "call_sid", .help = "The call it is about"},
 	[TRASH_ACTION] = {.name = "action", .flags = CW_COLUMN_REPEATS, .help = "The operation that failed"},
-	[TRASH_AT] = {.name = "dropped_at", .type = CW_TIME, .help = "When it was dropped, by Redis' clock"},
-	[TRASH_BY] = {.name = "dropped_by", .flags = CW_COLUMN_REPEATS, .help = "Who dropped it"},
+	[TRASH_AT] = {.name = "dropped_at",
+		      .type = CW_TIME,
+		      .help = "When it was dropped, or published, by Redis' clock"},
+	[TRASH_BY] = {.name = "dropped_by", .flags = CW_COLUMN_REPEATS, .help = "Who did that"},
 	[TRASH_RAW] = {.name = "raw",
 		       .flags = CW_COLUMN_WIDE,
 		       .help = "The message as it was there, its first 4096 bytes"},
@@ -520,7 +527,7 @@ static const struct cw_table_decl tables[] = {
 	 .columns = CW_ARRAY(groups_columns),
 	 .sort = "-count"},
 	{.name = "dlq_trash",
-	 .help = "Dead letters that were dropped",
+	 .help = "Dead letters that were dropped or published",
 	 .columns = CW_ARRAY(trash_columns),
 	 .sort = "-dropped_at"},
 };

@@ -12,7 +12,8 @@
 #include "connect/redis.h"
 
 enum queue_kind { QUEUE_UNKNOWN, QUEUE_EMPTY, QUEUE_LIST, QUEUE_STREAM, QUEUE_ZSET, QUEUE_OTHER };
-enum { ID_BYTES = 20, ID_TEXT_SIZE = 2 * ID_BYTES + 1, FIELDS_MAX = 64 };
+/* FIELDS_MAX: fields and values of a stream's entry that can be moved; their lengths fit a line of the trash. */
+enum { ID_BYTES = 20, ID_TEXT_SIZE = 2 * ID_BYTES + 1, FIELDS_MAX = 256 };
 
 struct stream_id {
 	uint64_t ms, sequence;

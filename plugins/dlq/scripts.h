@@ -10,13 +10,14 @@
 #ifndef DLQ_SCRIPTS_H
 #define DLQ_SCRIPTS_H
 
-/* KEYS: the queue, the receipts, where it goes (a key; the trash).
+/* KEYS: the queue, the receipts, where it goes (a key; the trash, which also keeps what is published).
  * ARGV: 1 kind, 2 from the tail?, 3 name, 4 length, 5 place (of a stream: entry), 6 score, 7 copies, 8 window,
  *       9 what (reset, push, publish, drop), 10 receipt, 11 at the head?, 12 field of a stream's message,
  *       13 new bytes, 14 new next_retry_at of an entry that is itself the message, 15 new score or "",
- *       16 channel, 17 now, 18 who and which task.
+ *       16 channel, 17 now, 18 who and which task, 19 most parts, 20 most bytes of an entry that is itself the message.
  * Returns {word, number}: done N, again N (it had been done before), gone, lost (not near its place), nobody (no
- * subscriber), type (the target is of another kind), denied COMMAND. */
+ * subscriber), type (the target is of another kind), there (the very same is in the sorted set where it goes), fields
+ * (more than most parts), large (more than most bytes), denied COMMAND. */
 extern const char script_move[];
 
 /* KEYS: the queue, the receipts, the trash.

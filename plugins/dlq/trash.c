@@ -245,7 +245,7 @@ void trash_tick(struct dlq *dlq)
 	if (!dlq->settings.allow_actions || !redis_is_up(dlq->commands) || now - trash->asked_at < look_every)
 		return;
 	trash->asked_at = now;
-	if (now - trash->pruned_at >= prune_every) {
+	if (dlq->has_offset && now - trash->pruned_at >= prune_every) { /* by Redis' clock, or not at all */
 		trash->pruned_at = now;
 		snprintf(oldest, sizeof(oldest), "(%.3f",
 			 (double)(dlq_wall(dlq) - dlq->settings.trash_for) / (double)CW_SECOND);
