@@ -330,7 +330,7 @@ void letters_add(struct dlq *dlq, const struct entry *entry, uint32_t place)
 	else
 		show_unreadable(&message, entry, &shown);
 	if (entry->raw)
-		shown.raw_length = message_shown(entry->raw, entry->is_cut ? RAW_SHOWN_MAX : entry->length, shown.raw,
+		shown.raw_length = message_shown(entry->raw, entry->is_cut ? entry->cut_at : entry->length, shown.raw,
 						 RAW_SHOWN_MAX);
 	if (!message.is_readable || message.has_bad_time)
 		dlq->host->count_malformed(dlq->self, 1);

@@ -186,8 +186,10 @@ static void on_large(void *arg, const redisReply *reply)
 	entry.is_cut = entry.length > MESSAGE_BYTES_MAX;
 	size_t whole = entry.length;
 	if (queue_large(reply, dlq->settings.stream_field, &entry)) {
-		if (entry.is_cut)
+		if (entry.is_cut) {
+			entry.cut_at = entry.length;
 			entry.length = whole;
+		}
 		pass->in_page = true;
 		meet(dlq, &entry, fetch->place);
 		pass->in_page = false;

@@ -26,7 +26,8 @@ struct entry {
 	bool has_id;   /* of a large one: a script told */
 	bool is_cut;   /* of a large one: `raw` is its beginning only */
 	const char *raw;
-	size_t length;
+	size_t length; /* of the whole message */
+	size_t cut_at; /* of one that is cut: bytes in `raw` */
 	uint64_t span; /* bytes that its name is made of; 0: not known */
 	struct stream_id stream_id;
 	double score;

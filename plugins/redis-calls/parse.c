@@ -241,7 +241,8 @@ static void take_json_time(const json_t *value, struct beat *beat)
 		set_time(beat, (struct text){json_string_value(value), (uint32_t)json_string_length(value)},
 			 /* is_number */ false);
 	if (json_is_number(value)) {
-		size_t n = text_number(digits, json_number_value(value));
+		double number = json_number_value(value);
+		size_t n = text_number(digits, number > -1e-4 && number < 1e-4 ? 0 : number); /* no exponent */
 		set_time(beat, (struct text){digits, (uint32_t)n}, /* is_number */ true);
 	}
 }
