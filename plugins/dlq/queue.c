@@ -6,6 +6,7 @@
  * read; who may not run any sees that something large is there.
  */
 #include "queue.h"
+#include "scripts.h"
 
 #include "text.h"
 
@@ -42,24 +43,8 @@ static const char page_script[] =
 
 /* ARGV: kind, from the tail?, name, length, place, most. What it returns: for each part of the element its pieces. */
 static const char large_script[] =
-	"local kind, tail, id, length, most = ARGV[1], ARGV[2] == '1', ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])\n"
-	"local function at(p)\n"
-	"  if kind == 'list' then\n"
-	"    local v = redis.call('LINDEX', KEYS[1], tail and -1 - p or p)\n"
-	"    return v and {v}\n"
-	"  elseif kind == 'zset' then\n"
-	"    local v = tail and redis.call('ZRANGE', KEYS[1], p, p, 'REV') or redis.call('ZRANGE', KEYS[1], p, p)\n"
-	"    return v[1] and {v[1]}\n"
-	"  end\n"
-	"  local e = redis.call('XRANGE', KEYS[1], p, p)[1]\n"
-	"  return e and e[2]\n"
-	"end\n"
-	"local function same(e)\n"
-	"  if not e then return false end\n"
-	"  local v = table.concat(e, '\\0')\n"
-	"  return #v == length and redis.sha1hex(v) == id\n"
-	"end\n"
-	"local function find(p)\n"
+	"local kind, tail, id, length, most = ARGV[1], ARGV[2] == '1', ARGV[3], tonumber(ARGV[4]), "
+	"tonumber(ARGV[6])\n" SCRIPT_AT_AND_SAME "local function find(p)\n"
 	"  local e = at(p)\n"
 	"  if same(e) then return e end\n"
 	"  for d = 1, kind == 'stream' and 0 or 100 do\n"

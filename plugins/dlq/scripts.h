@@ -10,6 +10,26 @@
 #ifndef DLQ_SCRIPTS_H
 #define DLQ_SCRIPTS_H
 
+/* Lua for the scripts that look for a message: what stands at a place, and is it the one that is meant? They use
+ * `kind`, `tail`, `id` and `length`. */
+#define SCRIPT_AT_AND_SAME                                                                                             \
+	"local function at(p)\n"                                                                                       \
+	"  if kind == 'list' then\n"                                                                                   \
+	"    local v = redis.call('LINDEX', KEYS[1], tail and -1 - p or p)\n"                                          \
+	"    return v and {v}\n"                                                                                       \
+	"  elseif kind == 'zset' then\n"                                                                               \
+	"    local v = tail and redis.call('ZRANGE', KEYS[1], p, p, 'REV') or redis.call('ZRANGE', KEYS[1], p, p)\n"   \
+	"    return v[1] and {v[1]}\n"                                                                                 \
+	"  end\n"                                                                                                      \
+	"  local e = redis.call('XRANGE', KEYS[1], p, p)[1]\n"                                                         \
+	"  return e and e[2]\n"                                                                                        \
+	"end\n"                                                                                                        \
+	"local function same(e)\n"                                                                                     \
+	"  if not e then return false end\n"                                                                           \
+	"  local v = table.concat(e, '\\0')\n"                                                                         \
+	"  return #v == length and redis.sha1hex(v) == id\n"                                                           \
+	"end\n"
+
 /* KEYS: the queue, the receipts, where it goes (a key; the trash, which also keeps what is published).
  * ARGV: 1 kind, 2 from the tail?, 3 name, 4 length, 5 place (of a stream: entry), 6 score, 7 copies, 8 window,
  *       9 what (reset, push, publish, drop), 10 receipt, 11 at the head?, 12 field of a stream's message,

@@ -280,6 +280,7 @@ def test_endpoints_of_another_api_are_answered_for_their_key(daemon):
         assert request(daemon, "POST", path + "run", headers=wrong, port=port)[0] == 401
         assert request(daemon, "GET", path + "status", headers=wrong, port=port)[0] == 401
     assert request(daemon, "GET", path + "run", headers=key, port=port)[0] == 405
+    assert request(daemon, "GET", path + "run", port=port)[0] == 401  # who has no key is not told what there is
     guesses = [request(daemon, "GET", path + "status", headers={"X-API-Key": f"guess {i}"}, port=port)[0] for i in range(20)]
     assert guesses[:5] == [401] * 5 and 429 in guesses
     wait_for(lambda: "wrong passwords, tokens or keys came from 127.0.0.1" in daemon.process.stderr)
