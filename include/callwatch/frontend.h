@@ -108,6 +108,40 @@ struct cw_endpoint_found {
 	char instance[72];
 };
 
+/* A silence that somebody wants. */
+struct cw_silence_spec {
+	const char *id;              /* NULL: a new one */
+	const char *const *matchers; /* expressions over alertname, severity, instance, subject, the rule's labels and
+					the columns of the row; all must hold */
+	uint32_t matchers_count;
+	bool all;                   /* said on purpose: no matchers, everything */
+	int64_t starts_at, ends_at; /* wall; starts_at 0: now */
+	const char *every;          /* `Sun 02:00-04:00`; NULL: all the time */
+	const char *timezone;       /* of `every`: `Europe/Berlin`; NULL: UTC */
+	const char *comment;        /* required */
+	const char *by;             /* who asks */
+	bool dry_run;               /* only say what it would mute now */
+};
+
+struct cw_ack_spec {
+	const char *alert;    /* the rule's name */
+	const char *subject;  /* NULL: all that fire now */
+	const char *instance; /* NULL: any */
+	const char *note;     /* required */
+	const char *by;
+};
+
+/* Borrowed for the call. */
+struct cw_alerts_answer {
+	int status;             /* 0, or -EINVAL, -ENOENT, -ENOSPC, -EAGAIN; `text` says more */
+	const char *text;       /* one line for people: what was done, or what is wrong */
+	const char *id;         /* of the silence, of the notice; NULL: none */
+	bool on_disk;           /* it is in the journal */
+	uint32_t count;         /* alerts that it mutes now, or that were acknowledged */
+	const char *const *ids; /* the first of them, at most 100, as `call-stale/CA123` */
+	uint32_t ids_count;
+};
+
 struct cw_frontend {
 	uint32_t size;
 
@@ -171,6 +205,23 @@ struct cw_frontend {
 	 * compared in constant time; NULL: none was said). */
 	int (*endpoint)(struct cw_instance *self, const char *method, const char *path, const char *key,
 			struct cw_endpoint_found *ret_found);
+
+	/* ---- since 1.3 ---- */
+
+	/* What people do about alerts. done() is called once, later, when the journal has spoken (or cannot, or has
+	 * taken 2 s). 0, or negative and nothing is called: -ENOMEM, -EPIPE. Not called any more after the asking
+	 * instance has stopped. */
+	int (*silence)(struct cw_instance *self, const struct cw_silence_spec *spec,
+		       void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg);
+	int (*expire)(struct cw_instance *self, const char *silence, const char *by,
+		      void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg);
+	int (*ack)(struct cw_instance *self, const struct cw_ack_spec *spec,
+		   void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg);
+	/* A notice of kind TEST for this rule, on the way that its alerts would take: group labels, routes, journal. */
+	int (*try_rule)(struct cw_instance *self, const char *rule, const char *by,
+			void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg);
+	/* A mark in the event log: kind `note`. */
+	void (*note)(struct cw_instance *self, const char *text, const char *by);
 };
 
 #ifdef __cplusplus

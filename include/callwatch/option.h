@@ -44,7 +44,9 @@ enum {
 	CW_OPTION_REQUIRED = 1 << 0,
 	CW_OPTION_SECRET = 1 << 1,     /* shown as *** everywhere */
 	CW_OPTION_CONNECTION = 1 << 2, /* may come from the entry of `connections:` that `connection:` names */
-	CW_OPTION_ADVANCED = 1 << 3    /* left out of the short sample */
+	CW_OPTION_ADVANCED = 1 << 3,   /* left out of the short sample */
+	CW_OPTION_COLUMNS = 1 << 4     /* MAP, since 1.3: its keys are text columns of the plugin's first table, so that
+					  rules can be checked before there is a table */
 };
 
 struct cw_option {

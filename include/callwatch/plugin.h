@@ -24,6 +24,7 @@
  *           1.1 lookups (look_up, lookup_*, answer), metrics and samples of run time (declare, sample), checks, what an
  *               output drops (dropped).
  *           1.2 actions (actions, act, cancel, task_*), endpoints, events, queries for every role (reader).
+ *           1.3 notifiers (notify.h: notify, digest_max, notified), options that name columns (CW_OPTION_COLUMNS).
  */
 #ifndef CALLWATCH_PLUGIN_H
 #define CALLWATCH_PLUGIN_H
@@ -38,7 +39,7 @@ extern "C" {
 #endif
 
 #define CW_ABI_MAJOR  1
-#define CW_ABI_MINOR  2
+#define CW_ABI_MINOR  3
 #define CW_PLUGIN_ABI .abi_major = CW_ABI_MAJOR, .abi_minor = CW_ABI_MINOR, .size = sizeof(struct cw_plugin)
 
 struct uv_loop_s;
@@ -49,6 +50,8 @@ struct cw_frontend; /* frontend.h */
 struct cw_lookup;   /* opaque: a source's way to a lookup */
 struct cw_reader;   /* query.h */
 struct cw_task;     /* opaque: what somebody asked an instance to do */
+struct cw_notice;   /* notify.h */
+struct cw_delivered;
 
 enum cw_role { CW_SOURCE = 0, CW_LOOKUP = 1, CW_OUTPUT = 2, CW_NOTIFIER = 3, CW_FRONTEND = 4 };
 
@@ -229,6 +232,16 @@ struct cw_plugin {
 	/* Somebody wants it to end early: stop soon and task_end() as CANCELLED, or as what it came to. NULL: tasks
 	 * cannot be cancelled. By stop() a plugin ends its tasks; those that it leaves end as LOST after it. */
 	void (*cancel)(void *state, struct cw_task *task);
+
+	/* ---- since 1.3 ---- */
+
+	/* Notifiers: tell the receiver. `notices` are n, borrowed until it is settled: 0: the receiver has said yes to
+	 * all; CW_LATER: host->notified() says what became of them, and no others come before; negative: try again.
+	 * n is 1, or up to digest_max when more than ten wait: then one message tells of all of them, in order. Must
+	 * not block. The deadline is the core's: after 2 min without a word it was doubtful. NULL: a notifier that
+	 * tells nobody by itself (a dead man's switch, or one that reads table `alerts`): no rule is routed to it. */
+	int (*notify)(void *state, const struct cw_notice *const *notices, uint32_t n);
+	uint32_t digest_max; /* at most CW_NOTICE_DIGEST_MAX; 0 and 1: no digests */
 };
 
 /* What start() may want to know about itself. Lives until release(). */
@@ -386,6 +399,13 @@ struct cw_host {
 	void (*event)(struct cw_instance *self, const char *subject, const char *text, ...) CW_PRINTF(3, 4);
 
 	const struct cw_reader *reader; /* queries over all tables */
+
+	/* ---- since 1.3 ---- */
+
+	/* Notifiers, after CW_LATER: what became of the notices of the last notify(). `reason` is a sentence without a
+	 * secret: the receiver's answer, or what is wrong and what to do; NULL if it was DELIVERED without a remark. */
+	void (*notified)(struct cw_instance *self, const struct cw_delivered *delivered, const char *reason, ...)
+		CW_PRINTF(3, 4);
 };
 
 #if defined(__GNUC__)

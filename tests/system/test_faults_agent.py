@@ -133,8 +133,8 @@ def test_freeze_of_the_whole_process_makes_nobody_stuck_and_no_burst(daemon):
 
 
 @pytest.mark.parametrize("plugin,words", [
-    ("wrong-abi", "made for plugin ABI 2.0, this callwatch has 1.2"),
-    ("newer-minor", "made for plugin ABI 1.3, this callwatch has 1.2"),
+    ("wrong-abi", "made for plugin ABI 2.0, this callwatch has 1.3"),
+    ("newer-minor", "made for plugin ABI 1.4, this callwatch has 1.3"),
     ("no-symbol", "no symbol cw_plugin"),
     ("undefined", "nobody_has_this_function"),
     ("bad-table", "0 key columns"),

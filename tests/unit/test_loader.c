@@ -128,8 +128,8 @@ static void changed_file__is_noticed_and_the_loaded_one_stays(void **state)
 static void fault_55_bad_objects__are_refused_with_a_sentence(void **state)
 {
 	(void)state;
-	assert_refused(PLUGINS "/wrong-abi.so", "made for plugin ABI 2.0, this callwatch has 1.2");
-	assert_refused(PLUGINS "/newer-minor.so", "made for plugin ABI 1.3, this callwatch has 1.2");
+	assert_refused(PLUGINS "/wrong-abi.so", "made for plugin ABI 2.0, this callwatch has 1.3");
+	assert_refused(PLUGINS "/newer-minor.so", "made for plugin ABI 1.4, this callwatch has 1.3");
 	assert_refused(PLUGINS "/no-symbol.so", "no symbol cw_plugin");
 	assert_refused(PLUGINS "/undefined.so", "nobody_has_this_function");
 	assert_refused(PLUGINS "/bad-table.so", "table `things` has 0 key columns");

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An alert: a rule that holds for a subject, with a life. What the rooms of alerting share of it. Everything belongs to
+ * the thread `alerts` (alerting.h). Private to core/alerts.
+ *
+ *     (holds) ─▶ PENDING ──for──▶ FIRING ──ceases, and keep_firing_for──▶ RESOLVED ─▶ (forgotten after an hour)
+ *                   └── ceases ──▶ (gone without a word)
+ *
+ * Blind is beside the life: while its source cannot see, nothing about the alert moves, neither towards firing nor
+ * towards its end; it is shown as `unknown`.
+ *
+ * Time that counts for `for`, `keep_firing_for`, `absent` and the pauses of groups is *watched time* (struct
+ * watched_clock): it stands still while the process was stopped or the machine asleep, so that these alone neither fire
+ * nor resolve anything. Wall times are for people and for the journal.
+ */
+#ifndef CALLWATCH_CORE_ALERT_H
+#define CALLWATCH_CORE_ALERT_H
+
+#include "rule.h"
+
+enum alert_state { ALERT_PENDING = 0, ALERT_FIRING = 1, ALERT_RESOLVED = 2 };
+/* As table `alerts` says it: pending, firing, unknown (it is blind), resolved. */
+extern const char *const alert_state_names[];
+
+/* What a group's notices have said of it. */
+enum alert_told { TOLD_NOTHING = 0, TOLD_FIRING = 1, TOLD_RESOLVED = 2 };
+
+enum { ALERT_ID_SIZE = 36, ALERT_FACTS_MAX = 48, ALERT_FINGERPRINT_SIZE = 17 };
+
+struct group;
+
+struct alert {
+	char id[ALERT_ID_SIZE]; /* of this life: fingerprint, `-`, ms of pending_since in hex */
+	char fingerprint[ALERT_FINGERPRINT_SIZE];
+	char *key; /* rule, NUL-free separators, instance, subject: unique among those that have not ended */
+	struct alert *next, *next_in_bucket; /* of the store */
+
+	/* borrowed from the ruleset, looked up anew at a reload; NULL: the rule was removed, or is not known yet */
+	const struct rule *rule;
+	char *rule_name, *instance, *subject;
+	char *source; /* the instance that it is about: `instance`, but of a row of table `instances` the row's key */
+	enum cw_severity severity;
+
+	enum alert_state state;
+	bool is_blind;
+	bool is_confirmed; /* seen to hold since the agent started; one from the journal that is not, neither fires
+			      nor ends */
+	bool holds;        /* when last looked at */
+	int64_t pending_since, firing_since, resolved_at; /* wall; 0: not (yet) */
+	int64_t held;       /* watched ns for which it has held, of those it needs to fire */
+	int64_t ceased;     /* watched instant at which it ceased to hold, while keep_firing_for runs; 0: it holds */
+	const char *reason; /* why it ended, a literal: `recovered`, `gone`, `rule removed`, `source removed` */
+	double value;       /* NaN: none */
+
+	/* frozen when it began to fire (while pending: as last seen) */
+	char *summary, *description; /* valid UTF-8, masked */
+	struct cw_fact *facts;       /* columns of the row as people read them, phones masked; owned */
+	uint32_t facts_count;
+
+	/* people's */
+	char *acked_by, *ack_note; /* NULL: not acknowledged */
+	int64_t acked_at;
+	char *silenced_by;  /* id of the silence that mutes it; NULL: none. Kept by silences */
+	char *inhibited_by; /* name of the rule that does; NULL: none. Kept by groups */
+
+	/* groups' */
+	struct group *group;
+	struct alert *next_in_group;
+	enum alert_told told;
+
+	/* alerting's: row in table `alerts`, negative: none; the part it is in */
+	int64_t row;
+	struct cw_part *part;
+};
+
+/* The text of a fact; NULL: it has none of this name. Also `alertname`, `severity`, `instance`, `subject` and the
+ * rule's labels: what silences, routes and group_by see of an alert. */
+const char *alert_text(const struct alert *alert, const char *name);
+
+/* Watched time. tick() at least once a second while things are watched; what is more than LONGEST between two ticks was
+ * not watched, and does not count. */
+struct watched_clock {
+	int64_t watched; /* ns */
+	int64_t seen;    /* instant of the last tick */
+};
+enum { WATCHED_LONGEST_MS = 3000 };
+void watched_tick(struct watched_clock *clock, int64_t now);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Alerting: the actor that holds the tables and the samples against the rules, and sees to it that people hear of it. A
+ * thread of its own (`alerts`) beside the hub, so that a walk over a million rows delays no batch. Private to the core.
+ *
+ * The rooms, in the order in which an alert passes them; each file says more:
+ *
+ *     rule.c (rule_options.c), template.c   the configuration, compiled: a ruleset
+ *     alerting.c                            the actor: mailboxes, clock, what comes when
+ *     rows.c                                row rules: hints, passes over the table, deadlines
+ *     series.c                              sample rules: the last samples, tests, guards, rates, absence
+ *     life.c, alert.c                       pending, firing, resolved; the store
+ *     alerts_rows.c                         tables `alerts` and `silences`
+ *     silence.c, weekly.c                   what nobody wants to hear
+ *     group.c, common.c, notice.c           what is told, when, in which words
+ *     delivery.c                            each notice on its way; core/agent/notifying.c is the notifier's side
+ *     core/journal/journal_alerts.c         all of it on disk
+ *
+ * What is true. Transitions are hints, the table is the truth: a hint makes one row be looked at at once; a pass looks
+ * at all of them: at the start, after a reload, when hints were lost, when the earliest deadline of a time-derived
+ * column has come, and every 30 s. A pass is never more than a hundredth of the thread's time. What has no watched
+ * column and no time in it is so seen within 30 s.
+ *
+ * Blind. While an instance is starting, down or stuck, or its first complete reading is not done, its alerts stand
+ * still.
+ */
+#ifndef CALLWATCH_CORE_ALERTING_H
+#define CALLWATCH_CORE_ALERTING_H
+
+#include "callwatch/frontend.h"
+#include "rule.h"
+#include "table.h"
+
+struct alerting;
+struct hub;
+struct journal;
+struct mailbox;
+struct plan;
+struct roster;
+struct sqlite3;
+
+struct alerting_options {
+	struct hub *hub; /* tables, events */
+	struct roster *roster;
+	const char *hostname;
+	bool phones_full;
+};
+
+struct alerting *alerting_new(const struct alerting_options *options); /* NULL: no memory */
+/* `journal` NULL: nothing is kept. It reads by alerting_read() before, or soon after. */
+int alerting_start(struct alerting *alerting, struct journal *journal);
+void alerting_stop(struct alerting *alerting); /* posts to the journal what is to be kept, then ends */
+void alerting_free(struct alerting *alerting); /* NULL is fine */
+
+/* On the journal's thread, once: what it holds. NULL: it cannot be read. */
+void alerting_read(struct alerting *alerting, struct sqlite3 *db);
+/* Any thread: the journal works again, or was begun anew: all that is open is written once more. */
+void alerting_rewrite(struct alerting *alerting);
+/* Another plan is in force: its ruleset counts from now on. Takes a reference to the plan, and lets go of the old one
+ * by giving it back through release() on whatever thread: only the agent's may unref. Waits until nobody uses the old
+ * one. The agent's thread. */
+void alerting_use(struct alerting *alerting, const struct plan *plan);
+
+/* All below: any thread, wait for nobody. A NULL alerting is fine.
+ *
+ * A hint. Says at once no if no rule looks at this table. */
+void alerting_hint(struct alerting *alerting, const struct transition *transition);
+/* The hub routes a batch: what rules and guards want of it is copied. */
+void alerting_samples(struct alerting *alerting, const struct cw_batch *batch);
+/* An instance's state, or that it has gone. */
+void alerting_instance(struct alerting *alerting, const char *instance, enum cw_role role, enum cw_state state,
+		       bool is_gone);
+
+/* frontend.h: silence(), expire(), ack(), try_rule(). done() is called by mail to `asker`. */
+typedef void (*alerts_done)(void *arg, const struct cw_alerts_answer *answer);
+int alerting_silence(struct alerting *alerting, struct mailbox *asker, const struct cw_silence_spec *spec,
+		     alerts_done done, void *arg);
+int alerting_expire(struct alerting *alerting, struct mailbox *asker, const char *silence, const char *by,
+		    alerts_done done, void *arg);
+int alerting_ack(struct alerting *alerting, struct mailbox *asker, const struct cw_ack_spec *spec, alerts_done done,
+		 void *arg);
+int alerting_try_rule(struct alerting *alerting, struct mailbox *asker, const char *rule, const char *by,
+		      alerts_done done, void *arg);
+/* The action `test` of a notifier: a TEST notice straight to it; settled() on the thread `alerts`. */
+int alerting_test(struct alerting *alerting, const char *notifier, const char *by,
+		  void (*settled)(void *arg, bool delivered, const char *text), void *arg);
+
+/* For the agent's own samples: firing and pending alerts by severity. */
+struct alerting_counts {
+	uint64_t alerts[3][4]; /* [severity][state as shown] */
+	uint64_t notices_sent, notices_retried, notices_dead, notices_waiting;
+	double notice_delay_seconds; /* NaN: none yet */
+};
+void alerting_counts(struct alerting *alerting, struct alerting_counts *ret_counts);
+
+#endif
