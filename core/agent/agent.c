@@ -111,10 +111,10 @@ void agent_drop_slot(struct agent *agent, size_t index, int64_t deadline, bool r
 
 static void start_all(struct agent *agent)
 {
-	for (int sources = 0; sources < 2; sources++)
+	for (int turn = 0; turn < ROLE_TURNS; turn++)
 		for (size_t i = 0; i < agent->plan->count; i++) {
 			const struct plan_instance *what = &agent->plan->instances[i];
-			if (role_is_source(what->plugin->decl.role) == sources &&
+			if (role_turn(what->plugin->decl.role) == turn &&
 			    agent_start_instance(agent, agent->plan, what) < 0 && agent->once)
 				agent->status = 1;
 		}
@@ -398,9 +398,9 @@ static void stop_all(struct agent *agent)
 {
 	int64_t asked = atomic_load(&agent->stop_asked);
 	reload_abort(agent);
-	stop_some(agent, role_is_output, /* others */ true, asked + sources_end_ns);
+	stop_some(agent, role_sends, /* others */ true, asked + sources_end_ns);
 	hub_stop(agent->hub);
-	stop_some(agent, role_is_output, /* others */ false, asked + outputs_end_ns);
+	stop_some(agent, role_sends, /* others */ false, asked + outputs_end_ns);
 	tasks_stop(agent->tasks);
 	journal_stop(agent->journal, asked + journal_end_ns);
 	atomic_store(&agent->running, false);

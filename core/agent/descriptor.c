@@ -9,6 +9,7 @@
  */
 #include "descriptor.h"
 
+#include "callwatch/notify.h"
 #include "hub.h"
 #include "metric.h"
 #include "options.h"
@@ -51,7 +52,8 @@ static const char *const commands[] = {"status",  "get",    "describe", "top",  
 				       "plugins", "config", "reload",   "passwd", "token",   "help",    NULL};
 
 /* Tables of the core's own that a plugin may not add rows to. */
-static const char *const core_tables[] = {"instances", "events", "alerts", "silences", "tasks", "outcomes", NULL};
+static const char *const core_tables[] = {"instances", "events",   "alerts",        "silences",
+					  "tasks",     "outcomes", "notifications", NULL};
 
 struct look {
 	const char *path;
@@ -314,6 +316,27 @@ static void check_action(struct look *look, const struct cw_plugin *decl, uint32
 	check_arguments(look, action);
 }
 
+/* That of a notifier, which the core carries out where there is notify(). */
+static void check_test(struct look *look, const struct cw_plugin *decl)
+{
+	const struct cw_action *test = find_action(decl, "test");
+	if (!test)
+		bad(look, "a notifier without the action `test` (use CW_NOTIFIER_TEST)");
+	else if (test->table || test->arguments.count > 0)
+		bad(look, "action `test`: a notifier's takes no rows and no arguments");
+}
+
+static void check_actions(struct look *look, const struct cw_plugin *decl)
+{
+	for (uint32_t i = 0; i < decl->actions.count && !look->failed; i++)
+		check_action(look, decl, i);
+	if (decl->role == CW_NOTIFIER)
+		check_test(look, decl);
+	uint32_t not_its_own = decl->role == CW_NOTIFIER && decl->notify;
+	if (decl->actions.count > not_its_own && !decl->act)
+		bad(look, "actions without act()");
+}
+
 /* ---- endpoints ---- */
 
 static bool needs_arguments(const struct cw_action *action)
@@ -407,8 +430,12 @@ static void check_head(struct look *look, const struct cw_plugin *decl)
 		bad(look, "a lookup without look_up()");
 	if (decl->checks.count > 0 && !decl->examine)
 		bad(look, "checks without examine()");
-	if (decl->actions.count > 0 && !decl->act)
-		bad(look, "actions without act()");
+	if (decl->digest_max > CW_NOTICE_DIGEST_MAX)
+		bad(look, "digest_max is %u, at most %d", decl->digest_max, CW_NOTICE_DIGEST_MAX);
+	if (decl->role != CW_NOTIFIER && decl->notify)
+		bad(look, "notify(), and it is no notifier");
+	if (decl->role == CW_NOTIFIER && decl->write)
+		bad(look, "write(): a notifier is given no samples");
 }
 
 static void check_check(struct look *look, const struct cw_array *checks, uint32_t index)
@@ -477,8 +504,8 @@ static void check_all(struct look *look, struct cw_plugin *decl)
 		check_metric(look, &decl->metrics, i);
 	for (uint32_t i = 0; i < decl->checks.count && !look->failed; i++)
 		check_check(look, &decl->checks, i);
-	for (uint32_t i = 0; i < decl->actions.count && !look->failed; i++)
-		check_action(look, decl, i);
+	if (!look->failed)
+		check_actions(look, decl);
 	for (uint32_t i = 0; i < decl->endpoints.count && !look->failed; i++)
 		check_endpoint(look, decl, i);
 }

@@ -674,8 +674,8 @@ static void instance_free(struct instance *self)
 static void make_info(struct instance *self)
 {
 	const struct cw_value *common = self->what->common;
-	bool is_output = role_is_output(self->decl->role);
-	int64_t interval = cw_get_integer(common, "interval", is_output ? 10 * CW_SECOND : self->context.interval);
+	bool sends = role_sends(self->decl->role);
+	int64_t interval = cw_get_integer(common, "interval", sends ? 10 * CW_SECOND : self->context.interval);
 	const char *host = cw_get_string(common, "host");
 	self->info = (struct cw_info){
 		.size = sizeof self->info,

@@ -13,14 +13,26 @@
 #include "callwatch/plugin.h"
 
 extern const char *const role_names[]; /* NULL-terminated */
-/* What reads, and what is only given batches; a frontend is neither. */
+/* What reads. */
 static inline bool role_is_source(enum cw_role role)
 {
 	return role == CW_SOURCE || role == CW_LOOKUP;
 }
+/* What is only given batches. */
 static inline bool role_is_output(enum cw_role role)
 {
+	return role == CW_OUTPUT;
+}
+/* What sends on what others have made, and so ends after them. A frontend does not. */
+static inline bool role_sends(enum cw_role role)
+{
 	return role == CW_OUTPUT || role == CW_NOTIFIER;
+}
+/* In which of ROLE_TURNS it is started: who is to hear of something before who has something to say. */
+enum { ROLE_TURNS = 3 };
+static inline int role_turn(enum cw_role role)
+{
+	return role_is_source(role) ? 2 : role == CW_NOTIFIER;
 }
 
 struct plugin {

@@ -236,10 +236,10 @@ static void bid_farewell(struct agent *agent, struct group *restarted, struct gr
 /* `was_there[i]`: instance i of the plan ran before. */
 static void start_missing(struct agent *agent, struct plan *plan, const bool *was_there, struct group *added)
 {
-	for (int sources = 0; sources < 2; sources++)
+	for (int turn = 0; turn < ROLE_TURNS; turn++)
 		for (size_t i = 0; i < plan->count; i++) {
 			const struct plan_instance *what = &plan->instances[i];
-			if (role_is_source(what->plugin->decl.role) != sources || find_slot(agent, what->name))
+			if (role_turn(what->plugin->decl.role) != turn || find_slot(agent, what->name))
 				continue;
 			if (agent_start_instance(agent, plan, what) == 0 && !was_there[i])
 				group_add(added, what->name);

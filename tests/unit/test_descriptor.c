@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "callwatch/notify.h"
 #include "descriptor.h"
 
 #include <string.h>
@@ -75,7 +76,7 @@ static const struct cw_endpoint trigger = {.method = "POST",
 					  .members = CW_ARRAY(members),
 					  .key_option = "api_key"};
 
-static const struct plugin *volatile kept[2]; /* as the loader keeps them: for good */
+static const struct plugin *volatile kept[4]; /* as the loader keeps them: for good */
 
 static struct cw_plugin plugin_with(const struct cw_array *actions, const struct cw_array *endpoints)
 {
@@ -197,6 +198,77 @@ static void wrong_endpoint__is_refused_with_its_place(void **state)
 }
 #undef BUT
 
+/* ---- notifiers ---- */
+
+static int notify(void *state, const struct cw_notice *const *notices, uint32_t n)
+{
+	(void)state;
+	(void)notices;
+	(void)n;
+	return 0;
+}
+
+static const struct cw_action test_action[] = {CW_NOTIFIER_TEST};
+
+static struct cw_plugin notifier(void)
+{
+	return (struct cw_plugin){
+		CW_PLUGIN_ABI,
+		.name = "teller",
+		.summary = "For tests",
+		.role = CW_NOTIFIER,
+		.actions = CW_ARRAY(test_action),
+		.start = start,
+		.notify = notify,
+		.digest_max = CW_NOTICE_DIGEST_MAX,
+	};
+}
+
+/* The core carries `test` out, so act() is needed only for others, or where there is no notify(). */
+static void notifier__is_copied_without_act(void **state)
+{
+	(void)state;
+	char error[LOADER_ERROR_MAX] = "";
+	struct cw_plugin found = notifier();
+	const struct plugin *plugin = kept[2] = descriptor_copy("/x.so", &found, error);
+	if (!plugin)
+		fail_msg("%s", error);
+	assert_ptr_equal(plugin->decl.notify, notify);
+	assert_int_equal(plugin->decl.digest_max, CW_NOTICE_DIGEST_MAX);
+	found.notify = NULL;
+	assert_refused(&found, "actions without act()");
+	found.act = act;
+	if (!(kept[3] = descriptor_copy("/x.so", &found, error)))
+		fail_msg("%s", error);
+}
+
+static void wrong_notifier__is_refused(void **state)
+{
+	(void)state;
+	const struct cw_action wrong[] = {{.name = "test", .help = "x", .arguments = CW_ARRAY(list_argument)}};
+	const struct cw_action needy[] = {{.name = "test", .help = "x", .arguments = CW_ARRAY(needed_argument)}};
+	const struct cw_action more[] = {CW_NOTIFIER_TEST, run};
+	struct cw_plugin found = notifier();
+	found.actions = (struct cw_array){0};
+	assert_refused(&found, "a notifier without the action `test`");
+	found.actions = (struct cw_array)CW_ARRAY(wrong);
+	assert_refused(&found, "the argument `names` is not of");
+	found.actions = (struct cw_array)CW_ARRAY(needy);
+	assert_refused(&found, "takes no rows and no arguments");
+	found.actions = (struct cw_array)CW_ARRAY(more);
+	assert_refused(&found, "actions without act()");
+	found = notifier();
+	found.digest_max = CW_NOTICE_DIGEST_MAX + 1;
+	assert_refused(&found, "digest_max is 51, at most 50");
+	found = notifier();
+	found.role = CW_SOURCE;
+	assert_refused(&found, "notify(), and it is no notifier");
+	const struct cw_table_decl own[] = {{.name = "notifications", .columns = CW_ARRAY(columns), .help = "x"}};
+	found = notifier();
+	found.tables = (struct cw_array)CW_ARRAY(own);
+	assert_refused(&found, "the table `notifications` is the core's own");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +276,8 @@ int main(void)
 		cmocka_unit_test(plugin_of_1_1__has_no_actions),
 		cmocka_unit_test(wrong_action__is_refused_with_its_place),
 		cmocka_unit_test(wrong_endpoint__is_refused_with_its_place),
+		cmocka_unit_test(notifier__is_copied_without_act),
+		cmocka_unit_test(wrong_notifier__is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
