@@ -545,6 +545,73 @@ static void free_tasks(struct cw_instance *self)
 	}
 }
 
+/* ---- notifiers ---- */
+
+static const char *keep_text(char *buffer, size_t size, const char *text)
+{
+	if (!text)
+		return NULL;
+	if (strlen(text) >= size) {
+		fprintf(stderr, "the plugin hands back too much: %zu bytes\n", strlen(text));
+		abort();
+	}
+	strcpy(buffer, text);
+	return buffer;
+}
+
+static CW_PRINTF(3, 4) void host_notified(struct cw_instance *self, const struct cw_delivered *delivered,
+					  const char *reason, ...)
+{
+	va_list list;
+	if (self->is_notified) {
+		fprintf(stderr, "the plugin settled the notices twice\n");
+		abort();
+	}
+	self->is_notified = true;
+	self->delivered = *delivered;
+	self->delivered.progress =
+		keep_text(self->delivered_progress, sizeof(self->delivered_progress), delivered->progress);
+	self->delivered.receipt =
+		keep_text(self->delivered_receipt, sizeof(self->delivered_receipt), delivered->receipt);
+	self->delivered_reason[0] = '\0';
+	va_start(list, reason);
+	if (reason)
+		vsnprintf(self->delivered_reason, sizeof(self->delivered_reason), reason, list);
+	va_end(list);
+	if (getenv("PLUGIN_HOST_VERBOSE"))
+		fprintf(stderr, "notified %d: %s\n", delivered->outcome, self->delivered_reason);
+}
+
+static bool is_notified(struct cw_instance *self, const void *arg)
+{
+	(void)arg;
+	return self->is_notified;
+}
+
+int plugin_host_notify(struct cw_instance *self, const struct cw_notice *const *notices, uint32_t n)
+{
+	self->is_notified = false;
+	int status = self->plugin->notify(self->plugin_state, notices, n);
+	if (status == CW_LATER)
+		status = plugin_host_wait(self, is_notified, NULL, 30000) ? (int)self->delivered.outcome : -ETIMEDOUT;
+	return status;
+}
+
+/* ---- queries ---- */
+
+static int host_query_open(struct cw_instance *self, const struct cw_query_spec *spec, struct cw_query **ret_query,
+			   char error[CW_QUERY_ERROR_MAX])
+{
+	return query_open(self->tables, spec, self->info.phones_full, ret_query, error);
+}
+
+static const struct cw_reader reader = {.size = sizeof(reader),
+					.query_open = host_query_open,
+					.query_columns = query_columns,
+					.query_step = query_step,
+					.query_info = query_info,
+					.query_close = query_close};
+
 static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .abi_minor = CW_ABI_MINOR,
 				    .size = sizeof(host),
@@ -589,7 +656,9 @@ static const struct cw_host host = {.abi_major = CW_ABI_MAJOR,
 				    .task_progress = host_task_progress,
 				    .task_item = host_task_item,
 				    .task_end = host_task_end,
-				    .event = host_event};
+				    .event = host_event,
+				    .reader = &reader,
+				    .notified = host_notified};
 
 /* ---- life ---- */
 

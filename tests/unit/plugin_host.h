@@ -7,13 +7,18 @@
  * Lookups: of a source the test is the lookup (what was asked is kept, plugin_host_answer() answers); of a lookup it is
  * the source (plugin_host_ask(), what was answered is kept).
  *
+ * Notifiers: plugin_host_notify() gives notices and waits for what became of them. Queries (host->reader) see the
+ * tables of this instance, where a test may open parts of others (`tables`).
+ *
  * Names resolve if they are IPv4 addresses; `unreachable-then-local` has two, to the first of which nothing connects,
  * and so has `refused-then-local`, where nobody should listen on the first (127.0.0.9).
  */
 #ifndef TESTS_PLUGIN_HOST_H
 #define TESTS_PLUGIN_HOST_H
 
+#include "callwatch/notify.h"
 #include "callwatch/plugin.h"
+#include "callwatch/query.h"
 #include "declared.h"
 
 #include <uv.h>
@@ -80,6 +85,11 @@ struct cw_instance {
 
 	struct cw_task *tasks; /* all that were begun */
 	char last_event[512];  /* `subject: text` */
+
+	bool is_notified;              /* what became of the last notices */
+	struct cw_delivered delivered; /* its texts are those below, or NULL */
+	char delivered_reason[512], delivered_progress[CW_NOTICE_KEPT_MAX + 1],
+		delivered_receipt[CW_NOTICE_KEPT_MAX + 1];
 };
 
 /* `settings`: "key=value" strings ending with NULL; a key of a group or map is "group.key", a list has a setting for
@@ -94,6 +104,8 @@ bool plugin_host_wait(struct cw_instance *self, bool (*done)(struct cw_instance 
 int plugin_host_read(struct cw_instance *self);
 /* Gives an output a batch; what write() said. If it is CW_LATER, write_is_done and write_status tell the outcome. */
 int plugin_host_write(struct cw_instance *self, const struct cw_batch *batch);
+/* Gives a notifier notices and waits; the outcome. negative: there was none within 30 s, or notify() said so. */
+int plugin_host_notify(struct cw_instance *self, const struct cw_notice *const *notices, uint32_t n);
 /* NaN: no such sample. `label` may be NULL. */
 double plugin_host_sample(const struct cw_instance *self, const char *metric, const char *label);
 /* The same by `name{label=value,…}`, the last that came; NULL: none. */
