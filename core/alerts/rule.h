@@ -32,8 +32,10 @@ struct selector {
 	struct cw_tag labels[CW_LABELS_MAX + 1];
 	uint32_t labels_count;
 };
-/* 0, or -EINVAL and a sentence. `text` is changed and borrowed. What is behind the selector is in *ret_rest. */
-int selector_parse(char *text, struct selector *ret_selector, char **ret_rest, char error[EXPR_ERROR_MAX]);
+/* How much of the text is a selector, at its beginning: what follows is the caller's to read, before it is parsed. */
+size_t selector_length(const char *text);
+/* 0, or -EINVAL and a sentence. All of the text; it is changed and borrowed. */
+int selector_parse(char *text, struct selector *ret_selector, char error[EXPR_ERROR_MAX]);
 bool selector_matches(const struct selector *selector, const char *instance, const struct cw_sample *sample);
 
 /* `calls_active{health=stale}>=5`: must hold of the last sample of the same instance (or of the one it names). */
@@ -63,8 +65,9 @@ struct rule {
 
 	/* samples */
 	struct selector selector;
+	struct expr *const *filter; /* `where` once more, bound; see rule_takes() */
 	enum rule_test test;
-	double low, high;             /* ABOVE, RATE_ABOVE: high; BELOW, RATE_BELOW: low; OUTSIDE: both */
+	double low, high; /* ABOVE, RATE_ABOVE: high; BELOW, RATE_BELOW: low; OUTSIDE: both. Rates: a second */
 	double clear_low, clear_high; /* what the value must come back to; the limits themselves if nothing is said */
 	int64_t absent;               /* ABSENT: ns without a sample */
 	int64_t over;                 /* RATE_…: ns over which the rate is taken */
@@ -77,6 +80,7 @@ struct rule {
 	enum cw_severity severity;
 	const struct cw_tag *labels;
 	uint32_t labels_count;
+	const char *noun;                                    /* what its subjects are, in titles: `calls silent` */
 	struct template *summary, *description;              /* description may be NULL */
 	struct texts summarize_by, group_by;                 /* columns; of sample rules, labels */
 	struct texts inhibited_by;                           /* rules */
@@ -92,6 +96,9 @@ struct route {
 	uint32_t where_count;
 	struct texts to; /* names of notifiers */
 };
+
+/* Is a sample one of those that a sample rule is about: its selector and its `where`? */
+bool rule_takes(const struct rule *rule, const char *host, const char *instance, const struct cw_sample *sample);
 
 /* From plan_make(), when its instances are known. NULL: an error was added, or no memory. Borrows texts from the plan's
  * configuration, so the plan outlives it: a ruleset keeps a reference to nothing, the plan keeps the ruleset. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Templates: `{{ from_phone }} silent for {{ heartbeat_age_seconds | duration }}`, in summaries, descriptions and the
- * bodies of webhooks. Private to the core.
+ * bodies of webhooks. For both sides of the contract, as text.h.
  *
  * The grammar is only this: text, and in double braces a name, then any number of `| filter`. No logic, no nesting, no
  * variables of the environment. Names are known before anything runs, so a wrong one is an error of the configuration.
@@ -11,8 +11,8 @@
  * A value is text or a number; one that is not known is rendered as `?`. Output is bounded by the given size, cut at a
  * character's border with an ellipsis.
  */
-#ifndef CALLWATCH_CORE_TEMPLATE_H
-#define CALLWATCH_CORE_TEMPLATE_H
+#ifndef CALLWATCH_COMMON_TEMPLATE_H
+#define CALLWATCH_COMMON_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +27,8 @@ int template_parse(const char *text, struct template **ret_template, char error[
 void template_free(struct template *template); /* NULL is fine */
 /* The name of place i; NULL: there are no more. For checking against what is declared. */
 const char *template_name(const struct template *template, uint32_t i);
+/* The first filter of place i, NULL: none. `duration`, `number`, `percent`, `bytes` and `time` want a number. */
+const char *template_filter(const struct template *template, uint32_t i);
 
 struct template_value {
 	const char *text; /* NULL: it is a number */
