@@ -25,6 +25,7 @@ static const size_t bytes_max = (size_t)32 * 1024 * 1024;
 struct journal {
 	struct journal_options options; /* its folder is owned */
 	struct mailbox *box;
+	const struct journal_kind *kind;
 	_Atomic size_t bytes;  /* of all entries that were taken and are not written */
 	_Atomic uint64_t lost; /* entries that were not taken, or could not be written at all */
 
@@ -60,8 +61,7 @@ static void say(struct journal *journal, const char *format, ...)
 static void begin_trouble(struct journal *journal, const char *why)
 {
 	if (!journal->in_trouble)
-		say(journal, "%s/journal.db %s: what is done is kept in memory only, and a crash would forget it",
-		    journal->options.folder, why);
+		say(journal, "%s/%s %s: %s", journal->options.folder, journal->kind->name, why, journal->kind->trouble);
 	journal->in_trouble = true;
 }
 
@@ -69,8 +69,8 @@ static void end_trouble(struct journal *journal)
 {
 	uint64_t lost = atomic_load(&journal->lost);
 	if (journal->in_trouble || lost > journal->lost_said)
-		say(journal, "%s/journal.db is written again; %llu entries were lost meanwhile",
-		    journal->options.folder, (unsigned long long)(lost - journal->lost_said));
+		say(journal, "%s/%s is written again; %llu entries were lost meanwhile", journal->options.folder,
+		    journal->kind->name, (unsigned long long)(lost - journal->lost_said));
 	journal->in_trouble = false;
 	journal->lost_said = lost;
 }
@@ -112,14 +112,24 @@ static void settle_all(struct journal *journal)
 static bool open_file(struct journal *journal)
 {
 	char why[JOURNAL_WHY_MAX], notice[JOURNAL_WHY_MAX];
-	int rc = journal_file_open(journal->options.folder, journal->suspect, &journal->db, why, notice);
+	int rc = journal_file_open(journal->kind, journal->options.folder, journal->suspect, &journal->db, why, notice);
 	if (*notice)
 		say(journal, "%s", notice);
 	if (rc < 0)
 		begin_trouble(journal, why);
 	else
 		journal->suspect = false;
+	if (rc == 0 && journal->options.attached)
+		journal->options.attached(journal->options.arg, journal->db);
 	return rc == 0;
+}
+
+static void close_file(struct journal *journal)
+{
+	if (journal->db && journal->options.detaching)
+		journal->options.detaching(journal->options.arg);
+	sqlite3_close_v2(journal->db);
+	journal->db = NULL;
 }
 
 /* Such an entry would fail for ever, and hold up all the others. */
@@ -143,7 +153,7 @@ static int write_one(struct journal *journal, struct journal_entry *entry)
 	int code = entry->write(entry, journal->db);
 	if (code == SQLITE_OK || !is_entrys_fault(code))
 		return code;
-	log_line(NULL, CW_ERROR, "journal: an entry cannot be written: %s (a fault of callwatch)",
+	log_line(NULL, CW_ERROR, "%s: an entry cannot be written: %s (a fault of callwatch)", journal->kind->name,
 		 sqlite3_errmsg(journal->db));
 	atomic_fetch_add(&journal->lost, 1);
 	return sqlite3_get_autocommit(journal->db) ? SQLITE_ABORT : SQLITE_OK; /* is the transaction still there? */
@@ -165,8 +175,7 @@ static void fail(struct journal *journal, int code)
 	snprintf(why, sizeof why, "cannot be written (%s)",
 		 (code & 0xff) == SQLITE_BUSY ? "another program keeps it locked" : sqlite3_errmsg(journal->db));
 	journal->suspect = (code & 0xff) != SQLITE_BUSY && (code & 0xff) != SQLITE_FULL;
-	sqlite3_close_v2(journal->db);
-	journal->db = NULL;
+	close_file(journal);
 	begin_trouble(journal, why);
 }
 
@@ -261,14 +270,14 @@ static void drop_waiting(struct journal *journal)
 		count++;
 	}
 	if (count > 0)
-		log_line(NULL, CW_ERROR, "journal: %llu entries could not be written before the end and are lost",
-			 count);
+		log_line(NULL, CW_ERROR, "%s: %llu entries could not be written before the end and are lost",
+			 journal->kind->name, count);
 }
 
 static void *run(void *arg)
 {
 	struct journal *journal = arg;
-	pthread_setname_np(pthread_self(), "journal");
+	pthread_setname_np(pthread_self(), journal->kind->name);
 	journal->suspect = true; /* whatever was before */
 	if (!open_file(journal))
 		pause_writing(journal);
@@ -280,8 +289,7 @@ static void *run(void *arg)
 	journal->pausing = false; /* a last try */
 	write_waiting(journal);
 	drop_waiting(journal);
-	sqlite3_close_v2(journal->db);
-	journal->db = NULL;
+	close_file(journal);
 	close_loop(journal);
 	pthread_mutex_lock(&journal->lock);
 	journal->ended = true;
@@ -327,9 +335,14 @@ void journal_stop(struct journal *journal, int64_t deadline)
 		journal->started = false;
 		return;
 	}
-	log_line(NULL, CW_ERROR, "journal: the disk under %s does not answer: what was not written yet is lost",
-		 journal->options.folder);
+	log_line(NULL, CW_ERROR, "%s: the disk under %s does not answer: what was not written yet is lost",
+		 journal->kind->name, journal->options.folder);
 	pthread_detach(journal->thread);
+}
+
+uint64_t journal_lost(const struct journal *journal)
+{
+	return atomic_load(&journal->lost);
 }
 
 bool journal_was_left(const struct journal *journal)
@@ -343,6 +356,7 @@ struct journal *journal_new(const struct journal_options *options)
 	if (!journal)
 		return NULL;
 	journal->options = *options;
+	journal->kind = options->kind ? options->kind : &journal_db;
 	journal->options.folder = strdup(options->folder);
 	journal->box = mailbox_new(ENTRIES_MAX);
 	journal->last = &journal->first;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The journal: what the agent must still know after a crash or a power cut, in `journal.db` of its state_dir. An actor
- * with its own thread, so that nobody else ever waits for a disk. Private to the core.
+ * with its own thread, so that nobody else ever waits for a disk. The history (core/history) writes its own file in the
+ * same way: it is a journal of another kind (journal_file.h). Private to the core.
  *
  * Whoever has something to keep posts an *entry*, which knows how to write itself (journal_tasks.h; another kind of
  * entry is another file). All that waits is written in one transaction, and synced once: SQLite with WAL and
- * synchronous=FULL. Then each entry's owner is told.
+ * (but for the history) synchronous=FULL. Then each entry's owner is told.
  *
  * What cannot be written (disk full, read-only, locked by somebody for longer than 2 s) is kept in memory, in order, up
  * to 32 MiB, and its owner is told so at once; it is tried again every 5 s. A file that is damaged is set aside and
@@ -38,10 +39,15 @@ struct journal_entry {
 };
 
 struct journal_options {
-	const char *folder; /* copied */
+	const struct journal_kind *kind; /* NULL: journal_db */
+	const char *folder;              /* copied */
 	/* Once, on the journal's thread, before anything is written: what an earlier life left. NULL: nothing can be
 	 * read. */
 	void (*opened)(void *arg, struct sqlite3 *db);
+	/* On the journal's thread: whenever the file was opened, before it is written, in no transaction; and before it
+	 * is closed, when statements are finalized. May be NULL. */
+	void (*attached)(void *arg, struct sqlite3 *db);
+	void (*detaching)(void *arg);
 	/* A trouble, or its end, as a sentence; any thread. */
 	void (*said)(void *arg, const char *text);
 	void *arg;
@@ -57,5 +63,6 @@ void journal_free(struct journal *journal); /* NULL is fine; not one that was le
 
 /* Any thread, waits for nobody. 0: handed over. -ENOBUFS, -EPIPE: counted as lost, and still the caller's. */
 int journal_post(struct journal *journal, struct journal_entry *entry);
+uint64_t journal_lost(const struct journal *journal); /* entries, so far; any thread */
 
 #endif

@@ -22,13 +22,20 @@
 enum { BUSY_MS = 2000, LOOK_STEPS = 10000 };
 static const int64_t look_ns = 2000000000;
 
-/* Entry i leads from schema i to i + 1. One that was released is never changed. */
 static const char *const steps[] = {journal_tasks_schema};
-enum { SCHEMA = sizeof steps / sizeof *steps };
+const struct journal_kind journal_db = {
+	.name = "journal.db",
+	.steps = steps,
+	.steps_count = sizeof steps / sizeof *steps,
+	.synced = true,
+	.trouble = "what is done is kept in memory only, and a crash would forget it",
+	.damage = "what it knew is not known any more",
+};
 
 enum verdict { FINE, UNUSABLE, DAMAGED };
 
 struct opening {
+	const struct journal_kind *kind;
 	const char *path;
 	char *why; /* JOURNAL_WHY_MAX */
 	struct sqlite3 *db;
@@ -119,15 +126,15 @@ static enum verdict bring_forward(struct opening *opening)
 {
 	char text[JOURNAL_WHY_MAX], sql[64];
 	int version = 0, code = ask(opening, "PRAGMA user_version", &version, text);
-	if (code == SQLITE_OK && version > SCHEMA) {
+	if (code == SQLITE_OK && version > opening->kind->steps_count) {
 		snprintf(text, sizeof text, "was made by a newer callwatch (schema %d, this one knows %d)", version,
-			 SCHEMA);
+			 opening->kind->steps_count);
 		return say(opening, UNUSABLE, text);
 	}
-	for (; code == SQLITE_OK && version < SCHEMA; version++) {
+	for (; code == SQLITE_OK && version < opening->kind->steps_count; version++) {
 		snprintf(sql, sizeof sql, "PRAGMA user_version=%d", version + 1);
 		code = run(opening, "BEGIN IMMEDIATE");
-		code = code == SQLITE_OK ? run(opening, steps[version]) : code;
+		code = code == SQLITE_OK ? run(opening, opening->kind->steps[version]) : code;
 		code = code == SQLITE_OK ? run(opening, sql) : code;
 		code = code == SQLITE_OK ? run(opening, "COMMIT") : code;
 	}
@@ -144,7 +151,9 @@ static enum verdict open_database(struct opening *opening, bool look)
 	if (!opening->db)
 		return say(opening, UNUSABLE, "cannot be opened (out of memory)");
 	sqlite3_busy_timeout(opening->db, BUSY_MS);
-	code = code == SQLITE_OK ? run(opening, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL") : code;
+	if (code == SQLITE_OK)
+		code = run(opening, opening->kind->synced ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
+							  : "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
 	if (code != SQLITE_OK)
 		return judge(opening, code);
 	if (sqlite3_db_readonly(opening->db, "main"))
@@ -203,20 +212,18 @@ static enum verdict begin_anew(struct opening *opening, char notice[JOURNAL_WHY_
 			 strerror(-rc));
 		return say(opening, UNUSABLE, why);
 	}
-	snprintf(notice, JOURNAL_WHY_MAX,
-		 "%s is damaged (%.200s): it was set aside as %s, and a new one is begun; what it knew is not known "
-		 "any more",
-		 opening->path, opening->why, strrchr(aside, '/') + 1);
+	snprintf(notice, JOURNAL_WHY_MAX, "%s is damaged (%.200s): it was set aside as %s, and a new one is begun; %s",
+		 opening->path, opening->why, strrchr(aside, '/') + 1, opening->kind->damage);
 	return try_open(opening, /* look */ false);
 }
 
-int journal_file_open(const char *folder, bool look, struct sqlite3 **ret_db, char why[JOURNAL_WHY_MAX],
-		      char notice[JOURNAL_WHY_MAX])
+int journal_file_open(const struct journal_kind *kind, const char *folder, bool look, struct sqlite3 **ret_db,
+		      char why[JOURNAL_WHY_MAX], char notice[JOURNAL_WHY_MAX])
 {
 	char path[PATH_MAX];
-	struct opening opening = {.path = path, .why = why};
+	struct opening opening = {.kind = kind, .path = path, .why = why};
 	*notice = *why = '\0';
-	snprintf(path, sizeof path, "%s/journal.db", folder);
+	snprintf(path, sizeof path, "%s/%s", folder, kind->name);
 	enum verdict verdict = try_open(&opening, look);
 	if (verdict == DAMAGED)
 		verdict = begin_anew(&opening, notice);

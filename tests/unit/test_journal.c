@@ -365,7 +365,7 @@ static void fault_47_file_cut_anywhere__never_stops_us(void **state)
 		fd = open(in_folder("journal.db"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		assert_int_equal(write(fd, whole, (size_t)size), size);
 		close(fd);
-		assert_int_equal(journal_file_open(folder, true, &db, why, notice), 0);
+		assert_int_equal(journal_file_open(&journal_db, folder, true, &db, why, notice), 0);
 		assert_int_equal(*notice != '\0', size > 0);
 		sqlite3_close(db);
 		unlink(in_folder("journal.db"));
