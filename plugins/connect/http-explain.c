@@ -39,6 +39,17 @@ void http_explain_no_name(struct http_transfer *transfer, int status)
 		    host);
 }
 
+void http_explain_forbidden(struct http_transfer *transfer, const struct sockaddr_storage *address)
+{
+	char where[ADDRESS_TEXT_SIZE], to[80] = "";
+	http_print_address(address, to, sizeof(to));
+	say(transfer, HTTP_FORBIDDEN,
+	    "refused: %s leads to this machine itself or what is on its link only; if that is meant, set allow_local: "
+	    "[\"%s\"]",
+	    place(transfer, where), to);
+	transfer->answer.step = HTTP_STEP_RESOLVED;
+}
+
 static enum http_step step_of(const struct http_transfer *transfer, int status)
 {
 	curl_off_t connected = 0;

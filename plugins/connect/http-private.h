@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the files of HTTP share. http.c is the life of a request; http-explain.c says how it ended in words;
- * http-address.c stands alone.
+ * http-local.c says where
+ * a guarded one may not go; http-address.c stands alone.
  */
 #ifndef CONNECT_HTTP_PRIVATE_H
 #define CONNECT_HTTP_PRIVATE_H
@@ -10,6 +11,7 @@
 #include "connect/http.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 struct http {
@@ -40,8 +42,9 @@ struct http_transfer {
 	struct buffer body;
 	size_t header_bytes;
 	bool is_shaking_hands; /* it is connected, and TLS began */
-	bool too_large;        /* and so it was given up by us */
-	char redirect[128];    /* the host it would have us go to, made visible */
+	bool guarded;
+	bool too_large;     /* and so it was given up by us */
+	char redirect[128]; /* the host it would have us go to, made visible */
 	char why[CURL_ERROR_SIZE];
 	long verdict;          /* of OpenSSL on the certificate, 0: fine or none was seen */
 	char cert_reason[200]; /* in words */
@@ -51,5 +54,11 @@ struct http_transfer {
 /* Fills end, step, reason, status and may_have_acted of transfer->answer. */
 void http_explain(struct http_transfer *transfer, CURLcode code);
 void http_explain_no_name(struct http_transfer *transfer, int status);
+void http_explain_forbidden(struct http_transfer *transfer, const struct sockaddr_storage *address);
+
+/* This machine, its link, or many. */
+bool http_is_local(const struct sockaddr_storage *address);
+bool http_may_connect(const struct cw_value *options, const struct sockaddr_storage *address, uint16_t port);
+bool http_print_address(const struct sockaddr_storage *address, char *buffer, size_t size);
 
 #endif

@@ -335,7 +335,7 @@ static bool is_numeric(const char *host)
 	return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 }
 
-static bool print_address(const struct sockaddr_storage *address, char *buffer, size_t size)
+bool http_print_address(const struct sockaddr_storage *address, char *buffer, size_t size)
 {
 	char text[80];
 	socklen_t length = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
@@ -353,7 +353,7 @@ static bool give_addresses(struct http_transfer *transfer, const struct sockaddr
 	int used = snprintf(entry, sizeof(entry), "%s:%u:", transfer->address.at.host, transfer->address.at.port);
 	uint32_t given = 0;
 	for (uint32_t i = 0; i < n && given < ADDRESSES_MAX; i++)
-		if (print_address(&addresses[i], one, sizeof(one)))
+		if (http_print_address(&addresses[i], one, sizeof(one)))
 			used += snprintf(entry + used, sizeof(entry) - (size_t)used, "%s%s", given++ ? "," : "", one);
 	transfer->addresses = given ? curl_slist_append(NULL, entry) : NULL;
 	return transfer->addresses &&
@@ -369,7 +369,7 @@ static bool rename_host(struct http_transfer *transfer, const struct sockaddr_st
 	if (!name || !transfer->address.is_tls)
 		return true;
 	CURLU *parts = curl_url();
-	bool ok = parts && print_address(to, one, sizeof(one)) &&
+	bool ok = parts && http_print_address(to, one, sizeof(one)) &&
 		  curl_url_set(parts, CURLUPART_URL, transfer->url, 0) == CURLUE_OK &&
 		  curl_url_set(parts, CURLUPART_HOST, name, 0) == CURLUE_OK &&
 		  curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK;
@@ -423,16 +423,35 @@ static void begin(struct http_transfer *transfer, const struct sockaddr_storage 
 	transfer->is_added = true; /* libcurl has set its timer, and goes on from there */
 }
 
+/* Those of the addresses that it may go to; how many. */
+static uint32_t keep_allowed(const struct http_transfer *transfer, const struct sockaddr_storage *addresses, uint32_t n,
+			     struct sockaddr_storage kept[ADDRESSES_MAX])
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < n && count < ADDRESSES_MAX; i++)
+		if (!transfer->guarded ||
+		    http_may_connect(transfer->http->options, &addresses[i], transfer->address.at.port))
+			kept[count++] = addresses[i];
+	return count;
+}
+
 static void on_resolved(void *arg, int status, const struct sockaddr_storage *addresses, uint32_t n)
 {
 	struct http_transfer *transfer = arg;
+	struct sockaddr_storage kept[ADDRESSES_MAX];
 	transfer->resolve = NULL;
 	if (status < 0 || n == 0) {
 		http_explain_no_name(transfer, status);
 		tell(transfer);
 		return;
 	}
-	begin(transfer, addresses, n);
+	uint32_t count = keep_allowed(transfer, addresses, n, kept);
+	if (count == 0) {
+		http_explain_forbidden(transfer, &addresses[0]);
+		tell(transfer);
+		return;
+	}
+	begin(transfer, kept, count);
 }
 
 static bool is_one_line(const char *header)
@@ -560,7 +579,8 @@ int http_send(struct http *http, const struct http_request *request, http_done d
 					   .done = done,
 					   .arg = arg,
 					   .began = http->host->now(),
-					   .timeout = request->timeout};
+					   .timeout = request->timeout,
+					   .guarded = request->guarded};
 	buffer_init(&transfer->body, 0, request->body_limit + 1);
 	if (transfer->next)
 		transfer->next->here = &transfer->next;

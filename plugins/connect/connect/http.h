@@ -34,6 +34,16 @@ int http_address_parse(const char *url, struct http_address *ret_address, char e
 /* For a plugin's check(): the option `url_key`, and tls_… (connect/tls.h) beside it. */
 void http_check_options(const struct cw_value *options, const char *url_key, struct cw_problems *problems);
 
+/* Option of every plugin that guards its requests. */
+#define HTTP_ALLOW_LOCAL_OPTION                                                                                        \
+	{                                                                                                              \
+		.key = "allow_local", .type = CW_OPTION_LIST, .flags = CW_OPTION_ADVANCED,                             \
+		.help = "Addresses of this machine or its link to which it may go all the same: [127.0.0.1], "         \
+			"[127.0.0.1:9000]"                                                                             \
+	}
+/* For check(): the list is well formed, and an address in the URL itself is no forbidden one. */
+void http_check_guarded(const struct cw_value *options, const char *url_key, struct cw_problems *problems);
+
 struct http;
 /* `options`: tls_ca, tls_cert, tls_key, tls_server_name are taken from it, and borrowed until http_close(). 0, -ENOMEM.
  */
@@ -51,7 +61,8 @@ enum http_end {
 	HTTP_TIMEOUT = 4,     /* connected, but no whole answer in time */
 	HTTP_TOO_LARGE = 5,
 	HTTP_REDIRECTED = 6,
-	HTTP_GARBAGE = 7 /* no HTTP, or it broke off */
+	HTTP_GARBAGE = 7,  /* no HTTP, or it broke off */
+	HTTP_FORBIDDEN = 8 /* it was guarded, and its address leads back here: nothing was connected to */
 };
 
 /* How far it came. */
@@ -82,6 +93,10 @@ struct http_request {
 	int64_t timeout;   /* ns, for the whole */
 	size_t body_limit; /* bytes of the answer's body, unpacked */
 	bool alone;        /* on a connection made for it, as whatever is no GET is anyway */
+	/* Not to this machine, nor to what is on its link only, whatever name leads there, unless the option
+	 * allow_local lists the address: for URLs by which data goes out, so that none leads back into our own sockets.
+	 */
+	bool guarded;
 };
 
 struct http_transfer;
