@@ -11,11 +11,11 @@
 #ifndef CALLWATCH_WEB_ACTION_BODY_H
 #define CALLWATCH_WEB_ACTION_BODY_H
 
+#include "body.h"
+
 #include "callwatch/frontend.h"
 
-#include <jansson.h>
-
-enum { ACTION_BODY_MAX = 64 * 1024, ACTION_BODY_ERROR_MAX = 256, ACTION_NUMBER_SIZE = 32 };
+enum { ACTION_BODY_MAX = 64 * 1024, ACTION_NUMBER_SIZE = 32 };
 
 struct action_body {
 	struct cw_action_spec spec; /* borrows from what follows; who, what and by whom are the caller's to add */
@@ -26,7 +26,7 @@ struct action_body {
 };
 
 /* 0, or -EINVAL with a sentence that names the member, or -ENOMEM. Release it in every case. */
-int action_body_read(struct action_body *body, const char *bytes, size_t length, char error[ACTION_BODY_ERROR_MAX]);
+int action_body_read(struct action_body *body, const char *bytes, size_t length, char error[BODY_ERROR_MAX]);
 void action_body_release(struct action_body *body);
 
 #endif

@@ -32,16 +32,21 @@ static const struct route routes[] = {
 	{"/-/ready", ROUTE_GET | ROUTE_METRICS, ROLE_NOBODY, no_params, route_ready},
 	{"/-/reload", ROUTE_POST, ROLE_OPERATOR, no_params, route_reload},
 	{"/metrics", ROUTE_GET | ROUTE_METRICS, ROLE_VIEWER, no_params, route_metrics},
+	{"/api/v1/acks", ROUTE_POST | ROUTE_BODY, ROLE_OPERATOR, no_params, route_ack},
 	{"/api/v1/actions", ROUTE_GET, ROLE_VIEWER, no_params, route_actions},
 	{"/api/v1/actions/{}/{}", ROUTE_POST | ROUTE_BODY, ROLE_OPERATOR, no_params, route_act},
 	{"/api/v1/config/diff", ROUTE_GET, ROLE_OPERATOR, no_params, route_config_diff},
 	{"/api/v1/doctor", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
 	{"/api/v1/doctor/{}", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
+	{"/api/v1/rules/{}/test", ROUTE_POST, ROLE_OPERATOR, no_params, route_try_rule},
+	{"/api/v1/silences", ROUTE_GET | ROUTE_POST | ROUTE_BODY | ROUTE_ACTS, ROLE_VIEWER, table_params,
+	 route_silences},
+	{"/api/v1/silences/{}", ROUTE_GET | ROUTE_DELETE | ROUTE_ACTS, ROLE_VIEWER, row_params, route_silence},
 	{"/api/v1/status", ROUTE_GET, ROLE_VIEWER, no_params, route_status},
 	{"/api/v1/tables", ROUTE_GET, ROLE_VIEWER, no_params, route_tables},
 	{"/api/v1/tables/{}", ROUTE_GET, ROLE_VIEWER, table_params, route_table},
 	{"/api/v1/tables/{}/{}", ROUTE_GET, ROLE_VIEWER, row_params, route_row},
-	{"/api/v1/tasks/{}", ROUTE_GET | ROUTE_DELETE, ROLE_VIEWER, no_params, route_task_any},
+	{"/api/v1/tasks/{}", ROUTE_GET | ROUTE_DELETE | ROUTE_ACTS, ROLE_VIEWER, no_params, route_task_any},
 };
 
 /* Paths that plugins declare, and whose key was right. */
@@ -144,6 +149,8 @@ static const char *allowed_methods(unsigned flags)
 {
 	if (!(flags & ROUTE_GET))
 		return "POST";
+	if (flags & ROUTE_POST)
+		return "GET, HEAD, POST";
 	return flags & ROUTE_DELETE ? "GET, HEAD, DELETE" : "GET, HEAD";
 }
 
@@ -168,9 +175,16 @@ void route_resolve(struct exchange *exchange, int (*next_param)(void *arg, uint3
 	read_params(exchange, next_param, arg);
 }
 
+static bool changes_something(const struct exchange *exchange)
+{
+	return exchange->method != METHOD_GET && exchange->method != METHOD_HEAD;
+}
+
 /* Who may not even look is not told that there is nothing to see. */
 static enum role least_of(const struct exchange *exchange)
 {
+	if (exchange->route && (exchange->route->flags & ROUTE_ACTS) && changes_something(exchange))
+		return ROLE_OPERATOR;
 	return exchange->route ? exchange->route->least : ROLE_VIEWER;
 }
 
@@ -179,11 +193,6 @@ static void ask_who(struct exchange *exchange)
 	exchange->allow = NULL;
 	exchange->challenge = access_challenge(exchange->web);
 	exchange_problem(exchange, 401, "%s", exchange->denial ? exchange->denial : "this needs a user or a token");
-}
-
-static bool changes_something(const struct exchange *exchange)
-{
-	return exchange->method != METHOD_GET && exchange->method != METHOD_HEAD;
 }
 
 static enum pull wait_for_body(struct exchange *exchange)

@@ -55,7 +55,8 @@ enum {
 	ROUTE_DELETE = 1 << METHOD_DELETE,
 	ROUTE_METRICS = 1 << 8, /* a listener for metrics serves it too, to everybody */
 	ROUTE_BODY = 1 << 9,    /* the handler is called when the request's body is there, in request_body */
-	ROUTE_KEYED = 1 << 10   /* who asks has proved it by a header that no page of another site can send */
+	ROUTE_KEYED = 1 << 10,  /* who asks has proved it by a header that no page of another site can send */
+	ROUTE_ACTS = 1 << 11    /* whoever may can look; but what changes something needs an operator */
 };
 /* Each may what the one before may. A viewer sees masked numbers and may not act. */
 enum role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR };

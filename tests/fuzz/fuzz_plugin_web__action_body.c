@@ -20,11 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct action_body body;
-	char error[ACTION_BODY_ERROR_MAX] = "";
+	char error[BODY_ERROR_MAX] = "";
 	if (size > ACTION_BODY_MAX)
 		return 0;
 	int rc = action_body_read(&body, (const char *)data, size, error);
-	if (rc < 0 && (!*error || strlen(error) >= ACTION_BODY_ERROR_MAX))
+	if (rc < 0 && (!*error || strlen(error) >= BODY_ERROR_MAX))
 		abort();
 	if (rc == 0) {
 		size_t length = touch(body.spec.keys, body.spec.keys ? body.spec.keys_count : 0) +

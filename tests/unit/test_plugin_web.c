@@ -858,9 +858,97 @@ static void long_requests__are_refused(void **state)
 	assert_int_equal(ask(scene, "GET", "/-/healthy"), 200);
 }
 
+/* -- alerts ------------------------------------------------------------------------------------------------------- */
+
+static int ask_with(struct scene *scene, const char *method, const char *target, const char *body)
+{
+	char request[4096];
+	int length = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+			      method, target, strlen(body), body);
+	return ask_raw(scene, request, (size_t)length);
+}
+
+static void silence__is_made_tried_listed_and_ended(void **state)
+{
+	struct scene *scene = *state;
+	assert_int_equal(
+		ask_with(scene, "POST", "/api/v1/silences",
+			 "{\"matchers\":[\"worker=ai-7\",\"severity!=critical\"],\"duration_seconds\":60,\"comment\":"
+			 "\"deploy\",\"every\":\"Sun 02:00-04:00\",\"timezone\":\"UTC\"}"),
+		201);
+	assert_string_equal(scene->fake.asked, "silence all=0 from=0 to=1795354307 every=Sun 02:00-04:00 in=UTC deploy "
+					       "[worker=ai-7] [severity!=critical]");
+	assert_has(scene, "location: /api/v1/silences/s1\r\n");
+	assert_string_equal(body_of(scene),
+			    "{\"id\":\"s1\",\"text\":\"it mutes\",\"journaled\":true,\"count\":12,\"alerts\":"
+			    "[\"call-stale/CA1\",\"call-stale/CA\\\"2\"]}\n");
+	assert_int_equal(
+		ask_with(scene, "POST", "/api/v1/silences", "{\"all\":true,\"duration_seconds\":60,\"dry_run\":true}"),
+		200);
+	assert_non_null(strstr(scene->fake.asked, "all=1 from=0 to=1795354307 every=- in=- - dry"));
+	assert_null(strstr(scene->answer, "\r\nlocation:"));
+	assert_int_equal(ask(scene, "GET", "/api/v1/silences?limit=1&where=id=s1"), 200);
+	assert_has(scene, "{\"table\":\"silences\",\"columns\":[");
+	assert_string_equal(scene->fake.where[0], "id=s1");
+	assert_int_equal(ask(scene, "GET", "/api/v1/silences/CA%2F1"), 200);
+	assert_string_equal(scene->fake.key, "CA/1");
+	assert_int_equal(ask(scene, "DELETE", "/api/v1/silences/s1"), 200);
+	assert_string_equal(scene->fake.asked, "expire s1");
+	assert_has(scene, "\"text\":\"it has ended\"");
+	assert_int_equal(ask(scene, "DELETE", "/api/v1/silences"), 405);
+	assert_has(scene, "allow: GET, HEAD, POST\r\n");
+}
+
+static void alert__is_acknowledged_and_a_rule_tried(void **state)
+{
+	struct scene *scene = *state;
+	assert_int_equal(ask_with(scene, "POST", "/api/v1/acks", "{\"alert\":\"call-stale\",\"note\":\"n\"}"), 200);
+	assert_string_equal(scene->fake.asked, "ack call-stale - - n");
+	assert_int_equal(ask_with(scene, "POST", "/api/v1/acks",
+				  "{\"alert\":\"a\",\"subject\":\"s/1\",\"instance\":\"i\",\"note\":\"n\"}"),
+			 200);
+	assert_string_equal(scene->fake.asked, "ack a s/1 i n");
+	assert_int_equal(ask(scene, "POST", "/api/v1/rules/call%2Dstale/test"), 202);
+	assert_string_equal(scene->fake.asked, "try call-stale");
+	assert_int_equal(ask(scene, "GET", "/api/v1/rules/call-stale/test"), 405);
+}
+
+static void refused_questions_about_alerts__have_their_status_and_words(void **state)
+{
+	static const struct {
+		int answer, rc, status;
+		const char *words;
+	} cases[] = {
+		{-EINVAL, 0, 400, "no such thing"}, {-ENOENT, 0, 404, "no such thing"},
+		{-ENOSPC, 0, 422, "no such thing"}, {-EAGAIN, 0, 503, "no such thing"},
+		{0, -ENOMEM, 503, "again later"},   {0, -ENOTSUP, 503, "this agent has no alerts"},
+	};
+	struct scene *scene = *state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		scene->fake.alerts_answer = cases[i].answer;
+		scene->fake.alerts_rc = cases[i].rc;
+		assert_int_equal(ask_with(scene, "POST", "/api/v1/acks", "{\"alert\":\"a\",\"note\":\"n\"}"),
+				 cases[i].status);
+		assert_has(scene, "application/problem+json");
+		assert_has(scene, cases[i].words);
+		assert_int_equal(ask(scene, "DELETE", "/api/v1/silences/s1"), cases[i].status);
+		assert_int_equal(ask(scene, "POST", "/api/v1/rules/r/test"), cases[i].status);
+	}
+	uint64_t before = scene->fake.asked_count;
+	assert_int_equal(ask_with(scene, "POST", "/api/v1/acks", "{\"alert\":\"a\"}"), 400);
+	assert_has(scene, "`note`");
+	assert_int_equal(ask_with(scene, "POST", "/api/v1/silences", "{"), 400);
+	assert_has(scene, "the body is no JSON");
+	assert_true(scene->fake.asked_count == before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(silence__is_made_tried_listed_and_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(alert__is_acknowledged_and_a_rule_tried, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_questions_about_alerts__have_their_status_and_words, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(health_and_readiness__are_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(head__has_the_headers_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(reload__tells_the_outcome, setup, teardown),

@@ -16,7 +16,7 @@
 #include <string.h>
 
 static struct action_body body;
-static char error[ACTION_BODY_ERROR_MAX];
+static char error[BODY_ERROR_MAX];
 
 static int read_text(const char *text)
 {

@@ -126,7 +126,8 @@ static void note_spec(struct fake *fake, const struct cw_query_spec *spec)
 
 static int check_spec(const struct cw_query_spec *spec, char error[CW_QUERY_ERROR_MAX])
 {
-	bool known = strcmp(spec->table, "calls") == 0 || strcmp(spec->table, "instances") == 0;
+	bool known = strcmp(spec->table, "calls") == 0 || strcmp(spec->table, "silences") == 0 ||
+		     strcmp(spec->table, "instances") == 0;
 	if (!known) {
 		snprintf(error, CW_QUERY_ERROR_MAX, "no table \"%s\"", spec->table);
 		return -ENOENT;
@@ -357,7 +358,75 @@ static int no_endpoint(struct cw_instance *self, const char *method, const char 
 	return -ENOENT;
 }
 
+/* -- alerts ------------------------------------------------------------------------------------------------------- */
+
+static const char *or_none(const char *text)
+{
+	return text ? text : "-";
+}
+
+static int answer_alerts(void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg, const char *text)
+{
+	static const char *const ids[] = {"call-stale/CA1", "call-stale/CA\"2"};
+	current->asked_count++;
+	if (current->alerts_rc)
+		return current->alerts_rc;
+	if (current->alerts_answer)
+		done(arg, &(struct cw_alerts_answer){.status = current->alerts_answer, .text = "no such thing"});
+	else
+		done(arg, &(struct cw_alerts_answer){
+				  .text = text, .id = "s1", .on_disk = true, .count = 12, .ids = ids, .ids_count = 2});
+	return 0;
+}
+
+static int silence(struct cw_instance *self, const struct cw_silence_spec *spec,
+		   void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	int used = snprintf(
+		current->asked, sizeof current->asked, "silence all=%d from=%lld to=%lld every=%s in=%s %s%s",
+		spec->all, (long long)(spec->starts_at / CW_SECOND), (long long)(spec->ends_at / CW_SECOND),
+		or_none(spec->every), or_none(spec->timezone), or_none(spec->comment), spec->dry_run ? " dry" : "");
+	(void)self;
+	for (uint32_t i = 0; i < spec->matchers_count && used < (int)sizeof current->asked; i++)
+		used += snprintf(current->asked + used, sizeof current->asked - (size_t)used, " [%s]",
+				 spec->matchers[i]);
+	assert_non_null(spec->by);
+	return answer_alerts(done, arg, "it mutes");
+}
+
+static int expire(struct cw_instance *self, const char *id, const char *by,
+		  void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	(void)self;
+	assert_non_null(by);
+	snprintf(current->asked, sizeof current->asked, "expire %s", id);
+	return answer_alerts(done, arg, "it has ended");
+}
+
+static int ack(struct cw_instance *self, const struct cw_ack_spec *spec,
+	       void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	(void)self;
+	assert_non_null(spec->by);
+	snprintf(current->asked, sizeof current->asked, "ack %s %s %s %s", spec->alert, or_none(spec->subject),
+		 or_none(spec->instance), spec->note);
+	return answer_alerts(done, arg, "acknowledged");
+}
+
+static int try_rule(struct cw_instance *self, const char *rule, const char *by,
+		    void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	(void)self;
+	assert_non_null(by);
+	snprintf(current->asked, sizeof current->asked, "try %s", rule);
+	return answer_alerts(done, arg, "on its way");
+}
+
 static const struct cw_frontend frontend = {
+	.silence = silence,
+	.expire = expire,
+	.ack = ack,
+	.try_rule = try_rule,
 	.endpoint = no_endpoint,
 	.size = sizeof frontend,
 	.query_open = query_open,

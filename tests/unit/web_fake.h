@@ -19,6 +19,8 @@ struct fake {
 	const char *reload_text;
 	int reload_answer;       /* 1 ok, 0 refused, -1 never */
 	_Atomic int break_after; /* rows after which a query breaks; 0: never */
+	int alerts_answer;       /* what silence(), expire(), ack() and try_rule() answer */
+	int alerts_rc;           /* … and return: not 0, and they answer nothing */
 
 	/* to look at */
 	_Atomic int open_queries, open_views, state, reloads, looks; /* looks: view_next() was called */
@@ -30,6 +32,8 @@ struct fake {
 	uint64_t limit;
 	char reason[256], log[4096]; /* by fake_said() */
 	int64_t clock_ahead;         /* ns, added to now() */
+	char asked[512];             /* of silence(), expire(), ack() and try_rule(): in words */
+	_Atomic uint64_t asked_count;
 
 	void *private;
 };

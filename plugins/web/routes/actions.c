@@ -83,7 +83,7 @@ void route_actions(struct exchange *exchange)
 
 /* ---- what went wrong ---- */
 
-static int status_of(int code)
+int answer_status(int code)
 {
 	switch (code) {
 	case -EINVAL:
@@ -97,6 +97,7 @@ static int status_of(int code)
 		return 409;
 	case -EEXIST:
 	case -EFBIG:
+	case -ENOSPC:
 		return 422;
 	default:
 		return 503;
@@ -105,7 +106,7 @@ static int status_of(int code)
 
 void action_problem(struct exchange *exchange, const struct cw_action_answer *answer)
 {
-	exchange_problem(exchange, status_of(answer->status), "%s", answer->text);
+	exchange_problem(exchange, answer_status(answer->status), "%s", answer->text);
 	if (!answer->task)
 		return;
 	buffer_cut(&exchange->body, exchange->body.length - strlen("}\n"));
@@ -207,7 +208,7 @@ static void ask(struct exchange *exchange, const struct cw_action_spec *spec)
 void route_act(struct exchange *exchange)
 {
 	struct action_body body;
-	char error[ACTION_BODY_ERROR_MAX];
+	char error[BODY_ERROR_MAX];
 	int rc = action_body_read(&body, buffer_text(&exchange->request_body), exchange->request_body.length, error);
 	body.spec.instance = exchange->arguments[0];
 	body.spec.action = exchange->arguments[1];

