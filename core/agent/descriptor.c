@@ -10,6 +10,7 @@
 #include "descriptor.h"
 
 #include "callwatch/notify.h"
+#include "core_tables.h"
 #include "hub.h"
 #include "metric.h"
 #include "options.h"
@@ -50,10 +51,6 @@ enum {
 static const char *const commands[] = {"status",  "get",    "describe", "top",    "trigger", "history", "events",
 				       "note",    "alerts", "why",      "ack",    "silence", "rules",   "doctor",
 				       "plugins", "config", "reload",   "passwd", "token",   "help",    NULL};
-
-/* Tables of the core's own that a plugin may not add rows to. */
-static const char *const core_tables[] = {"instances", "events",   "alerts",        "silences",
-					  "tasks",     "outcomes", "notifications", NULL};
 
 struct look {
 	const char *path;
@@ -212,7 +209,7 @@ static void check_table(struct look *look, const struct cw_array *tables, uint32
 	}
 	if (in_list(commands, table->name))
 		bad(look, "the table `%s` is called like a command of callwatch", table->name);
-	if (in_list(core_tables, table->name))
+	if (core_has_table(table->name))
 		bad(look, "the table `%s` is the core's own", table->name);
 	for (uint32_t i = 0; i < index; i++)
 		if (strcmp(((const struct cw_table_decl *)cw_at(tables, i))->name, table->name) == 0)

@@ -29,6 +29,8 @@ struct roster;
 struct sqlite3;
 struct tasks;
 
+extern const struct cw_table_decl tasks_decl, outcomes_decl;
+
 struct tasks *tasks_new(struct hub *hub, struct roster *roster); /* NULL: no memory */
 /* `journal` NULL: nothing is kept. It reads by tasks_read() before, or soon after, anything is asked. */
 int tasks_start(struct tasks *tasks, struct journal *journal);

@@ -61,7 +61,7 @@ static const struct cw_column task_columns[T_COLUMNS] = {
 	[T_REASON] = {.name = "reason", .type = CW_TEXT, .help = "Why it ended as it did"},
 };
 
-static const struct cw_table_decl tasks_decl = {
+const struct cw_table_decl tasks_decl = {
 	.name = "tasks",
 	.help = "What people asked instances to do",
 	.columns = CW_ARRAY(task_columns),
@@ -82,7 +82,7 @@ static const struct cw_column outcome_columns[O_COLUMNS] = {
 	[O_TEXT] = {.name = "text", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .help = "Why"},
 };
 
-static const struct cw_table_decl outcomes_decl = {
+const struct cw_table_decl outcomes_decl = {
 	.name = "outcomes",
 	.help = "What became of each row that a task acted on",
 	.columns = CW_ARRAY(outcome_columns),

@@ -63,5 +63,8 @@ void hub_event(struct hub *hub, const char *kind, const char *subject, const cha
 void hub_reload_outcome(struct hub *hub, bool ok);
 /* Whether this metric is one that the hub itself gives of every instance, under the instance's name. */
 bool hub_says_metric(const char *name);
+/* All that it gives, of instances and of the agent: of struct cw_metric. */
+extern const struct cw_array hub_metrics;
+extern const struct cw_table_decl hub_instances_decl, hub_events_decl;
 
 #endif

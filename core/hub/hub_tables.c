@@ -66,7 +66,7 @@ static const struct cw_column instance_columns[I_COLUMNS] = {
 	[I_LAST_DROP] = {.name = "last_drop", .type = CW_TIME, .help = "When a sample was last lost"},
 };
 
-static const struct cw_table_decl instances_decl = {
+const struct cw_table_decl hub_instances_decl = {
 	.name = "instances",
 	.help = "The configured plugins and how they are",
 	.columns = CW_ARRAY(instance_columns),
@@ -85,7 +85,7 @@ static const struct cw_column event_columns[E_COLUMNS] = {
 	[E_TEXT] = {.name = "text", .type = CW_TEXT, .help = "More about it"},
 };
 
-static const struct cw_table_decl events_decl = {
+const struct cw_table_decl hub_events_decl = {
 	.name = "events",
 	.help = "What happened lately",
 	.columns = CW_ARRAY(event_columns),
@@ -125,10 +125,10 @@ void hub_tables_confirm(struct hub *hub, int64_t wall)
 int hub_tables_open(struct hub *hub)
 {
 	hub->last_event = (uint64_t)(clock_wall() / CW_MILLISECOND); /* so that ids grow over restarts too */
-	int status = table_open(hub->tables, "agent", &instances_decl, /* extra */ NULL, &hub->instances_part);
+	int status = table_open(hub->tables, "agent", &hub_instances_decl, /* extra */ NULL, &hub->instances_part);
 	if (status < 0)
 		return status;
-	status = table_open(hub->tables, "agent", &events_decl, /* extra */ NULL, &hub->events_part);
+	status = table_open(hub->tables, "agent", &hub_events_decl, /* extra */ NULL, &hub->events_part);
 	if (status == 0)
 		hub_tables_confirm(hub, clock_wall());
 	return status;

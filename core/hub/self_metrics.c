@@ -46,11 +46,19 @@ enum {
 	OPEN_FDS,
 	LOG_DROPPED,
 	EVENTS_DROPPED,
+	ALERTS,
+	NOTIFICATIONS,
+	NOTIFICATION_DELAY,
+	NOTIFICATIONS_WAITING,
 	METRICS
 };
 
 static const char *const drop_reasons[] = {"queue_full", "stopped",    "hub_full",      "invalid", "collision",
 					   "refused",    "spool_full", "spool_corrupt", NULL};
+
+static const char *const severities[] = {"info", "warning", "critical", NULL};
+static const char *const alert_states[] = {"pending", "firing", "unknown", "resolved", NULL};
+static const char *const notification_outcomes[] = {"sent", "retried", "lost", NULL};
 
 static const struct cw_metric metrics[METRICS] = {
 	[UP] = {.name = "instance_up",
@@ -146,7 +154,29 @@ static const struct cw_metric metrics[METRICS] = {
 			    .kind = CW_COUNTER,
 			    .unit = "events",
 			    .help = "Events that came faster than they could be kept"},
+	[ALERTS] = {.name = "alerts",
+		    .kind = CW_GAUGE,
+		    .unit = "",
+		    .help = "Alerts that there are",
+		    .labels = {{"severity", severities}, {"state", alert_states}}},
+	[NOTIFICATIONS] = {.name = "notifications_total",
+			   .kind = CW_COUNTER,
+			   .unit = "",
+			   .help = "Notices that arrived, tries that failed, and notices that were given up",
+			   .labels = {{"outcome", notification_outcomes}}},
+	[NOTIFICATION_DELAY] = {.name = "notification_delay_seconds",
+				.kind = CW_GAUGE,
+				.unit = "seconds",
+				.help = "How long the last notice that arrived had been on its way",
+				.collectd_type = "duration"},
+	[NOTIFICATIONS_WAITING] = {.name = "notifications_waiting",
+				   .kind = CW_GAUGE,
+				   .unit = "",
+				   .help = "Notices on their way",
+				   .collectd_type = "queue_length"},
 };
+
+const struct cw_array hub_metrics = CW_ARRAY(metrics);
 
 bool hub_says_metric(const char *name)
 {
