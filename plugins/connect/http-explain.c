@@ -4,7 +4,6 @@
  * ours do not reach; nothing that the server sent is repeated, except the name of a host.
  */
 #include "connect/dial.h"
-#include "connect/tls.h"
 #include "http-private.h"
 #include "text.h"
 
@@ -60,7 +59,7 @@ static enum http_step step_of(const struct http_transfer *transfer, int status)
 		return HTTP_STEP_ANSWERED;
 	if (sent > 0)
 		return HTTP_STEP_SENT;
-	return connected > 0 || transfer->is_shaking_hands ? HTTP_STEP_CONNECTED : HTTP_STEP_RESOLVED;
+	return connected > 0 || transfer->tls.is_shaking_hands ? HTTP_STEP_CONNECTED : HTTP_STEP_RESOLVED;
 }
 
 static void explain_timeout(struct http_transfer *transfer)
@@ -88,47 +87,6 @@ static void explain_timeout(struct http_transfer *transfer)
 	}
 }
 
-static const struct {
-	const char *said, *words;
-} tls_words[] = {
-	{"wrong version number", "the server does not speak TLS on this port: mend the address"},
-	{"packet length too long", "the server does not speak TLS on this port: mend the address"},
-	{"http request", "the server does not speak TLS on this port: mend the address"},
-	{"unsupported protocol", "the server speaks only a TLS older than 1.2: it must be brought up to date"},
-	{"protocol version", "the server speaks only a TLS older than 1.2: it must be brought up to date"},
-	{"certificate required", "the server wants a certificate of ours: set tls_cert_file and tls_key_file"},
-	{"handshake failure", "the server refused the TLS handshake: does it want a certificate of ours? set "
-			      "tls_cert_file and tls_key_file"},
-};
-
-static void explain_tls(struct http_transfer *transfer)
-{
-	char where[ADDRESS_TEXT_SIZE];
-	place(transfer, where);
-	for (size_t i = 0; i < sizeof(tls_words) / sizeof(tls_words[0]); i++)
-		if (strstr(transfer->why, tls_words[i].said)) {
-			say(transfer, HTTP_TLS, "%s (%s)", tls_words[i].words, where);
-			return;
-		}
-	if (strstr(transfer->why, "SSL_ERROR_SYSCALL") || strstr(transfer->why, "eset by peer"))
-		say(transfer, HTTP_TLS, "closed by the server in the TLS handshake (%s): does this port speak TLS?",
-		    where);
-	else
-		say(transfer, HTTP_TLS, "TLS failed (%s): %.120s", where, transfer->why);
-}
-
-static void explain_certificate(struct http_transfer *transfer)
-{
-	char where[ADDRESS_TEXT_SIZE];
-	place(transfer, where);
-	if (transfer->verdict)
-		say(transfer, HTTP_TLS, "%s (%s)", transfer->cert_reason, where);
-	else /* of the chain nothing is wrong: libcurl compares the name afterwards */
-		say(transfer, HTTP_TLS,
-		    "the server's certificate is for another name (%s): set tls_server_name, or mend the address",
-		    where);
-}
-
 static void explain_broken(struct http_transfer *transfer)
 {
 	char where[ADDRESS_TEXT_SIZE];
@@ -146,27 +104,19 @@ static void explain_failure(struct http_transfer *transfer, CURLcode code)
 {
 	char where[ADDRESS_TEXT_SIZE];
 	place(transfer, where);
+	if (curl_tls_explain(&transfer->tls, code, transfer->why, where, transfer->answer.reason, HTTP_REASON_MAX)) {
+		transfer->answer.end = HTTP_TLS;
+		return;
+	}
 	switch (code) {
 	case CURLE_OPERATION_TIMEDOUT:
 		explain_timeout(transfer);
-		break;
-	case CURLE_PEER_FAILED_VERIFICATION:
-		explain_certificate(transfer);
-		break;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-		explain_tls(transfer);
 		break;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		if (strstr(transfer->why, "certificate required")) /* with TLS 1.3 it is said after the handshake */
-			explain_tls(transfer);
-		else
-			explain_broken(transfer);
+		explain_broken(transfer);
 		break;
 	case CURLE_PARTIAL_FILE:
 		say(transfer, HTTP_GARBAGE, "the answer broke off after %zu bytes (%s)", transfer->body.length, where);

@@ -8,21 +8,18 @@
 #define CONNECT_HTTP_PRIVATE_H
 
 #include "buffer.h"
+#include "connect/curl-loop.h"
+#include "connect/curl-tls.h"
 #include "connect/http.h"
 
-#include <curl/curl.h>
 #include <sys/socket.h>
-#include <uv.h>
 
 struct http {
 	struct cw_instance *self;
 	const struct cw_host *host;
 	const struct cw_value *options;
-	CURLM *multi;
-	uv_timer_t timer;
+	struct curl_loop *loop;
 	struct http_transfer *transfers; /* all that are under way */
-	struct socket_watch *watches;
-	uint32_t handles; /* timer and polls, not closed yet */
 	bool closed;
 };
 
@@ -35,19 +32,17 @@ struct http_transfer {
 	int64_t began, timeout;
 
 	struct cw_resolve *resolve; /* NULL: none is under way */
-	CURL *easy;                 /* under way in the multi once `is_added` */
+	CURL *easy;                 /* under way in the loop once `is_added` */
 	bool is_added;
 	struct curl_slist *headers, *addresses;
 	char *url;
 	struct buffer body;
 	size_t header_bytes;
-	bool is_shaking_hands; /* it is connected, and TLS began */
 	bool guarded;
 	bool too_large;     /* and so it was given up by us */
 	char redirect[128]; /* the host it would have us go to, made visible */
 	char why[CURL_ERROR_SIZE];
-	long verdict;          /* of OpenSSL on the certificate, 0: fine or none was seen */
-	char cert_reason[200]; /* in words */
+	struct curl_tls tls;
 	struct http_answer answer;
 };
 

@@ -4,72 +4,31 @@
  *
  *   looking up the name → under way in libcurl → told, gone
  *
- * libcurl says which sockets it wants to be told about and when it wants to be called (curl_multi_socket_action); each
- * socket is a libuv poll, whose memory goes in its close callback. Addresses come from host->resolve() and are handed
- * over (CURLOPT_RESOLVE), so libcurl has no reason to start a thread. The callbacks below run from within libcurl and
- * must not call it; an answer is told only after it has returned.
+ * Addresses come from host->resolve() and are handed over (CURLOPT_RESOLVE), so libcurl has no reason to start a
+ * thread. The callbacks below run from within libcurl and must not call it; an answer is told only after it has
+ * returned (connect/curl-loop.h).
  */
-#include "connect/tls.h"
 #include "http-private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <openssl/asn1.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 enum { CONNECTIONS_KEPT = 4, ADDRESSES_MAX = 8, BUFFER_BYTES = 16384 };
 
-/* One socket that libcurl waits for. */
-struct socket_watch {
-	uv_poll_t poll;
-	struct http *http;
-	struct socket_watch *next, **here;
-	curl_socket_t socket;
-};
-
 /* ---- the end of things ---- */
-
-static void handle_closed(struct http *http)
-{
-	if (--http->handles == 0)
-		free(http);
-}
-
-static void on_timer_closed(uv_handle_t *timer)
-{
-	handle_closed(timer->data);
-}
-
-static void on_poll_closed(uv_handle_t *poll)
-{
-	struct socket_watch *watch = poll->data;
-	struct http *http = watch->http;
-	free(watch);
-	handle_closed(http);
-}
-
-static void unwatch(struct socket_watch *watch)
-{
-	*watch->here = watch->next;
-	if (watch->next)
-		watch->next->here = watch->here;
-	uv_close((uv_handle_t *)&watch->poll, on_poll_closed); /* stops at once, so the socket may be closed next */
-}
 
 static void end_transfer(struct http_transfer *transfer)
 {
 	if (transfer->resolve)
 		transfer->http->host->resolve_cancel(transfer->resolve);
 	if (transfer->is_added)
-		curl_multi_remove_handle(transfer->http->multi, transfer->easy);
+		curl_loop_remove(transfer->http->loop, transfer->easy);
 	*transfer->here = transfer->next;
 	if (transfer->next)
 		transfer->next->here = transfer->here;
@@ -90,6 +49,7 @@ static void tell(struct http_transfer *transfer)
 	http_done done = transfer->done;
 	void *arg = transfer->arg;
 	answer.took = transfer->http->host->now() - transfer->began;
+	answer.certificate_ends = transfer->tls.certificate_ends;
 	answer.body = "";
 	if (body.block) {
 		body.block[body.length] = '\0'; /* there is room, see take_body() */
@@ -102,94 +62,11 @@ static void tell(struct http_transfer *transfer)
 	buffer_release(&body);
 }
 
-static void tell_all(struct http *http)
+static void on_ended(void *owner, CURLcode code)
 {
-	CURLMsg *message;
-	int left;
-	while (!http->closed && (message = curl_multi_info_read(http->multi, &left))) {
-		struct http_transfer *transfer = NULL;
-		CURLcode code = message->data.result;
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-		http_explain(transfer, code);
-		tell(transfer);
-	}
-}
-
-/* ---- libcurl on the loop ---- */
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct http *http = timer->data;
-	int running;
-	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	tell_all(http);
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events)
-{
-	struct socket_watch *watch = poll->data;
-	struct http *http = watch->http;
-	int flags = status < 0 ? CURL_CSELECT_ERR
-			       : (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
-					 (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-	int running;
-	curl_multi_socket_action(http->multi, watch->socket, flags, &running);
-	tell_all(http);
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *arg)
-{
-	struct http *http = arg;
-	(void)multi;
-	if (timeout_ms < 0) {
-		uv_timer_stop(&http->timer);
-		return 0;
-	}
-	uv_update_time(http->timer.loop);
-	uv_timer_start(&http->timer, on_timer, (uint64_t)timeout_ms, /* repeat */ 0);
-	return 0;
-}
-
-static struct socket_watch *watch_socket(struct http *http, curl_socket_t socket)
-{
-	struct socket_watch *watch = calloc(1, sizeof(*watch));
-	if (!watch || uv_poll_init(http->timer.loop, &watch->poll, socket) < 0) {
-		free(watch);
-		return NULL;
-	}
-	watch->poll.data = watch;
-	watch->http = http;
-	watch->socket = socket;
-	watch->next = http->watches;
-	watch->here = &http->watches;
-	if (watch->next)
-		watch->next->here = &watch->next;
-	http->watches = watch;
-	http->handles++;
-	curl_multi_assign(http->multi, socket, watch);
-	return watch;
-}
-
-/* A socket that cannot be watched (no memory) is left to its deadline. */
-static int set_socket(CURL *easy, curl_socket_t socket, int what, void *arg, void *socket_arg)
-{
-	struct http *http = arg;
-	struct socket_watch *watch = socket_arg;
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watch) {
-			curl_multi_assign(http->multi, socket, NULL);
-			unwatch(watch);
-		}
-		return 0;
-	}
-	if (!watch && !(watch = watch_socket(http, socket)))
-		return 0;
-	uv_poll_start(&watch->poll, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
-		      on_poll);
-	return 0;
+	struct http_transfer *transfer = owner;
+	http_explain(transfer, code);
+	tell(transfer);
 }
 
 /* ---- what comes ---- */
@@ -260,71 +137,6 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
 		transfer->answer.retry_after =
 			http_retry_after(value, (size_t)(line + length - value), transfer->http->host->wall());
 	return length;
-}
-
-/* ---- TLS ---- */
-
-static void note_end(struct http_transfer *transfer, const X509 *certificate)
-{
-	struct tm end;
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1) {
-		time_t seconds = timegm(&end);
-		if (seconds > 0 && seconds < INT64_MAX / CW_SECOND)
-			transfer->answer.certificate_ends = (int64_t)seconds * CW_SECOND;
-	}
-}
-
-/* OpenSSL's judgement stands; what it was about is kept for people. Called for each certificate of the chain. */
-static int on_verified(int is_fine, X509_STORE_CTX *store)
-{
-	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct http_transfer *transfer = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	const X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-	if (!is_fine && !transfer->verdict) {
-		transfer->verdict = X509_STORE_CTX_get_error(store);
-		tls_why_refused(certificate, transfer->verdict, transfer->cert_reason);
-	}
-	if (certificate && X509_STORE_CTX_get_error_depth(store) == 0)
-		note_end(transfer, certificate);
-	return is_fine;
-}
-
-/* No renegotiation: a connection outlives the transfer that made it. */
-static CURLcode on_ssl_context(CURL *easy, void *context, void *arg)
-{
-	struct http_transfer *transfer = arg;
-	(void)easy;
-	transfer->is_shaking_hands = true;
-	SSL_CTX_set_app_data((SSL_CTX *)context, transfer);
-	SSL_CTX_set_options((SSL_CTX *)context, SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_verify((SSL_CTX *)context, SSL_VERIFY_PEER, on_verified);
-	return CURLE_OK;
-}
-
-static CURLcode set_blob(CURL *easy, CURLoption option, const char *text)
-{
-	struct curl_blob blob = {.data = (void *)(uintptr_t)text, .len = strlen(text), .flags = CURL_BLOB_NOCOPY};
-	return curl_easy_setopt(easy, option, &blob);
-}
-
-static CURLcode set_up_tls(struct http_transfer *transfer)
-{
-	const struct cw_value *options = transfer->http->options;
-	const char *ca = cw_get_string(options, "tls_ca"), *certificate = cw_get_string(options, "tls_cert"),
-		   *key = cw_get_string(options, "tls_key");
-	CURL *easy = transfer->easy;
-	CURLcode code = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_context);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, transfer);
-	if (code == CURLE_OK && ca)
-		code = set_blob(easy, CURLOPT_CAINFO_BLOB, ca);
-	if (code == CURLE_OK && certificate)
-		code = set_blob(easy, CURLOPT_SSLCERT_BLOB, certificate);
-	if (code == CURLE_OK && key)
-		code = set_blob(easy, CURLOPT_SSLKEY_BLOB, key);
-	return code;
 }
 
 /* ---- what goes ---- */
@@ -416,11 +228,11 @@ static void begin(struct http_transfer *transfer, const struct sockaddr_storage 
 		fail(transfer, CURLE_OPERATION_TIMEDOUT);
 		return;
 	}
-	if (curl_multi_add_handle(transfer->http->multi, transfer->easy) != CURLM_OK) {
+	if (!curl_loop_add(transfer->http->loop, transfer->easy)) {
 		fail(transfer, CURLE_OUT_OF_MEMORY);
 		return;
 	}
-	transfer->is_added = true; /* libcurl has set its timer, and goes on from there */
+	transfer->is_added = true;
 }
 
 /* Those of the addresses that it may go to; how many. */
@@ -513,8 +325,6 @@ static bool set_up(struct http_transfer *transfer, const struct http_request *re
 		{CURLOPT_FOLLOWLOCATION, 0},
 		{CURLOPT_CONNECTTIMEOUT_MS, HTTP_CONNECT_S * 1000L},
 		{CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
-		{CURLOPT_SSL_VERIFYPEER, 1},
-		{CURLOPT_SSL_VERIFYHOST, 2},
 		{CURLOPT_BUFFERSIZE, BUFFER_BYTES},
 		{CURLOPT_TCP_KEEPALIVE, 1},
 	};
@@ -544,7 +354,7 @@ static bool set_up(struct http_transfer *transfer, const struct http_request *re
 	if (code == CURLE_OK)
 		code = set_once(easy, request);
 	if (code == CURLE_OK && transfer->address.is_tls)
-		code = set_up_tls(transfer);
+		code = curl_tls_set(&transfer->tls, easy, transfer->http->options);
 	return code == CURLE_OK;
 }
 
@@ -602,29 +412,23 @@ void http_cancel(struct http_transfer *transfer)
 		end_transfer(transfer);
 }
 
+static void on_gone(void *arg)
+{
+	free(arg);
+}
+
 int http_open(struct cw_instance *self, const struct cw_host *host, const struct cw_value *options,
 	      struct http **ret_http)
 {
 	struct http *http = calloc(1, sizeof(*http));
 	if (!http)
 		return -ENOMEM;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	*http = (struct http){.self = self, .host = host, .options = options};
+	int status = curl_loop_open(host->loop(self), CONNECTIONS_KEPT, on_ended, on_gone, http, &http->loop);
+	if (status < 0) {
 		free(http);
-		return -ENOMEM;
+		return status;
 	}
-	*http = (struct http){.self = self, .host = host, .options = options, .multi = curl_multi_init(), .handles = 1};
-	if (!http->multi) {
-		curl_global_cleanup();
-		free(http);
-		return -ENOMEM;
-	}
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
-	uv_timer_init(host->loop(self), &http->timer);
-	http->timer.data = http;
 	*ret_http = http;
 	return 0;
 }
@@ -638,11 +442,5 @@ void http_close(struct http *http)
 		next = transfer->next;
 		end_transfer(transfer);
 	}
-	curl_multi_cleanup(http->multi); /* unwatches its sockets, those of kept connections too */
-	for (struct socket_watch *watch = http->watches, *next; watch; watch = next) {
-		next = watch->next;
-		unwatch(watch);
-	}
-	uv_close((uv_handle_t *)&http->timer, on_timer_closed);
-	curl_global_cleanup();
+	curl_loop_close(http->loop);
 }
