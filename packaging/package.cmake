@@ -69,7 +69,7 @@ set(CPACK_DEBIAN_CALLWATCH_PACKAGE_NAME callwatch)
 set(CPACK_DEBIAN_CALLWATCH_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_CALLWATCH_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_CALLWATCH_PACKAGE_DEPENDS
-    "libwebsockets-evlib-uv, init-system-helpers (>= 1.54), systemd | systemd-standalone-sysusers")
+    "libwebsockets-evlib-uv, tzdata, init-system-helpers (>= 1.54), systemd | systemd-standalone-sysusers")
 set(CPACK_DEBIAN_CALLWATCH_PACKAGE_SUGGESTS "redis-server, collectd-core, graphite-carbon, prometheus")
 set(CPACK_COMPONENT_CALLWATCH_DESCRIPTION
     "monitoring agent of a voice platform's active calls
