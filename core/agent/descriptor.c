@@ -220,6 +220,16 @@ static void check_table(struct look *look, const struct cw_array *tables, uint32
 		check_table_whole(look, table);
 }
 
+/* Their columns are of the first table. */
+static void check_column_options(struct look *look, const struct cw_plugin *decl)
+{
+	for (uint32_t i = 0; i < decl->options.count; i++) {
+		const struct cw_option *option = cw_at(&decl->options, i);
+		if (option->flags & CW_OPTION_COLUMNS && decl->tables.count == 0)
+			bad(look, "option `%s` names columns, and there is no table", option->key);
+	}
+}
+
 /* ---- metrics ---- */
 
 static void check_metric(struct look *look, const struct cw_array *metrics, uint32_t index)
@@ -495,6 +505,7 @@ static void check_all(struct look *look, struct cw_plugin *decl)
 	copy_arrays(look, decl);
 	if (!look->failed)
 		check_options(look, &decl->options);
+	check_column_options(look, decl);
 	for (uint32_t i = 0; i < decl->tables.count && !look->failed; i++)
 		check_table(look, &decl->tables, i);
 	for (uint32_t i = 0; i < decl->metrics.count && !look->failed; i++)

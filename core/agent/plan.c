@@ -3,7 +3,7 @@
  * See plan.h. Each configured entry goes through the same steps: its name, its plugin (loader), its connection, its
  * options against two tables (the plugin's and the core's), what the core's table cannot say, references to other
  * instances, and last the plugin's own check(). A step that fails is noted and the next entry follows: one run shows
- * every error.
+ * every error. The rules come when all entries have, because they may speak of each.
  *
  * The two tables here are where the core's own keys are declared; nothing else in the core knows their defaults.
  */
@@ -12,6 +12,7 @@
 #include "expr.h"
 #include "options.h"
 #include "outqueue.h"
+#include "rule.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -479,6 +480,8 @@ struct plan *plan_make(struct config *config, unsigned flags, struct problems *p
 	plan_use_directories(plan);
 	for (size_t i = 0; i < config->count; i++)
 		make_instance(&making, &config->entries[i]);
+	if (!(flags & PLAN_ONCE))
+		plan->ruleset = ruleset_make(plan, problems);
 	if (problems->errors == 0)
 		return plan;
 	plan_unref(plan);
@@ -495,6 +498,7 @@ void plan_unref(struct plan *plan)
 {
 	if (!plan || --plan->references > 0)
 		return;
+	ruleset_free(plan->ruleset);
 	for (size_t i = 0; i < plan->count; i++)
 		options_free((struct cw_value *)plan->instances[i].options);
 	options_free(plan->agent);

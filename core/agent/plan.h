@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plan: what should run. The configuration held against the plugins it names: agent options and a list of instances
- * with checked options. Made whole or not at all; a reload compares each of its instances with the one
- * that runs. Private to the core.
+ * A plan: what should run. The configuration held against the plugins it names: agent options, a list of instances
+ * with checked options, and the rules (core/alerts/rule.h). Made whole or not at all; a reload compares each of its
+ * instances with the one that runs. Private to the core.
  */
 #ifndef CALLWATCH_CORE_PLAN_H
 #define CALLWATCH_CORE_PLAN_H
 
 #include "config.h"
 #include "loader.h"
+
+struct ruleset;
 
 struct plan_instance {
 	const char *name;
@@ -24,7 +26,8 @@ struct plan {
 	struct plan_instance *instances;
 	size_t count;
 	struct config *config;
-	int references; /* running instances borrow their options from the plan they were made by */
+	struct ruleset *ruleset; /* NULL with PLAN_ONCE: nothing is judged then */
+	int references;          /* running instances borrow their options from the plan they were made by */
 };
 
 enum plan_flags { PLAN_NO_SECRETS = 1 << 0, PLAN_ONCE = 1 << 1 };

@@ -43,6 +43,8 @@ struct loading {
 	struct files files;
 	struct named *named; /* room for NAMED_MAX, of the section under way */
 	size_t named_count;
+	const char **off; /* names of those that are switched off */
+	size_t off_count;
 };
 
 /* --- the list of files --- */
@@ -350,12 +352,17 @@ static void report_no_base(struct loading *loading, const struct named *entry)
 		    "`override: true`, but there is nothing named `%s` to override%s", entry->name, hint);
 }
 
+/* Their names are kept: who refers to one that is switched off has not misspelt it. */
 static void drop_disabled(struct loading *loading)
 {
 	size_t count = 0;
+	loading->off = arena_alloc(loading->arena, (loading->named_count + 1) * sizeof(*loading->off));
+	loading->off_count = 0;
 	for (size_t i = 0; i < loading->named_count; i++)
 		if (truth(loading, loading->named[i].node, "enabled", true))
 			loading->named[count++] = loading->named[i];
+		else
+			loading->off[loading->off_count++] = loading->named[i].name;
 	loading->named_count = count;
 }
 
@@ -472,10 +479,12 @@ static void load_connections(struct loading *loading)
 	loading->config->connections = all;
 }
 
-/* As one list, NULL if there are none. Nobody must believe in an alert that does not exist, hence the warning. */
+/* As one list, NULL if there are none. */
 static void load_rules(struct loading *loading)
 {
 	collect_lists(loading, "rules", /* is_plugin */ false);
+	loading->config->rules_off = loading->off;
+	loading->config->rules_off_count = loading->off_count;
 	if (loading->named_count == 0)
 		return;
 	struct node *list = new_map(loading, NULL, loading->named_count);
@@ -487,17 +496,6 @@ static void load_rules(struct loading *loading)
 		list->children[list->count++] = copy;
 	}
 	loading->config->rules = list;
-	problem_add(loading->problems, PROBLEM_WARNING, &list->place,
-		    "rules are not evaluated by this version: no alert will come of this");
-}
-
-static void load_notify(struct loading *loading)
-{
-	const struct node *notify = merge_section(loading, "notify");
-	loading->config->notify = notify;
-	if (notify)
-		problem_add(loading->problems, PROBLEM_WARNING, &notify->place,
-			    "notify is not used by this version: nobody will be told");
 }
 
 /* --- the face --- */
@@ -514,7 +512,7 @@ static void load_sections(struct loading *loading)
 	load_connections(loading);
 	load_plugins(loading);
 	load_rules(loading);
-	load_notify(loading);
+	loading->config->notify = merge_section(loading, "notify");
 	free(loading->named);
 }
 

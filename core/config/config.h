@@ -13,7 +13,7 @@
  * labels merge per key. A name is at most 64 of A-Z a-z 0-9 _ - and begins with a letter or a digit, because it becomes
  * part of paths.
  *
- * Rules and notify belong to later versions: they are checked for their form, kept, and warned about.
+ * What rules and notify say is checked later (core/alerts/rule.h).
  */
 #ifndef CALLWATCH_CORE_CONFIG_H
 #define CALLWATCH_CORE_CONFIG_H
@@ -32,7 +32,9 @@ struct config {
 	const struct node *connections;     /* map of name → map, never NULL */
 	const struct config_entry *entries; /* enabled ones, in order, names unique */
 	size_t count;
-	const struct node *rules, *notify; /* later issues; may be NULL */
+	const struct node *rules, *notify; /* a list of maps, a map; may be NULL */
+	const char *const *rules_off;      /* names of rules that are switched off */
+	size_t rules_off_count;
 	/* private below */
 	struct yaml **files;
 	size_t files_count;

@@ -337,6 +337,15 @@ static int bind_number(struct expr *expr, const struct cw_column *column, char *
 	return fail(error, "%s: `%.60s` is not %s", expr->column, expr->value, allowed);
 }
 
+int expr_number(const struct cw_column *column, const char *text, double *ret_number, char error[EXPR_ERROR_MAX])
+{
+	struct expr expr = {.column = (char *)(uintptr_t)column->name, .value = (char *)(uintptr_t)text, .op = EXPR_EQ};
+	int status = bind_number(&expr, column, error);
+	if (status == 0)
+		*ret_number = expr.number;
+	return status;
+}
+
 static int bind_bool(struct expr *expr, char *error)
 {
 	expr->bound = BOUND_NUMBER;

@@ -31,6 +31,8 @@ const char *expr_value(const struct expr *expr); /* as written; NULL for null */
 /* Fits the value to the column's type (a choice's name to its index, `4h` to a number, RFC 3339 to a time). -EINVAL
  * with a sentence where that cannot be: unknown choice, order on text, and so on. */
 int expr_bind(struct expr *expr, const struct cw_column *column, char error[EXPR_ERROR_MAX]);
+/* A number as it may stand in an expression about this column: `4h`, `64KiB`, `5%`. 0, or -EINVAL and a sentence. */
+int expr_number(const struct cw_column *column, const char *text, double *ret_number, char error[EXPR_ERROR_MAX]);
 /* `cell` as it goes out (cw_cell: ages are REAL seconds). Thread-safe on a bound expression. */
 bool expr_matches(const struct expr *expr, const struct cw_cell *cell);
 

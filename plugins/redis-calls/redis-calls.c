@@ -537,6 +537,7 @@ static const struct cw_option options[] = {
 	 .help = "How all calls are read, again and again"},
 	{.key = "extra_fields",
 	 .type = CW_OPTION_MAP,
+	 .flags = CW_OPTION_COLUMNS,
 	 .help = "More columns, each from a field of call_ctx: `column: field`"},
 	{.key = "breakdown",
 	 .type = CW_OPTION_GROUP,

@@ -213,16 +213,17 @@ static void what_is_refused__has_a_place(void **state)
 	unsetenv("CW_T_LONG");
 }
 
-static void rules_and_notify__are_warned_about(void **state)
+static void rules_and_notify__are_kept(void **state)
 {
 	(void)state;
 	struct problems problems;
-	struct config *config =
-		load_text("rules:\n  - {name: a, summary: \"${X}\"}\nnotify: {default: [slack]}\n", &problems);
-	assert_int_equal(problems.errors, 0);
-	assert_int_equal(problems.count, 2);
-	assert_non_null(strstr(problems.list[0].message, "rules are not evaluated by this version"));
+	struct config *config = load_text("rules:\n  - {name: a, summary: \"${X}\"}\n  - {name: b, enabled: false}\n"
+					  "notify: {default: [slack]}\n",
+					  &problems);
+	expect_clean(&problems);
 	assert_int_equal(config->rules->count, 1);
+	assert_int_equal(config->rules_off_count, 1);
+	assert_string_equal(config->rules_off[0], "b");
 	assert_non_null(config->notify);
 	config_free(config);
 	problems_release(&problems);
@@ -412,7 +413,7 @@ int main(void)
 		cmocka_unit_test(variables__are_expanded_once_in_values),
 		cmocka_unit_test(variables__not_in_keys_nor_templates),
 		cmocka_unit_test(what_is_refused__has_a_place),
-		cmocka_unit_test(rules_and_notify__are_warned_about),
+		cmocka_unit_test(rules_and_notify__are_kept),
 		cmocka_unit_test_setup_teardown(directory__is_read_in_byte_order, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(agent_keys__that_conflict__name_both_places, make_folder,
 						remove_folder),

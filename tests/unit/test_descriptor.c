@@ -76,7 +76,7 @@ static const struct cw_endpoint trigger = {.method = "POST",
 					  .members = CW_ARRAY(members),
 					  .key_option = "api_key"};
 
-static const struct plugin *volatile kept[4]; /* as the loader keeps them: for good */
+static const struct plugin *volatile kept[5]; /* as the loader keeps them: for good */
 
 static struct cw_plugin plugin_with(const struct cw_array *actions, const struct cw_array *endpoints)
 {
@@ -269,6 +269,22 @@ static void wrong_notifier__is_refused(void **state)
 	assert_refused(&found, "the table `notifications` is the core's own");
 }
 
+static void option_that_names_columns__needs_a_table(void **state)
+{
+	(void)state;
+	static const struct cw_option columns_option[] = {
+		{.key = "more", .type = CW_OPTION_MAP, .flags = CW_OPTION_COLUMNS, .help = "h"}};
+	char error[LOADER_ERROR_MAX] = "";
+	const struct cw_array none = {0};
+	struct cw_plugin found = plugin_with(&none, &none);
+	found.options = (struct cw_array)CW_ARRAY(columns_option);
+	kept[4] = descriptor_copy("/x.so", &found, error);
+	if (!kept[4])
+		fail_msg("%s", error);
+	found.tables = none;
+	assert_refused(&found, "option `more` names columns, and there is no table");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +294,7 @@ int main(void)
 		cmocka_unit_test(wrong_endpoint__is_refused_with_its_place),
 		cmocka_unit_test(notifier__is_copied_without_act),
 		cmocka_unit_test(wrong_notifier__is_refused),
+		cmocka_unit_test(option_that_names_columns__needs_a_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -424,6 +424,7 @@ static void tables__that_are_wrong__are_found(void **state)
 		{{.key = "a", .help = "h", .type = CW_OPTION_CHOICE}, "choices"},
 		{{.key = "a", .help = "h", .choices = modes}, "choices"},
 		{{.key = "a", .help = "h", .type = CW_OPTION_GROUP}, "fields"},
+		{{.key = "a", .help = "h", .type = CW_OPTION_LIST, .flags = CW_OPTION_COLUMNS}, "only a map"},
 		{{.key = "a", .help = "h", .fields = CW_ARRAY(sweep)}, "fields"},
 		{{.key = "a", .help = "h", .flags = CW_OPTION_REQUIRED, .fallback = "x"}, "required and has a default"},
 		{{.key = "a", .help = "h", .type = CW_OPTION_DURATION, .fallback = "5"},
