@@ -7,6 +7,7 @@
 #include "plan_diff.h"
 
 #include "options.h"
+#include "rule.h"
 #include "scalars.h"
 #include "text.h"
 
@@ -247,4 +248,51 @@ void plan_diff(struct planned before, struct planned after, struct buffer *out)
 		diff_options(&diff, "", common, &sides[0], &sides[1]);
 	}
 	diff_agent(&diff, before.plan, after.plan);
+}
+
+/* ---- rules ---- */
+
+static void end_line(struct diff *diff, const char *otherwise)
+{
+	if (diff->out->length == diff->start)
+		buffer_string(diff->out, otherwise);
+	buffer_string(diff->out, "\n");
+}
+
+static void diff_rule(const struct rule *was, const struct rule *is, struct buffer *out)
+{
+	buffer_print(out, "rule %s: ", is->name);
+	struct diff diff = {out, out->length};
+	struct side sides[] = {{.values = was->options}, {.values = is->options}};
+	diff_options(&diff, "", &rule_options, &sides[0], &sides[1]);
+	end_line(&diff, is->sleeps ? "sleeps" : "awake"); /* its plugin came, or went: it says nothing else */
+}
+
+static void diff_notify(const struct plan *before, const struct plan *after, struct buffer *out)
+{
+	struct side sides[] = {{.values = ruleset_notify(before->ruleset)}, {.values = ruleset_notify(after->ruleset)}};
+	if (same(sides[0].values, sides[1].values))
+		return;
+	buffer_string(out, "notify: ");
+	struct diff diff = {out, out->length};
+	diff_options(&diff, "", &notify_options, &sides[0], &sides[1]);
+	end_line(&diff, "");
+}
+
+void plan_diff_rules(const struct plan *before, const struct plan *after, struct buffer *out)
+{
+	for (uint32_t i = 0; i < ruleset_count(before->ruleset); i++) {
+		const struct rule *was = ruleset_at(before->ruleset, i);
+		const struct rule *is = ruleset_find(after->ruleset, was->name);
+		if (!is)
+			buffer_print(out, "rule %s: removed\n", was->name);
+		else if (!same(was->options, is->options) || was->sleeps != is->sleeps)
+			diff_rule(was, is, out);
+	}
+	for (uint32_t i = 0; i < ruleset_count(after->ruleset); i++) {
+		const struct rule *is = ruleset_at(after->ruleset, i);
+		if (!ruleset_find(before->ruleset, is->name))
+			buffer_print(out, "rule %s: added\n", is->name);
+	}
+	diff_notify(before, after, out);
 }

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "options.h"
 #include "plan_diff.h"
+#include "rule.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -197,6 +198,34 @@ static bool differs(const struct plan *a, const struct plan *b, const char *key)
 	return memcmp(hashes[0], hashes[1], sizeof hashes[0]) != 0;
 }
 
+static void group_say_if(struct words *words, const struct group *group, const char *what, const char **comma)
+{
+	if (group->count == 0)
+		return;
+	say(words, "%s%u %s (%s)", *comma, group->count, what, group->names.text);
+	*comma = ", ";
+}
+
+/* Nothing if they are the same. */
+static void say_rules(const struct plan *before, const struct plan *after, struct words *words)
+{
+	struct group added = {0}, changed = {0}, removed = {0};
+	const char *comma = "; rules: ";
+	for (uint32_t i = 0; i < ruleset_count(after->ruleset); i++) {
+		const struct rule *is = ruleset_at(after->ruleset, i), *was = ruleset_find(before->ruleset, is->name);
+		if (!was)
+			group_add(&added, is->name);
+		else if (memcmp(was->fingerprint, is->fingerprint, sizeof is->fingerprint) != 0)
+			group_add(&changed, is->name);
+	}
+	for (uint32_t i = 0; i < ruleset_count(before->ruleset); i++)
+		if (!ruleset_find(after->ruleset, ruleset_at(before->ruleset, i)->name))
+			group_add(&removed, ruleset_at(before->ruleset, i)->name);
+	group_say_if(words, &added, "added", &comma);
+	group_say_if(words, &changed, "changed", &comma);
+	group_say_if(words, &removed, "removed", &comma);
+}
+
 /* What a reload cannot change is said, not done by halves: each sentence with `before` in front. */
 static void say_needs_restart(const struct agent *agent, const struct plan *plan, const char *before,
 			      struct words *words)
@@ -256,6 +285,8 @@ static void complete(struct agent *agent)
 		was_there[i] = find_slot(agent, plan->instances[i].name) != NULL;
 	bid_farewell(agent, &restarted, &removed);
 	size_t unchanged = agent->count;
+	struct words rules = {.length = 0};
+	say_rules(agent->plan, plan, &rules);
 	agent_use_plan(agent, plan);
 	agent->reload.plan = NULL;
 	if (was_there)
@@ -265,6 +296,7 @@ static void complete(struct agent *agent)
 	group_say(&words, &restarted, "restarted");
 	group_say(&words, &added, "added");
 	group_say(&words, &removed, "removed");
+	say(&words, "%s", rules.text);
 	say_needs_restart(agent, plan, /* before */ "; ", &words);
 	finish(agent, true, words.text);
 }
@@ -330,6 +362,7 @@ static void preview_all(const struct agent *agent, const struct plan *plan, stru
 		if (!find_slot(agent, plan->instances[i].name))
 			buffer_print(out, "%s: started (plugin %s)\n", plan->instances[i].name,
 				     plan->instances[i].plugin->decl.name);
+	plan_diff_rules(agent->plan, plan, out);
 	say_needs_restart(agent, plan, /* before */ "\n", &words);
 	if (words.length > 0) /* without the first line end, and with one after the last */
 		buffer_print(out, "%s\n", words.text + 1);

@@ -777,6 +777,7 @@ void rule_make(const struct rule_making *making, const struct cw_value *options,
 {
 	struct maker maker = {.making = making, .vocabulary = making->vocabulary, .options = options, .rule = rule};
 	rule->name = cw_get_string(options, "name");
+	rule->options = options;
 	rule->place = *(const struct place *)options->place;
 	find_sleep(&maker);
 	find_subjects(&maker);

@@ -16,6 +16,7 @@
 #define CALLWATCH_CORE_RULE_H
 
 #include "callwatch/notify.h"
+#include "callwatch/option.h"
 #include "config.h"
 #include "expr.h"
 #include "problems.h"
@@ -87,7 +88,8 @@ struct rule {
 	int64_t group_wait, group_interval, repeat_interval; /* its own, or those of `notify` */
 	bool send_resolved;
 
-	uint8_t fingerprint[16]; /* of all that it says */
+	uint8_t fingerprint[16];        /* of all that it says */
+	const struct cw_value *options; /* as checked */
 	struct place place;
 };
 
@@ -116,6 +118,8 @@ bool ruleset_has_metric(const struct ruleset *ruleset, const char *metric);
  * every one that tells (plugin->notify). Calls heard() with names that live as long as the ruleset. */
 void ruleset_route(const struct ruleset *ruleset, const struct cw_tag *labels, uint32_t labels_count,
 		   void (*heard)(void *arg, const char *notifier), void *arg);
+/* The section `notify`, as checked. */
+const struct cw_value *ruleset_notify(const struct ruleset *ruleset);
 /* Of `agent:`, for links; NULL: none. */
 const char *ruleset_external_url(const struct ruleset *ruleset);
 

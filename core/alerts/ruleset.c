@@ -436,6 +436,11 @@ bool ruleset_has_metric(const struct ruleset *ruleset, const char *metric)
 	       bsearch(&metric, ruleset->metrics, ruleset->metrics_count, sizeof *ruleset->metrics, by_text);
 }
 
+const struct cw_value *ruleset_notify(const struct ruleset *ruleset)
+{
+	return ruleset ? ruleset->notify : NULL;
+}
+
 const char *ruleset_external_url(const struct ruleset *ruleset)
 {
 	return ruleset ? ruleset->external_url : NULL;

@@ -152,6 +152,44 @@ static void long_value__is_cut_at_a_character(void **state)
 	plan_unref(after);
 }
 
+static const struct {
+	const char *before, *after, *said;
+} rules[] = {
+	{"rules: [{ name: a, table: steps }]", "rules: [{ name: a, table: steps, severity: warning }]", ""},
+	{"rules: [{ name: a, table: steps }]", "rules: [{ name: b, table: steps }]",
+	 "rule a: removed\nrule b: added\n"},
+	{"rules: [{ name: a, table: steps, where: [state=odd] }]",
+	 "rules: [{ name: a, table: steps, where: [state=even], severity: info, for: 90s }]",
+	 "rule a: where: [state=odd] → [state=even]; for: 0 → 90s; severity: warning → info\n"},
+	{"rules: [{ name: a, table: steps }]", "rules: [{ name: a, table: steps }]\nnotify: { group_wait: 20s }",
+	 "notify: group_wait: 10s → 20s\n"},
+	{"notify: { default: [] }", "", "notify: default: [] → not set\n"},
+	{"rules: [{ name: a, for_plugin: names, table: instances }]",
+	 "rules: [{ name: a, for_plugin: names, table: instances }]\nplugins: [{ plugin: names }]", "rule a: awake\n"},
+	{"", "", ""},
+};
+
+static void changed_rules__are_named(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+		char texts[2][512];
+		bool has_plugins = strstr(rules[i].after, "plugins:");
+		const char *steady = has_plugins ? "" : "plugins: [{ plugin: steady }]\n";
+		snprintf(texts[0], sizeof texts[0], "%s%s", steady, rules[i].before);
+		snprintf(texts[1], sizeof texts[1], "%s%s", steady, rules[i].after);
+		struct plan *before = make("", texts[0]), *after = make("", texts[1]);
+		struct buffer out;
+		buffer_init(&out, 0, 4096);
+		plan_diff_rules(before, after, &out);
+		buffer_bytes(&out, "", 1);
+		assert_string_equal(buffer_text(&out), rules[i].said);
+		buffer_release(&out);
+		plan_unref(before);
+		plan_unref(after);
+	}
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -174,6 +212,7 @@ int main(void)
 		cmocka_unit_test(content_of_a_file__is_said_to_have_changed_and_not_shown),
 		cmocka_unit_test(what_is_inherited_from_the_agent__is_named_as_the_agents),
 		cmocka_unit_test(long_value__is_cut_at_a_character),
+		cmocka_unit_test(changed_rules__are_named),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
