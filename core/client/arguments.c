@@ -15,14 +15,14 @@
 const char *const format_names[] = {"table", "json", "ndjson", "csv", NULL};
 
 static const struct option_row {
-	unsigned bit;
+	option_bits bit;
 	const char *name, *value; /* value NULL: takes none */
 	const char *help;
 } option_rows[] = {
 	{OPTION_KEY, "key", "KEY", "the row with this key; repeatable"},
 	{OPTION_WHERE, "where", "EXPR", "only rows for which this holds; repeated: all must"},
-	{OPTION_ALL, "all", NULL, "all rows"},
-	{OPTION_DRY_RUN, "dry-run", NULL, "do nothing; show what would be done, and make a plan of it"},
+	{OPTION_ALL, "all", NULL, "all of them"},
+	{OPTION_DRY_RUN, "dry-run", NULL, "do nothing; only show what would be done"},
 	{OPTION_PLAN, "plan", "ID", "do what a dry run showed, on exactly those rows"},
 	{OPTION_YES, "yes", NULL, "do not ask before what cannot be undone"},
 	{OPTION_WAIT, "wait", NULL, "follow it to its end"},
@@ -37,6 +37,13 @@ static const struct option_row {
 	{OPTION_INSTANCE, "instance", "NAME", "only the rows of this instance"},
 	{OPTION_CHECK, "check", NULL, "one line and the exit codes of a Nagios plugin"},
 	{OPTION_CONFIG, "config", "PATH", "-c PATH: a file or a directory; repeatable (default: callwatchd's own)"},
+	{OPTION_NOTE, "note", "NOTE", "-m NOTE: what you know, or do about it"},
+	{OPTION_DURATION, "duration", "TIME", "-d TIME: how long: 30m, 2h, 7d"},
+	{OPTION_COMMENT, "comment", "TEXT", "-c TEXT: why"},
+	{OPTION_FROM, "from", "TIME", "when it begins, with its zone: 2026-12-31T22:00+01:00 (default: now)"},
+	{OPTION_EVERY, "every", "WINDOW", "only in this window of each week: 'Sun 02:00-04:00', 'Mon-Fri 12:00-13:00'"},
+	{OPTION_TIMEZONE, "timezone", "ZONE", "whose clocks --every means: Europe/Berlin (default: UTC)"},
+	{OPTION_SEND, "send", NULL, "send one test notification on its way"},
 	{OPTION_ROLE, "role", "ROLE", "viewer or operator"},
 	{OPTION_NAME, "name", "NAME", "by which it is known"},
 	{OPTION_EXPIRES, "expires", "TIME", "not taken any more from then on: 2027-01-31, or how long from now: 90d"},
@@ -52,7 +59,7 @@ static const struct option_row {
 };
 enum { OPTION_ROWS = sizeof(option_rows) / sizeof(option_rows[0]) };
 
-const char *option_describe(unsigned index, unsigned *ret_bit, const char **ret_help)
+const char *option_describe(unsigned index, option_bits *ret_bit, const char **ret_help)
 {
 	static char text[64];
 	if (index >= OPTION_ROWS)
@@ -127,7 +134,7 @@ static int take_repeated(const char **list, size_t room, const char *name, const
 	return -EINVAL;
 }
 
-static int take_option(struct arguments *arguments, unsigned bit, const char *value, char error[ARGUMENTS_ERROR_MAX])
+static int take_option(struct arguments *arguments, option_bits bit, const char *value, char error[ARGUMENTS_ERROR_MAX])
 {
 	arguments->given |= bit;
 	switch (bit) {
@@ -200,6 +207,27 @@ static int take_option(struct arguments *arguments, unsigned bit, const char *va
 	case OPTION_EXPIRES:
 		arguments->expires = value;
 		return 0;
+	case OPTION_NOTE:
+		arguments->note = value;
+		return 0;
+	case OPTION_DURATION:
+		arguments->duration = value;
+		return 0;
+	case OPTION_COMMENT:
+		arguments->comment = value;
+		return 0;
+	case OPTION_FROM:
+		arguments->from = value;
+		return 0;
+	case OPTION_EVERY:
+		arguments->every = value;
+		return 0;
+	case OPTION_TIMEZONE:
+		arguments->timezone = value;
+		return 0;
+	case OPTION_SEND:
+		arguments->send = true;
+		return 0;
 	case OPTION_CONFIG:
 		return take_repeated(arguments->config, ARGUMENTS_CONFIG_MAX, "-c", value, error);
 	default: /* help and version: `given` is all there is to say */
@@ -220,15 +248,45 @@ static int take_words(struct arguments *arguments, char **words, char error[ARGU
 	return 0;
 }
 
+option_bits option_of_letter(int letter)
+{
+	switch (letter) {
+	case 'c':
+		return OPTION_CONFIG;
+	case 'd':
+		return OPTION_DURATION;
+	case 'h':
+		return OPTION_HELP;
+	case 'm':
+		return OPTION_NOTE;
+	default:
+		return 0;
+	}
+}
+
+/* Which command it is, is known at the end only: `-c` was taken for what it is in most. */
+static void settle_letter_c(struct arguments *arguments)
+{
+	const char **last = arguments->config;
+	if (!arguments->words[0] || strcmp(arguments->words[0], "silence") != 0)
+		return;
+	while (last[0] && last[1])
+		last++;
+	arguments->comment = *last;
+	arguments->config[0] = NULL;
+	arguments->given = (arguments->given & ~(option_bits)OPTION_CONFIG) | OPTION_COMMENT;
+}
+
 int arguments_parse(struct arguments *arguments, int argc, char **argv, char error[ARGUMENTS_ERROR_MAX])
 {
 	*arguments = (struct arguments){.limit = -1};
 	struct option longs[OPTION_ROWS + 1];
+	bool has_letter_c = false;
 	fill_getopt(longs);
 	optind = 0;
 	opterr = 0;
 	for (;;) {
-		int found = getopt_long(argc, argv, ":c:h", longs, NULL);
+		int found = getopt_long(argc, argv, ":c:d:hm:", longs, NULL);
 		if (found == -1)
 			break;
 		if (found == '?')
@@ -237,14 +295,16 @@ int arguments_parse(struct arguments *arguments, int argc, char **argv, char err
 			snprintf(error, ARGUMENTS_ERROR_MAX, "%.60s needs a value", argv[optind - 1]);
 			return -EINVAL;
 		}
-		unsigned bit = found == 'c'   ? OPTION_CONFIG
-			       : found == 'h' ? OPTION_HELP
-					      : option_rows[found - 1000].bit;
+		option_bits bit = found < 1000 ? option_of_letter(found) : option_rows[found - 1000].bit;
 		int result = take_option(arguments, bit, optarg, error);
 		if (result)
 			return result;
+		has_letter_c |= found == 'c';
 	}
-	return take_words(arguments, argv + optind, error);
+	int result = take_words(arguments, argv + optind, error);
+	if (result == 0 && has_letter_c)
+		settle_letter_c(arguments);
+	return result;
 }
 
 static const char *environment(const char *name)
@@ -266,9 +326,9 @@ void arguments_environment(struct arguments *arguments)
 		arguments->ca_file = environment("CALLWATCH_CA_FILE");
 }
 
-int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX])
+int arguments_allowed(const struct arguments *arguments, option_bits allowed, char error[ARGUMENTS_ERROR_MAX])
 {
-	unsigned wrong = arguments->given & ~(allowed | OPTIONS_ALWAYS);
+	option_bits wrong = arguments->given & ~(allowed | OPTIONS_ALWAYS);
 	for (int i = 0; i < OPTION_ROWS; i++) {
 		if (wrong & option_rows[i].bit) {
 			snprintf(error, ARGUMENTS_ERROR_MAX, "`%.60s` takes no --%s", arguments->words[0],

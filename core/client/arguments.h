@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The command line as data. Options may stand anywhere; which of them a command takes is checked against its bits.
+ *
+ * `-c` is --comment for `silence` and --config for all others.
  */
 #ifndef CALLWATCH_CLIENT_ARGUMENTS_H
 #define CALLWATCH_CLIENT_ARGUMENTS_H
@@ -8,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+typedef uint64_t option_bits; /* of enum option_bit */
 
 enum option_bit {
 	/* all commands take these */
@@ -40,7 +44,14 @@ enum option_bit {
 	OPTION_PLAN = 1 << 24,
 	OPTION_YES = 1 << 25,
 	OPTION_WAIT = 1 << 26,
-	OPTION_CANCEL = 1 << 27
+	OPTION_CANCEL = 1 << 27,
+	OPTION_NOTE = 1 << 28,
+	OPTION_DURATION = 1 << 29,
+	OPTION_COMMENT = 1 << 30,
+	OPTION_EVERY = INT64_C(1) << 31,
+	OPTION_TIMEZONE = INT64_C(1) << 32,
+	OPTION_FROM = INT64_C(1) << 33,
+	OPTION_SEND = INT64_C(1) << 34
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
@@ -51,7 +62,7 @@ enum { ARGUMENTS_WHERE_MAX = 64, ARGUMENTS_KEYS_MAX = 1000, ARGUMENTS_CONFIG_MAX
 struct arguments {
 	const char *words[32]; /* command first; NULL-terminated */
 	int words_count;
-	unsigned given; /* bits of the options that were there */
+	option_bits given; /* bits of the options that were there */
 
 	const char *socket, *url, *token_file, *ca_file; /* from the environment too; NULL: not given */
 	bool utc, watch, reveal, check;
@@ -60,6 +71,8 @@ struct arguments {
 	const char *role, *name, *expires;
 	bool all, dry_run, yes, wait;
 	const char *plan, *cancel;
+	const char *note, *duration, *comment, *every, *timezone, *from;
+	bool send;
 	const char *keys[ARGUMENTS_KEYS_MAX + 1]; /* NULL-terminated */
 	int64_t limit;                            /* 0: all; -1: not given */
 	enum format format;
@@ -72,8 +85,10 @@ int arguments_parse(struct arguments *arguments, int argc, char **argv, char err
  * CALLWATCH_CA_FILE. */
 void arguments_environment(struct arguments *arguments);
 /* Only options in `allowed`? -EINVAL with a sentence. */
-int arguments_allowed(const struct arguments *arguments, unsigned allowed, char error[ARGUMENTS_ERROR_MAX]);
+int arguments_allowed(const struct arguments *arguments, option_bits allowed, char error[ARGUMENTS_ERROR_MAX]);
+/* What `-m` means; 0: there is no such. */
+option_bits option_of_letter(int letter);
 /* `--where EXPR`, its help; for the help pages. Returns NULL at the end. */
-const char *option_describe(unsigned index, unsigned *ret_bit, const char **ret_help);
+const char *option_describe(unsigned index, option_bits *ret_bit, const char **ret_help);
 
 #endif

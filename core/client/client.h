@@ -25,7 +25,7 @@ struct command {
 	const char *usage;   /* what stands behind the name */
 	const char *summary; /* one line of the list */
 	const char *help;    /* the rest: paragraphs and examples */
-	unsigned options;    /* bits it takes, beyond the ones all take */
+	option_bits options; /* bits it takes, beyond the ones all take */
 	int words_least, words_most;
 	int (*run)(const struct arguments *arguments);
 	enum first_word first;      /* for completion */

@@ -217,9 +217,9 @@ char *command_list_formats(const struct command *command)
 }
 
 /* `command`: whose options these are; NULL: all commands'. */
-static void print_options(const struct command *command, unsigned bits, FILE *out)
+static void print_options(const struct command *command, option_bits bits, FILE *out)
 {
-	unsigned bit;
+	option_bits bit;
 	const char *help, *text;
 	struct screen uncut = {0};
 	struct grid *grid = grid_new(2, /* indent: */ 2);

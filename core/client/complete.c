@@ -212,7 +212,7 @@ static void offer_commands(const struct completion *completion)
 
 static void offer_options(const struct completion *completion)
 {
-	unsigned bit, allowed = OPTIONS_ALWAYS | (completion->command ? completion->command->options : 0);
+	option_bits bit, allowed = OPTIONS_ALWAYS | (completion->command ? completion->command->options : 0);
 	const char *help, *text;
 	for (unsigned i = 0; (text = option_describe(i, &bit, &help)); i++) {
 		char *name = must_printf("%.*s", (int)strcspn(text, " "), text);
@@ -224,10 +224,12 @@ static void offer_options(const struct completion *completion)
 
 /* ---- where we are ---- */
 
-static void offer_value(struct completion *completion, unsigned bit)
+static void offer_value(struct completion *completion, option_bits bit)
 {
 	static const char *const roles[] = {"viewer", "operator", NULL};
 	bool has_table = completion->command && (completion->command->options & OPTION_COLUMNS);
+	if (bit == OPTION_CONFIG && completion->command && !(completion->command->options & OPTION_CONFIG))
+		return;
 	if (bit & (OPTION_SOCKET | OPTION_TOKEN_FILE | OPTION_CA_FILE | OPTION_CONFIG))
 		offer_files();
 	else if (bit == OPTION_FORMAT)
@@ -245,12 +247,12 @@ static void offer_value(struct completion *completion, unsigned bit)
 }
 
 /* The bit of the option that `word` is and that wants a value; 0: it is none. */
-static unsigned wants_value(const char *word)
+static option_bits wants_value(const char *word)
 {
-	unsigned bit;
+	option_bits bit;
 	const char *help, *text;
-	if (strcmp(word, "-c") == 0)
-		return OPTION_CONFIG;
+	if (word[0] == '-' && word[1] && word[1] != '-' && !word[2])
+		return option_of_letter(word[1]) & ~(option_bits)OPTION_HELP;
 	for (unsigned i = 0; (text = option_describe(i, &bit, &help)); i++) {
 		size_t length = strcspn(text, " ");
 		if (text[length] && strlen(word) == length && strncmp(word, text, length) == 0)
@@ -327,7 +329,7 @@ int complete(int count, char **words)
 	int before = count - 1;
 	if (!is_equals && before > 0 && strcmp(words[before - 1], "=") == 0)
 		before--;
-	unsigned value_of = before > 0 ? wants_value(words[before - 1]) : 0;
+	option_bits value_of = before > 0 ? wants_value(words[before - 1]) : 0;
 	read_before(&completion, words, value_of ? before - 1 : count - 1);
 	if (value_of)
 		offer_value(&completion, value_of);

@@ -53,6 +53,30 @@ static void options__stand_anywhere(void **state)
 	}
 }
 
+/* `-c` is why, or where the configuration is: the command says. */
+static void letters__are_short_for_options(void **state)
+{
+	(void)state;
+	struct arguments arguments;
+	assert_int_equal(parse(&arguments, "-c deploy silence add -d 2h worker=ai-7"), 0);
+	assert_string_equal(arguments.comment, "deploy");
+	assert_string_equal(arguments.duration, "2h");
+	assert_null(arguments.config[0]);
+	assert_int_equal(arguments_allowed(&arguments, OPTION_COMMENT | OPTION_DURATION, error), 0);
+	assert_int_equal(parse(&arguments, "config show -c a -c b"), 0);
+	assert_string_equal(arguments.config[1], "b");
+	assert_null(arguments.comment);
+	assert_int_equal(arguments_allowed(&arguments, OPTION_CONFIG, error), 0);
+	assert_int_equal(parse(&arguments, "ack call-stale -m looking"), 0);
+	assert_string_equal(arguments.note, "looking");
+	assert_int_equal(arguments_allowed(&arguments, OPTION_NOTE, error), 0);
+	assert_int_equal(arguments_allowed(&arguments, OPTION_COMMENT, error), -EINVAL);
+	assert_non_null(strstr(error, "takes no --note"));
+	assert_int_equal(parse(&arguments, "silence add --every Sun --timezone UTC --from 2026 --config x"), 0);
+	assert_int_equal(arguments_allowed(&arguments, OPTION_EVERY | OPTION_TIMEZONE | OPTION_FROM, error), -EINVAL);
+	assert_non_null(strstr(error, "takes no --config"));
+}
+
 static void nothing__gives_defaults(void **state)
 {
 	(void)state;
@@ -150,6 +174,7 @@ static void config_paths__by_both_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(letters__are_short_for_options),
 		cmocka_unit_test(options__stand_anywhere),
 		cmocka_unit_test(nothing__gives_defaults),
 		cmocka_unit_test(wrong_lines__are_told_in_a_sentence),
