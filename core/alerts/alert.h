@@ -28,12 +28,14 @@ enum alert_told { TOLD_NOTHING = 0, TOLD_FIRING = 1, TOLD_RESOLVED = 2 };
 enum { ALERT_ID_SIZE = 36, ALERT_FACTS_MAX = 48, ALERT_FINGERPRINT_SIZE = 17 };
 
 struct group;
+struct sight;
 
 struct alert {
 	char id[ALERT_ID_SIZE]; /* of this life: fingerprint, `-`, ms of pending_since in hex */
 	char fingerprint[ALERT_FINGERPRINT_SIZE];
 	char *key; /* rule, NUL-free separators, instance, subject: unique among those that have not ended */
-	struct alert *next, *next_in_bucket; /* of the store */
+	struct alert *next, *previous, *next_in_bucket; /* of the store */
+	bool is_open;                                   /* pends or fires: it is found by its key */
 
 	/* borrowed from the ruleset, looked up anew at a reload; NULL: the rule was removed, or is not known yet */
 	const struct rule *rule;
@@ -48,7 +50,7 @@ struct alert {
 	bool holds;        /* when last looked at */
 	int64_t pending_since, firing_since, resolved_at; /* wall; 0: not (yet) */
 	int64_t held;       /* watched ns for which it has held, of those it needs to fire */
-	int64_t ceased;     /* watched instant at which it ceased to hold, while keep_firing_for runs; 0: it holds */
+	int64_t ceased;     /* on its source's clock: when it ceased to hold, while keep_firing_for runs; 0: it holds */
 	const char *reason; /* why it ended, a literal: `recovered`, `gone`, `rule removed`, `source removed` */
 	double value;       /* NaN: none */
 
@@ -56,6 +58,12 @@ struct alert {
 	char *summary, *description; /* valid UTF-8, masked */
 	struct cw_fact *facts;       /* columns of the row as people read them, phones masked; owned */
 	uint32_t facts_count;
+
+	/* the engine's */
+	struct sight *sight; /* of its source; NULL: it has ended */
+	int64_t counted;     /* on its source's clock: up to when `held` is counted */
+	int64_t looked;      /* on its source's clock: when it was last looked at */
+	bool is_counting;
 
 	/* people's */
 	char *acked_by, *ack_note; /* NULL: not acknowledged */
@@ -68,19 +76,44 @@ struct alert {
 	struct alert *next_in_group;
 	enum alert_told told;
 
-	/* alerting's: row in table `alerts`, negative: none; the part it is in */
-	int64_t row;
-	struct cw_part *part;
+	/* alerting's */
+	uint64_t pass;  /* that saw it last */
+	bool has_row;   /* in table `alerts` */
+	int64_t forget; /* instant at which one that has ended leaves that table; 0: not yet known */
+	int counted_as; /* shown state in which it is counted, -1: in none */
+	int counted_severity;
 };
+
+/* Index in alert_state_names. */
+int alert_shown(const struct alert *alert);
 
 /* The text of a fact; NULL: it has none of this name. Also `alertname`, `severity`, `instance`, `subject` and the
  * rule's labels: what silences, routes and group_by see of an alert. */
 const char *alert_text(const struct alert *alert, const char *name);
 
+/* A pending one without words and without a rule. NULL: no memory. */
+struct alert *alert_new(const char *rule_name, const char *instance, const char *subject, const char *source);
+/* A deep copy of what is kept of it; of the store, the groups and alerting it has nothing. NULL: no memory. */
+struct alert *alert_copy(const struct alert *alert);
+void alert_free(struct alert *alert); /* NULL is fine */
+/* rule, U+001F, instance, U+001F, subject. The caller frees it. NULL: no memory. */
+char *alert_key(const char *rule_name, const char *instance, const char *subject);
+/* A new id for a life that begins now. */
+void alert_begin(struct alert *alert, int64_t wall);
+/* Replaces them all; copied. 0 or -ENOMEM: they are as they were. */
+int alert_set_words(struct alert *alert, const char *summary, const char *description, const struct cw_fact *facts,
+		    uint32_t count);
+/* Replaces an owned text by a copy; NULL: by nothing. Without memory it stays. */
+void alert_set_text(char **text, const char *new_text);
+
+enum { ALERT_FACT_SIZE = 512 };
+/* A cell as people read it; false: it is not known. */
+bool alert_fact_text(const struct cw_column *column, const struct cw_cell *cell, char text[ALERT_FACT_SIZE]);
+
 /* Watched time. tick() at least once a second while things are watched; what is more than LONGEST between two ticks was
  * not watched, and does not count. */
 struct watched_clock {
-	int64_t watched; /* ns */
+	int64_t watched; /* ns; begins at 1 s, so that 0 is never an instant */
 	int64_t seen;    /* instant of the last tick */
 };
 enum { WATCHED_LONGEST_MS = 3000 };
