@@ -264,6 +264,20 @@ static void host_answer(struct cw_instance *instance, const struct cw_answer *an
 		lookups_answer(self->context.lookups, self->name, answers, n);
 }
 
+/* ---- notices ---- */
+
+static void host_notified(struct cw_instance *instance, const struct cw_delivered *delivered, const char *reason, ...)
+{
+	char words[PARCEL_REASON_MAX];
+	va_list args;
+	va_start(args, reason);
+	if (reason)
+		vsnprintf(words, sizeof words, reason, args);
+	va_end(args);
+	if (!gone(own(instance)))
+		notifying_told(own(instance), delivered, reason ? words : NULL);
+}
+
 /* ---- checks ---- */
 
 static void host_examined(struct cw_instance *instance, enum cw_verdict verdict, const char *text, ...)
@@ -595,7 +609,7 @@ static const struct cw_frontend frontend = {
 		.sample = host_sample, .lookup_open = host_lookup_open, .lookup_ask = host_lookup_ask,                 \
 		.lookup_close = lookup_close, .answer = host_answer, .dropped = host_dropped,                          \
 		.examined = host_examined, .task_progress = host_task_progress, .task_item = host_task_item,           \
-		.task_end = host_task_end, .event = host_event, .reader = &reader,                                     \
+		.task_end = host_task_end, .event = host_event, .reader = &reader, .notified = host_notified,          \
 	}
 static const struct cw_host plain_host = HOST(NULL), frontend_host = HOST(&frontend);
 #undef HOST

@@ -305,6 +305,7 @@ static void on_beat(uv_timer_t *timer)
 	if (self->started && !self->stopping)
 		reading_beat(self);
 	writing_beat(self);
+	notifying_beat(self);
 	examine_beat(self);
 	doctor_beat(self);
 	instance_arm(timer, on_beat, clock_now() + beat_ns);
@@ -445,7 +446,9 @@ static int begin(struct instance *self)
 
 static bool is_running(struct instance *self)
 {
-	return !self->stopping || (self->draining && writing_busy(self));
+	if (self->stopping)
+		return self->draining && (writing_busy(self) || notifying_busy(self));
+	return !self->notifying.is_lost;
 }
 
 static bool is_closing(struct instance *self)
@@ -489,6 +492,7 @@ static void end(struct instance *self)
 	run_while(self, is_closing);
 	uv_timer_stop(&self->pause);
 	acting_stop(self);
+	notifying_stop(self);
 	sampling_stop(self);
 	writing_end(self);
 	if (handles(self) > self->core_handles) {

@@ -3,7 +3,8 @@
  * The inside of an instance, shared by the files that make it: instance.c (thread, life, state), reading.c (the
  * schedule and readings), sampling.c (samples and metrics of run time), writing.c (the queue of an output), spooling.c
  * (its spool), dropping.c (that it drops), examine.c and doctor.c (the two sides of an examination), acting.c (what
- * somebody asks it to do), roster.c and host.c (what the plugin calls). Nobody else includes it.
+ * somebody asks it to do), notifying.c (the notices of a notifier),
+ * roster.c and host.c (what the plugin calls). Nobody else includes it.
  */
 #ifndef CALLWATCH_CORE_INSTANCE_PRIVATE_H
 #define CALLWATCH_CORE_INSTANCE_PRIVATE_H
@@ -16,6 +17,7 @@
 #include "examine.h"
 #include "instance.h"
 #include "mailbox.h"
+#include "notifying.h"
 #include "recent.h"
 #include "schedule.h"
 #include "spooling.h"
@@ -127,6 +129,7 @@ struct instance {
 	struct examination *examinations; /* that it asked others for */
 	struct host_view *views;
 	struct cw_task *tasks; /* acting.c's */
+	struct notifying notifying;
 };
 
 /* instance.c */
