@@ -22,7 +22,9 @@
 #define CALLWATCH_CORE_DELIVERY_H
 
 #include "notice.h"
+#include "notifying.h"
 
+struct group;
 struct hub;
 struct journal;
 struct mailbox;
@@ -33,26 +35,48 @@ struct journal_delivery;
 enum delivery_state { DELIVERY_QUEUED = 0, DELIVERY_SENDING = 1, DELIVERY_SENT = 2, DELIVERY_DEAD = 3 };
 extern const char *const delivery_state_names[];
 
-struct deliveries_options {
-	struct hub *hub; /* its tables, events */
-	struct roster *roster;
-	struct journal *journal; /* NULL: none */
-	struct mailbox *box;     /* of the thread `alerts`: outcomes come by it */
-	bool (*can_digest)(void *arg, const char *notifier, uint32_t *ret_max);
-	/* A TEST notice was settled, for the task that waits (acting.c); NULL: nobody does. */
+/* Where parcels (core/agent/parcel.h) are given to; as notifying.h, whose notifiers are meant if there is none. */
+struct delivery_way {
+	bool (*look)(void *arg, const char *notifier, struct notifier *ret_notifier);
+	int (*offer)(void *arg, const char *notifier, struct parcel *parcel);
+	bool (*has)(void *arg, const struct parcel *parcel);
 	void *arg;
 };
 
-struct deliveries *deliveries_new(const struct deliveries_options *options);
+struct deliveries_options {
+	struct hub *hub;                /* its tables, events */
+	struct roster *roster;          /* of the notifiers */
+	struct journal *journal;        /* NULL: none */
+	struct mailbox *box;            /* of the thread `alerts`: outcomes, and the journal's word, come by it */
+	const char *hostname;           /* for TEST notices; lives as long */
+	const struct delivery_way *way; /* tests' own, instead of the roster; else NULL */
+};
+
+struct deliveries *deliveries_new(const struct deliveries_options *options); /* NULL: no memory */
+/* Those who wait for a TEST notice are told that the agent ends. After the mailbox was closed. NULL is fine. */
 void deliveries_free(struct deliveries *deliveries);
-/* A notice for a notifier, in the entry that is being written by journal_tell(): from now on it is this room's. The
- * journal's word on it (told) leads to the first attempt. */
-int deliveries_add(struct deliveries *deliveries, struct notice *notice, const char *notifier, int64_t wall);
-/* What the journal knew of one that is not settled, or of the last ones that are. */
-int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known);
-/* Offers what is due; the instant at which it wants to be called again at the latest. */
+
+/* groups_options.tell(): journals the notice, the group as it is, `told` of its alerts, and a delivery for each of the
+ * notifiers, in one transaction; the journal's word on it leads to the first attempts. Borrows all. With no notifier
+ * only the group is journaled. 0 or -ENOMEM: some may have been left out, which is logged. */
+int deliveries_tell(struct deliveries *deliveries, const struct group *group, const struct notice *notice,
+		    const char *const *notifiers, uint32_t n, int64_t wall);
+/* alerting_test(): a notice of kind TEST, straight to the notifier. It is given up after 5 min. settled() is called
+ * once, on this thread, unless it fails with -ENOMEM. */
+int deliveries_test(struct deliveries *deliveries, const char *notifier, const char *by, int64_t wall,
+		    void (*settled)(void *arg, bool delivered, const char *text), void *arg);
+
+/* What the journal knew, before the first step: of deliveries that are not settled and of the last ones that are; and
+ * of receipts. What is restored may be damaged: -EINVAL, -ENOMEM and it is left out. */
+int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known, int64_t now, int64_t wall);
+int deliveries_receipt(struct deliveries *deliveries, const char *incident, const char *notifier, const char *receipt);
+/* alerting_rewrite(): all that is not settled is posted to the journal again. */
+void deliveries_rewrite(struct deliveries *deliveries);
+
+/* Offers what is due, gives up what has waited too long; the instant at which it wants to be called again at the
+ * latest. Call it also when something has come by the mailbox. */
 int64_t deliveries_step(struct deliveries *deliveries, int64_t now, int64_t wall);
-/* An instance of this name is up again, or has gone. */
+/* An instance of this name is up again: what failed before is tried at once. */
 void deliveries_instance(struct deliveries *deliveries, const char *notifier, bool is_up);
 /* For `alerts`.notified: `slack 02:10:03, email queued (450 …), next try 02:15`. "" if nothing was told. */
 void deliveries_describe(const struct deliveries *deliveries, const char *incident, char *text, size_t size);

@@ -9,8 +9,8 @@
  *     receipt    what a notifier left for an incident
  *     silence    who, what, how long
  *
- * Bounded: what has ended, is settled and is older than 7 days is folded away when the journal is opened and once an
- * hour; what is open, never.
+ * Bounded: what has ended, is settled and is older than 7 days, or is not among the last 10,000 of its kind, is folded
+ * away when the journal is opened and whenever something is told; what is open, never.
  *
  * All functions that post copy, and return 0, -ENOMEM or as journal_post(). A journal that is NULL keeps nothing:
  * told(false) is called at once. told() is called exactly once if they return 0, on the journal's thread: it only
@@ -30,11 +30,13 @@ extern const char journal_alerts_schema[]; /* step 2 */
 struct journal_delivery {
 	const char *id; /* of the notice for this notifier */
 	const char *notifier, *group, *incident;
+	const char *rule;
 	uint32_t sequence, attempts;
-	int state;                                /* enum delivery_state */
-	int64_t created_at, next_try, settled_at; /* wall; 0: not */
-	const char *progress, *reason;            /* NULL: none */
-	const char *notice;                       /* JSON */
+	int kind, state;                                 /* enum cw_notice_kind, enum delivery_state */
+	int64_t since, created_at, next_try, settled_at; /* wall; 0: not */
+	bool is_doubtful;                                /* an attempt may have arrived */
+	const char *progress, *reason;                   /* NULL: none */
+	const char *notice;                              /* JSON; NULL: it is settled, and not kept any more */
 };
 
 typedef void (*journal_told)(void *arg, bool on_disk);
@@ -42,10 +44,11 @@ typedef void (*journal_told)(void *arg, bool on_disk);
 /* An alert as it is now, or (forget) that it was a pending one that has ceased. */
 int journal_alert(struct journal *journal, const struct alert *alert, bool forget, journal_told told, void *arg);
 /* A notice was made: the group as it is now, `told` of all its alerts, and a delivery for each notifier: in one
- * transaction. */
+ * transaction. `group` NULL: a TEST notice has none. A group without an incident is forgotten. */
 int journal_tell(struct journal *journal, const struct group *group, const struct journal_delivery *deliveries,
 		 uint32_t count, journal_told told, void *arg);
-/* A delivery's state, attempts, next_try, progress, reason; with `receipt` (NULL: none) also the incident's. */
+/* A delivery's state, attempts, next_try, progress, reason; with `receipt` (NULL: none) also the incident's. Without a
+ * notice the one that is there stays, or goes if it is settled. */
 int journal_delivered(struct journal *journal, const struct journal_delivery *delivery, const char *receipt,
 		      journal_told told, void *arg);
 int journal_silence(struct journal *journal, const struct silence *silence, journal_told told, void *arg);
