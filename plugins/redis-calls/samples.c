@@ -20,6 +20,7 @@ enum metric {
 	STALE_RATIO,
 	UNHEALTHY_RATIO,
 	SHORT_RATIO,
+	ENDED_RECENTLY,
 	CAPACITY_RATIO,
 	DURATION,
 	DURATION_MAX,
@@ -66,6 +67,9 @@ const struct cw_metric watch_metrics[METRICS] = {
 	[SHORT_RATIO] = {.name = "calls_short_ratio",
 			 .unit = "ratio",
 			 .help = "Of the calls ended in the last 5 minutes, how many lasted less than short_after"},
+	[ENDED_RECENTLY] = {.name = "calls_ended_recently",
+			    .unit = "calls",
+			    .help = "Calls ended in the last 5 minutes: of how many calls_short_ratio is a share"},
 	[CAPACITY_RATIO] = {.name = "calls_capacity_used_ratio",
 			    .unit = "ratio",
 			    .help = "Calls in progress as a share of the option capacity"},
@@ -252,6 +256,7 @@ static void give_short_ratio(struct watch *watch)
 			ended += watch->recent_ends[i].ended;
 			brief += watch->recent_ends[i].brief;
 		}
+	gauge(watch, ENDED_RECENTLY, (double)ended);
 	if (ended)
 		gauge(watch, SHORT_RATIO, (double)brief / (double)ended);
 }

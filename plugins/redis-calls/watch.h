@@ -241,7 +241,7 @@ void watch_first_done(struct watch *watch, int status);                         
 uint64_t watch_hash(const struct watch *watch, const void *bytes, size_t length); /* keyed */
 
 /* samples.c */
-enum { METRICS = 22 };
+enum { METRICS = 23 };
 extern const struct cw_metric watch_metrics[METRICS];
 int watch_read(void *state);
 void histogram_add(struct histogram *histogram, const double *bounds, uint32_t n, double value);
