@@ -73,8 +73,10 @@ struct alert {
 
 	/* groups' */
 	struct group *group;
-	struct alert *next_in_group;
+	struct alert *next_in_group, *previous_in_group;
 	enum alert_told told;
+	int part_in_group;        /* group_private.h */
+	bool is_counted_in_group; /* it fires, for silences and inhibition */
 
 	/* alerting's */
 	uint64_t pass;  /* that saw it last */
