@@ -63,6 +63,7 @@ struct alert {
 	struct sight *sight; /* of its source; NULL: it has ended */
 	int64_t counted;     /* on its source's clock: up to when `held` is counted */
 	int64_t looked;      /* on its source's clock: when it was last looked at */
+	uint64_t pass;       /* and the number of the pass then (engine_pass()) */
 	bool is_counting;
 
 	/* people's */
@@ -79,7 +80,6 @@ struct alert {
 	bool is_counted_in_group; /* it fires, for silences and inhibition */
 
 	/* alerting's */
-	uint64_t pass;  /* that saw it last */
 	bool has_row;   /* in table `alerts` */
 	int64_t forget; /* instant at which one that has ended leaves that table; 0: not yet known */
 	int counted_as; /* shown state in which it is counted, -1: in none */

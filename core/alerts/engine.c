@@ -73,6 +73,11 @@ uint64_t engine_left_out(const struct engine *engine)
 	return engine->left_out;
 }
 
+uint64_t engine_pass(struct engine *engine)
+{
+	return ++engine->pass;
+}
+
 /* ---- rows ---- */
 
 /* A row of table `instances` is about the instance that it is of. */

@@ -127,6 +127,7 @@ void life_see(struct engine *engine, struct alert *alert, bool holds, const char
 	if (!alert->sight || !alert->sight->sees)
 		return;
 	alert->looked = sight_clock(alert->sight, now);
+	alert->pass = engine->pass;
 	if (!alert->is_confirmed) {
 		alert->is_confirmed = true;
 		alert->counted = alert->looked;
