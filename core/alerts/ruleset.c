@@ -155,7 +155,7 @@ static void check_notifiers(const struct rule_making *making, const struct cw_va
 			problem_add(making->problems, PROBLEM_ERROR, name->place,
 				    "%s: `%s` is a notifier that is told no alerts: it sees to them by itself", key,
 				    name->string);
-		else if (making->vocabulary->is_whole)
+		else if (strcmp(role, vocabulary_no_role) != 0)
 			problem_add(making->problems, PROBLEM_ERROR, name->place,
 				    "%s: `%s` has the role %s, and a notifier is needed", key, name->string, role);
 	}

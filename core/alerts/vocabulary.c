@@ -161,6 +161,8 @@ const struct cw_metric *vocabulary_metric(const struct vocabulary *vocabulary, c
 	return NULL;
 }
 
+const char vocabulary_no_role[] = "?";
+
 static bool tells(const struct known_plugin *known)
 {
 	return known->plugin && known->plugin->decl.role == CW_NOTIFIER && known->plugin->decl.notify;
@@ -173,7 +175,7 @@ bool vocabulary_tells(const struct vocabulary *vocabulary, const char *instance,
 		const struct known_plugin *known = &vocabulary->plugins[i];
 		if (strcmp(known->instance, instance) != 0)
 			continue;
-		*ret_role = known->plugin ? role_names[known->plugin->decl.role] : "?";
+		*ret_role = known->plugin ? role_names[known->plugin->decl.role] : vocabulary_no_role;
 		return tells(known);
 	}
 	return false;

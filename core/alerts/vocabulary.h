@@ -55,9 +55,10 @@ bool vocabulary_has_table(const struct vocabulary *vocabulary, const char *table
 /* NULL: none. `instance` is a column of every table. */
 const struct cw_column *vocabulary_column(const struct vocabulary *vocabulary, const char *table, const char *column);
 const struct cw_metric *vocabulary_metric(const struct vocabulary *vocabulary, const char *metric); /* NULL: none */
-/* A notifier that is told notices; else false and *ret_role: what it is instead (a word), NULL: there is no such
- * instance. */
+/* A notifier that is told notices; else false and *ret_role: what it is instead, NULL: there is no such instance. */
 bool vocabulary_tells(const struct vocabulary *vocabulary, const char *instance, const char **ret_role);
+
+extern const char vocabulary_no_role[]; /* its plugin could not be loaded, so it may be anything */
 
 /* `; did you mean …`, as name_hint(). */
 char *vocabulary_hint_table(const struct vocabulary *vocabulary, const char *name, char buffer[NAME_HINT_SIZE]);

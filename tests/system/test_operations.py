@@ -11,7 +11,7 @@ from graphite import Carbon
 from harness import BUILD, TOP, run_once, wait_for
 
 WHOLE = TOP / "packaging/callwatch.yaml"
-VENDOR = TOP / "conf.d/10-web.yaml"
+VENDOR = TOP / "conf.d"
 
 
 def uncommented(text):
