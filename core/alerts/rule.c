@@ -686,23 +686,23 @@ static void check_filter(const struct maker *maker, const struct place *place, c
 static struct template *parse_template(const struct maker *maker, const char *key, const char *text)
 {
 	char error[TEMPLATE_ERROR_MAX];
-	struct template *template = NULL;
+	struct template *parsed = NULL;
 	const struct place *place = rule_place(maker->options, key);
-	if (template_parse(text, &template, error) < 0) {
+	if (template_parse(text, &parsed, error) < 0) {
 		wrong(maker, place, "%s: %s", key, error);
 		return NULL;
 	}
 	bool is_description = strcmp(key, "description") == 0;
 	const char *name;
-	for (uint32_t i = 0; (name = template_name(template, i)); i++) {
+	for (uint32_t i = 0; (name = template_name(parsed, i)); i++) {
 		bool is_common = is_description && strcmp(name, "common") == 0;
 		enum operand operand = is_common ? OPERAND_TEXT : operand_of(maker, name);
 		if (operand == OPERAND_NONE)
 			no_name(maker, place, key, name);
 		else
-			check_filter(maker, place, key, name, template_filter(template, i), operand);
+			check_filter(maker, place, key, name, template_filter(parsed, i), operand);
 	}
-	return template;
+	return parsed;
 }
 
 static const char *default_summary(const struct maker *maker)

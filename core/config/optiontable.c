@@ -65,8 +65,8 @@ static int check_table(const struct cw_array *options, bool for_plugin, int dept
 
 static int check_option(const struct cw_option *option, bool for_plugin, int depth, char *error)
 {
-	const uint32_t flags = CW_OPTION_REQUIRED | CW_OPTION_SECRET | CW_OPTION_CONNECTION | CW_OPTION_ADVANCED |
-			       CW_OPTION_COLUMNS;
+	const uint32_t flags =
+		CW_OPTION_REQUIRED | CW_OPTION_SECRET | CW_OPTION_CONNECTION | CW_OPTION_ADVANCED | CW_OPTION_COLUMNS;
 	bool has_fields = option->type == CW_OPTION_GROUP || option->type == CW_OPTION_ITEMS;
 	if (!is_key(option->key))
 		return bad(error, option->key, "a key is made of a-z, 0-9 and _, and begins with a letter");
