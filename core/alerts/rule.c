@@ -702,6 +702,7 @@ static struct template *parse_template(const struct maker *maker, const char *ke
 		else
 			check_filter(maker, place, key, name, template_filter(parsed, i), operand);
 	}
+	/* cppcheck-suppress CastIntegerToAddressAtReturn; a pointer it is */
 	return parsed;
 }
 

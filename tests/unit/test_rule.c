@@ -486,6 +486,96 @@ static void wrong_notify__is_refused_with_its_place(void **state)
 	}
 }
 
+#define HERALDS                                                                                                        \
+	RULES_PLUGINS "  - { plugin: herald, name: slack, path: /x }\n  - { plugin: herald, name: email, path: /x }\n"
+
+static void hear(void *arg, const char *notifier)
+{
+	char *heard = arg;
+	snprintf(heard + strlen(heard), 128 - strlen(heard), "%s ", notifier);
+}
+
+#define LABELLED                                                                                                       \
+	"rules:\n  - { name: a, table: calls, labels: { team: voice }, severity: critical, group_by: [worker] }\n"
+
+static const struct {
+	const char *notify, *critical, *warning, *split; /* who hears of a critical, a warning, and of worker=ai-7 */
+} routes[] = {
+	{"", "slack email ", "slack email ", "slack email "},
+	{"notify: { default: [email] }", "email ", "email ", "email "},
+	{"notify: { default: [] }", "", "", ""},
+	{"notify: { routes: [{ where: [severity=critical], to: [slack] }] }", "slack ", "slack email ", "slack email "},
+	{"notify: { routes: [{ where: [severity=critical], to: [slack] }], default: [email] }", "slack ", "email ",
+	 "email "},
+	{"notify: { routes: [{ where: [severity!=critical], to: [] }] }", "slack email ", "", ""},
+	{"notify: { routes: [{ where: ['severity=~warning|info'], to: [email] }, { to: [slack] }] }", "slack ",
+	 "email ", "email "},
+	{"notify: { routes: [{ where: [worker=ai-7], to: [slack] }, { to: [email] }] }", "email ", "email ", "slack "},
+	{"notify: { routes: [{ where: [alertname=a, team=voice], to: [slack] }, { to: [] }] }", "slack ", "", ""},
+	{"notify: { routes: [{ where: [worker!=ai-7], to: [slack, email] }, { to: [] }] }", "slack email ",
+	 "slack email ", ""},
+	{"notify: { routes: [{ where: [worker=null], to: [slack] }, { to: [] }] }", "slack ", "slack ", ""},
+};
+
+static void first_route_that_matches__says_who_hears(void **state)
+{
+	(void)state;
+	const struct cw_tag critical[] = {{"alertname", "a"}, {"severity", "critical"}, {"team", "voice"}};
+	const struct cw_tag warning[] = {{"alertname", "b"}, {"severity", "warning"}};
+	const struct cw_tag split[] = {{"alertname", "b"}, {"severity", "warning"}, {"worker", "ai-7"}};
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		char text[1024], heard[3][128] = {"", "", ""};
+		snprintf(text, sizeof text, LABELLED "%s\n", routes[i].notify);
+		struct plan *plan = rules_plan(HERALDS, text, &problems);
+		if (!plan)
+			fail_msg("%s: %s", routes[i].notify, problems.list[0].message);
+		ruleset_route(plan->ruleset, critical, 3, hear, heard[0]);
+		ruleset_route(plan->ruleset, warning, 2, hear, heard[1]);
+		ruleset_route(plan->ruleset, split, 3, hear, heard[2]);
+		assert_string_equal(heard[0], routes[i].critical);
+		assert_string_equal(heard[1], routes[i].warning);
+		assert_string_equal(heard[2], routes[i].split);
+		plan_unref(plan);
+		problems_release(&problems);
+	}
+	ruleset_route(NULL, critical, 3, hear, NULL);
+}
+
+static void rule_that_no_route_leads_to__is_a_warning(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *notify, *said;
+	} cases[] = {
+		{"", NULL},
+		{"notify: { default: [slack] }", NULL},
+		{"notify: { default: [] }", "rule a: no notifier hears of it"},
+		{"notify: { routes: [{ where: [severity=critical], to: [] }] }", "rule a: no notifier hears of it"},
+		{"notify: { routes: [{ where: [severity=critical], to: [slack] }], default: [] }", NULL},
+		{"notify: { routes: [{ where: [severity=info], to: [slack] }], default: [] }",
+		 "no notifier hears of it"},
+		/* it depends on what there will be */
+		{"notify: { routes: [{ where: [worker=ai-7], to: [slack] }], default: [] }", NULL},
+		{"notify: { routes: [{ where: [worker=ai-7], to: [] }] }", NULL},
+		{"notify: { routes: [{ where: [alertname=a, team!=voice], to: [slack] }], default: [] }",
+		 "no notifier hears of it"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[1024];
+		snprintf(text, sizeof text, LABELLED "%s\n", cases[i].notify);
+		warning_is(HERALDS, text, cases[i].said);
+	}
+}
+
+static void notifier_that_is_misspelt__has_a_nearest_name(void **state)
+{
+	(void)state;
+	assert_null(rules_plan(HERALDS, "notify: { default: [slck], routes: [{ to: [emil] }] }\n", &problems));
+	assert_int_equal(problems.errors, 2);
+	assert_non_null(strstr(problems.list[0].message, "there is no notifier `slck`; did you mean `slack`?"));
+	assert_non_null(strstr(problems.list[1].message, "there is no notifier `emil`; did you mean `email`?"));
+}
+
 static void option_tables__are_right(void **state)
 {
 	(void)state;
@@ -513,6 +603,9 @@ int main(void)
 		cmocka_unit_test_teardown(metric_that_nobody_declares__is_a_warning, release),
 		cmocka_unit_test_teardown(fingerprint__changes_with_all_that_a_rule_says, release),
 		cmocka_unit_test_teardown(wrong_notify__is_refused_with_its_place, release),
+		cmocka_unit_test_teardown(first_route_that_matches__says_who_hears, release),
+		cmocka_unit_test_teardown(rule_that_no_route_leads_to__is_a_warning, release),
+		cmocka_unit_test_teardown(notifier_that_is_misspelt__has_a_nearest_name, release),
 	};
 	problems_init(&problems);
 	return cmocka_run_group_tests(tests, NULL, NULL);
