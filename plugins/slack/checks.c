@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rungs of `callwatch doctor`, and the same question asked by ourselves.
+ *
+ * With a token auth.test is asked: it posts nothing. It is also asked at the start and then every ten minutes, so that
+ * a token that was revoked is seen before it is needed at night. A webhook has nothing of the kind; an empty message is
+ * refused by one that lives (400 no_text) and unknown to one that does not, so that is what the doctor sends, and
+ * nobody else.
+ */
+#include "slack.h"
+
+#include "backoff.h"
+#include "text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum check { NAME, TCP, TLS, AUTH, SENT };
+_Static_assert(SENT + 1 == SLACK_CHECKS, "every check has its index");
+
+static const int64_t give_up_after = 4 * CW_SECOND; /* before the core does, with better words */
+static const int64_t ask_every = 600 * CW_SECOND;
+static const int64_t ends_soon = 14 * 86400 * CW_SECOND;
+
+const struct cw_check slack_checks[SLACK_CHECKS] = {
+	[NAME] = {"name", "The host's name leads to an address"},
+	[TCP] = {"tcp", "It can be connected to"},
+	[TLS] = {"tls", "The server proves who it is, where the address asks for TLS"},
+	[AUTH] = {"auth", "Slack knows the token (auth.test), or the webhook (it refuses an empty message)"},
+	[SENT] = {"sent", "The last message was taken"},
+};
+
+struct checks {
+	struct slack *slack;
+	uv_timer_t timer; /* until we ask by ourselves; never for a webhook */
+	struct backoff backoff;
+	bool is_ours; /* the state that is shown came from here */
+
+	struct http_transfer *asking;
+	int waits;     /* the rung that waits for its answer; -1: none */
+	bool is_known; /* of the last answer: */
+	enum http_end end;
+	enum http_step step;
+	int64_t took, certificate_ends;
+	struct answer answer;
+};
+
+/* ---- the question ---- */
+
+static const char *auth_url(const struct slack *slack)
+{
+	return slack_has_token(slack) ? slack->settings.auth_url : slack->settings.post_url;
+}
+
+static void on_answer(void *arg, const struct http_answer *http);
+
+static int ask(struct checks *checks)
+{
+	static const char empty[] = "{\"text\":\"\"}";
+	struct slack *slack = checks->slack;
+	bool token = slack_has_token(slack);
+	int status = slack_post(slack, auth_url(slack), token ? "{}" : empty, token ? 2 : sizeof(empty) - 1,
+				give_up_after, on_answer, checks, &checks->asking);
+	if (status < 0)
+		checks->asking = NULL;
+	return status;
+}
+
+/* Of a webhook it is a good sign that it does not take the empty message. */
+static bool is_let_in(const struct checks *checks)
+{
+	if (checks->end != HTTP_ANSWERED)
+		return false;
+	return checks->answer.kind == ANSWER_TAKEN ||
+	       (!slack_has_token(checks->slack) && checks->answer.kind == ANSWER_CONTENT);
+}
+
+/* ---- by ourselves ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct checks *checks = timer->data;
+	if (!checks->asking)
+		ask(checks);
+}
+
+static void ask_in(struct checks *checks, int64_t pause)
+{
+	uv_update_time(checks->timer.loop);
+	uv_timer_start(&checks->timer, on_timer, (uint64_t)(pause / CW_MILLISECOND), /* repeat */ 0);
+}
+
+/* What a delivery has found out stands until the next one. */
+static void say_state(struct checks *checks)
+{
+	struct slack *slack = checks->slack;
+	bool good = is_let_in(checks);
+	int64_t pause = ask_every;
+	if (good)
+		backoff_reset(&checks->backoff);
+	else if (checks->answer.kind == ANSWER_WAIT)
+		pause = checks->answer.wait;
+	else
+		pause = backoff_next(&checks->backoff);
+	ask_in(checks, pause);
+	if (checks->answer.kind == ANSWER_WAIT || (good && !checks->is_ours))
+		return;
+	checks->is_ours = true;
+	if (good)
+		slack->host->state(slack->self, CW_UP, /* next_try */ 0, "Slack knows the token");
+	else
+		slack->host->state(slack->self, CW_DOWN, slack->host->now() + pause, "%s", checks->answer.reason);
+}
+
+void checks_delivered(struct checks *checks)
+{
+	checks->is_ours = false;
+}
+
+/* ---- the doctor's words ---- */
+
+static void say_certificate(const struct checks *checks)
+{
+	const struct slack *slack = checks->slack;
+	int64_t left = checks->certificate_ends - slack->host->wall();
+	char end[TEXT_TIME_SIZE];
+	text_time(end, checks->certificate_ends);
+	if (strncmp(auth_url(slack), "https:", 6) != 0)
+		slack->host->examined(slack->self, CW_CHECK_OK, "not used: the address does not ask for it");
+	else if (checks->certificate_ends && left < ends_soon)
+		slack->host->examined(slack->self, CW_CHECK_WARNING,
+				      "certificate and name are right, but it ends on %.10s, in %s", end,
+				      text_ns(left).text);
+	else
+		slack->host->examined(slack->self, CW_CHECK_OK, "certificate and name are right");
+}
+
+static void say_sent(const struct slack *slack)
+{
+	struct text_ns ago = text_ns(slack->host->wall() - slack->last_at);
+	if (!slack->last_at)
+		slack->host->examined(slack->self, CW_CHECK_WARNING,
+				      "none was sent yet: try with callwatch trigger %s test --wait",
+				      slack->host->info(slack->self)->name);
+	else if (slack->last_went_well)
+		slack->host->examined(slack->self, CW_CHECK_OK, "the last was taken %s ago%s%s", ago.text,
+				      slack->last_reason[0] ? "; " : "", slack->last_reason);
+	else
+		slack->host->examined(slack->self, CW_CHECK_FAILED, "the last was not, %s ago: %s", ago.text,
+				      slack->last_reason);
+}
+
+static void say(const struct checks *checks, enum check check)
+{
+	const struct slack *slack = checks->slack;
+	const char *reason = checks->answer.reason;
+	bool is_failed = (check == NAME && (checks->end == HTTP_NO_NAME || checks->end == HTTP_FORBIDDEN)) ||
+			 (check == TCP && checks->step < HTTP_STEP_CONNECTED) ||
+			 (check == TLS && checks->end == HTTP_TLS) || (check == AUTH && !is_let_in(checks));
+	if (is_failed)
+		slack->host->examined(slack->self, CW_CHECK_FAILED, "%s", reason);
+	else if (check == NAME)
+		slack->host->examined(slack->self, CW_CHECK_OK, "the name is known, or an address");
+	else if (check == TCP)
+		slack->host->examined(slack->self, CW_CHECK_OK, "connected");
+	else if (check == TLS)
+		say_certificate(checks);
+	else
+		slack->host->examined(slack->self, CW_CHECK_OK, "answered in %s", text_ns(checks->took).text);
+}
+
+static void on_answer(void *arg, const struct http_answer *http)
+{
+	struct checks *checks = arg;
+	struct slack *slack = checks->slack;
+	int check = checks->waits;
+	checks->asking = NULL;
+	checks->waits = -1;
+	checks->is_known = true;
+	checks->end = http->end;
+	checks->step = http->step;
+	checks->took = http->took;
+	checks->certificate_ends = http->certificate_ends;
+	answer_read(http, slack_has_token(slack), slack->settings.secret, &checks->answer);
+	if (slack_has_token(slack))
+		say_state(checks);
+	if (check >= 0)
+		say(checks, (enum check)check);
+}
+
+void slack_examine(void *state, uint32_t check)
+{
+	struct slack *slack = state;
+	struct checks *checks = slack->checks;
+	if (check == SENT) {
+		say_sent(slack);
+		return;
+	}
+	if (check == NAME && !checks->asking) {
+		checks->is_known = false;
+		ask(checks);
+	}
+	if (checks->asking)
+		checks->waits = (int)check;
+	else if (checks->is_known)
+		say(checks, (enum check)check);
+	else
+		slack->host->examined(slack->self, CW_CHECK_FAILED, "out of memory");
+}
+
+/* ---- life ---- */
+
+static void on_closed(uv_handle_t *timer)
+{
+	(void)timer; /* its memory goes with the state */
+}
+
+int checks_open(struct slack *slack)
+{
+	struct checks *checks = calloc(1, sizeof(*checks));
+	if (!checks)
+		return -ENOMEM;
+	checks->slack = slack;
+	checks->waits = -1;
+	checks->is_ours = true;
+	checks->backoff.random = (uint64_t)slack->host->wall();
+	uv_timer_init(slack->host->loop(slack->self), &checks->timer);
+	checks->timer.data = checks;
+	slack->checks = checks;
+	if (slack_has_token(slack))
+		ask_in(checks, 0);
+	return 0;
+}
+
+/* A question ends with the client that carries it. */
+void checks_stop(struct checks *checks)
+{
+	if (checks)
+		uv_close((uv_handle_t *)&checks->timer, on_closed);
+}
+
+void checks_free(struct checks *checks)
+{
+	free(checks);
+}
