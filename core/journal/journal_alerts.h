@@ -19,7 +19,7 @@
 #ifndef CALLWATCH_CORE_JOURNAL_ALERTS_H
 #define CALLWATCH_CORE_JOURNAL_ALERTS_H
 
-#include "journal.h"
+#include "journal_lines.h"
 
 struct alert;
 struct group;
@@ -38,8 +38,6 @@ struct journal_delivery {
 	const char *progress, *reason;                   /* NULL: none */
 	const char *notice;                              /* JSON; NULL: it is settled, and not kept any more */
 };
-
-typedef void (*journal_told)(void *arg, bool on_disk);
 
 /* An alert as it is now, or (forget) that it was a pending one that has ceased. */
 int journal_alert(struct journal *journal, const struct alert *alert, bool forget, journal_told told, void *arg);

@@ -6,6 +6,7 @@
 #include "journal_file.h"
 
 #include "clock.h"
+#include "journal_alerts.h"
 #include "journal_tasks.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 enum { BUSY_MS = 2000, LOOK_STEPS = 10000 };
 static const int64_t look_ns = 2000000000;
 
-static const char *const steps[] = {journal_tasks_schema};
+static const char *const steps[] = {journal_tasks_schema, journal_alerts_schema};
 const struct journal_kind journal_db = {
 	.name = "journal.db",
 	.steps = steps,
