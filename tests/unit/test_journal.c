@@ -348,6 +348,17 @@ static void fault_47_link_in_its_place__is_set_aside(void **state)
 	assert_int_equal(access("/dev/null", W_OK), 0);
 }
 
+/* The end of a page of an empty table is nothing that is missed. */
+static bool holds_the_task(struct sqlite3 *db)
+{
+	sqlite3_stmt *statement = NULL;
+	bool found =
+		sqlite3_prepare_v2(db, "SELECT 1 FROM task WHERE task_id = 't1'", -1, &statement, NULL) == SQLITE_OK &&
+		sqlite3_step(statement) == SQLITE_ROW;
+	sqlite3_finalize(statement);
+	return found;
+}
+
 /* Cut at each 512 bytes: what is left is read, or set aside; never anything else. */
 static void fault_47_file_cut_anywhere__never_stops_us(void **state)
 {
@@ -366,7 +377,7 @@ static void fault_47_file_cut_anywhere__never_stops_us(void **state)
 		assert_int_equal(write(fd, whole, (size_t)size), size);
 		close(fd);
 		assert_int_equal(journal_file_open(&journal_db, folder, true, &db, why, notice), 0);
-		assert_int_equal(*notice != '\0', size > 0);
+		assert_true(size == 0 ? !*notice : *notice || holds_the_task(db));
 		sqlite3_close(db);
 		unlink(in_folder("journal.db"));
 	}
