@@ -54,16 +54,17 @@ static const char *const folds[] = {
 	"DELETE FROM alert WHERE state = 2 AND told <> 1 AND resolved_at < ?1",
 	"DELETE FROM delivery WHERE state >= 2 AND settled_at < ?1",
 	"DELETE FROM silence WHERE ends_at < ?1",
-	"DELETE FROM incident WHERE told_at < ?1 AND group_key NOT IN "
-	"(SELECT group_key FROM alert WHERE (state < 2 OR told = 1) AND group_key IS NOT NULL)",
+	("DELETE FROM incident WHERE told_at < ?1 AND group_key NOT IN "
+	 "(SELECT group_key FROM alert WHERE (state < 2 OR told = 1) AND group_key IS NOT NULL)"),
 	"DELETE FROM receipt WHERE at < ?1 AND incident NOT IN (SELECT incident FROM incident)",
 };
 /* Each with how many may stay. */
 static const char *const bounds[] = {
-	"DELETE FROM alert WHERE state = 2 AND told <> 1 AND id IN (SELECT id FROM alert WHERE state = 2 AND told <> 1 "
-	"ORDER BY resolved_at DESC LIMIT -1 OFFSET ?1)",
-	"DELETE FROM delivery WHERE state >= 2 AND id IN (SELECT id FROM delivery WHERE state >= 2 "
-	"ORDER BY settled_at DESC LIMIT -1 OFFSET ?1)",
+	("DELETE FROM alert WHERE state = 2 AND told <> 1 AND id IN (SELECT id FROM alert WHERE state = 2 AND told <> "
+	 "1 "
+	 "ORDER BY resolved_at DESC LIMIT -1 OFFSET ?1)"),
+	("DELETE FROM delivery WHERE state >= 2 AND id IN (SELECT id FROM delivery WHERE state >= 2 "
+	 "ORDER BY settled_at DESC LIMIT -1 OFFSET ?1)"),
 	"DELETE FROM silence WHERE id IN (SELECT id FROM silence ORDER BY ends_at DESC LIMIT -1 OFFSET ?1)",
 };
 
