@@ -106,7 +106,8 @@ const json_t *table_entry(const json_t *tables, const char *name)
 
 bool is_agents_own(const char *table)
 {
-	static const char *const own[] = {"instances", "events", "tasks", "outcomes"};
+	static const char *const own[] = {"instances", "events",        "tasks",    "outcomes",
+					  "alerts",    "notifications", "silences", "rules"};
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (strcmp(table, own[i]) == 0)
 			return true;
@@ -222,14 +223,14 @@ const char *state_shape(const char *word, enum tone *ret_tone)
 		const char *shape;
 		const char *words[12];
 	} states[] = {
-		{TONE_GOOD, "●", {"healthy", "up", "ok", "success", "running", "resolved", "info", NULL}},
+		{TONE_GOOD, "●", {"healthy", "up", "ok", "success", "running", "resolved", "info", "sent", NULL}},
 		{TONE_WARNING,
 		 "▲",
-		 {"warning", "degraded", "starting", "overdue", "pending", "queued", "waiting", NULL}},
+		 {"warning", "degraded", "starting", "overdue", "pending", "queued", "waiting", "unknown", NULL}},
 		{TONE_BAD,
 		 "✖",
 		 {"stale", "down", "stuck", "failed", "error", "lost", "firing", "critical", "unreadable",
-		  "unreachable", NULL}},
+		  "unreachable", "dead", NULL}},
 	};
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		for (size_t j = 0; states[i].words[j]; j++) {

@@ -18,7 +18,7 @@
 enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_BAD_CONFIG = 78 };
 
 /* What the first word behind a command names. */
-enum first_word { FIRST_NONE, FIRST_TABLE, FIRST_INSTANCE, FIRST_ACTING, FIRST_PLUGIN, FIRST_CHOICE };
+enum first_word { FIRST_NONE, FIRST_TABLE, FIRST_INSTANCE, FIRST_ACTING, FIRST_PLUGIN, FIRST_ALERT, FIRST_CHOICE };
 
 struct command {
 	const char *name;
@@ -52,6 +52,11 @@ int command_config(const struct arguments *arguments);
 int command_reload(const struct arguments *arguments);
 int command_doctor(const struct arguments *arguments);
 int command_trigger(const struct arguments *arguments);
+int command_alerts(const struct arguments *arguments);
+int command_why(const struct arguments *arguments);
+int command_ack(const struct arguments *arguments);
+int command_silence(const struct arguments *arguments);
+int command_rules(const struct arguments *arguments);
 int command_passwd(const struct arguments *arguments);
 int command_token(const struct arguments *arguments);
 

@@ -193,6 +193,11 @@ static int run(const struct arguments *arguments, const char *table, const char 
 	return code;
 }
 
+int get_table(const struct arguments *arguments, const char *table)
+{
+	return run(arguments, table, /* key: */ NULL);
+}
+
 int command_get(const struct arguments *arguments)
 {
 	bool is_short = strcmp(arguments->words[0], "get") != 0;
@@ -202,5 +207,5 @@ int command_get(const struct arguments *arguments)
 
 int command_events(const struct arguments *arguments)
 {
-	return run(arguments, "events", NULL);
+	return get_table(arguments, "events");
 }

@@ -19,7 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { TRIES = 3, ANSWER_MAX = 4 * 1024 * 1024, NAMES_MAX = 64 };
+enum { TRIES = 3, NAMES_MAX = 64 };
 
 struct trigger {
 	const struct arguments *arguments;
@@ -186,29 +186,15 @@ static json_t *post(struct trigger *trigger, json_t *body, struct http_failure *
 {
 	struct path *path = path_new("/api/v1/actions");
 	char *text = must(json_dumps(body, JSON_COMPACT)), *key = new_key();
-	struct buffer answer = {.ceiling = ANSWER_MAX};
 	json_t *json = NULL;
-	int rc = -1;
 	path_segment(path, trigger->instance);
 	path_segment(path, trigger->name);
-	struct http_request request = {.method = "POST",
-				       .path = path_text(path),
-				       .body = text,
-				       .header = key,
-				       .sink = http_collect,
-				       .arg = &answer,
-				       .whole_s = 60};
+	struct http_request question = {.method = "POST", .path = path_text(path), .body = text, .header = key};
 	*ret_failure = (struct http_failure){0};
-	for (int i = 0; i < TRIES && rc != 0 && (i == 0 || ret_failure->kind == HTTP_BROKEN); i++) {
+	for (int i = 0; i < TRIES && !json && (i == 0 || ret_failure->kind == HTTP_BROKEN); i++) {
 		http_failure_release(ret_failure);
-		buffer_cut(&answer, 0);
-		rc = http_do(trigger->http, &request, ret_failure);
+		json = http_ask(trigger->http, &question, ret_failure);
 	}
-	if (rc == 0)
-		json = json_loadb(answer.length ? buffer_text(&answer) : "", answer.length, 0, NULL);
-	if (rc == 0 && !json_is_object(json))
-		ret_failure->sentence = must_printf("the answer is not what callwatchd says");
-	buffer_release(&answer);
 	path_free(path);
 	free(text);
 	free(key);
@@ -382,19 +368,17 @@ static int trigger_action(struct trigger *trigger)
 static int cancel(struct http *http, const char *task)
 {
 	struct path *path = path_new("/api/v1/tasks");
-	struct buffer answer = {.ceiling = ANSWER_MAX};
 	struct http_failure failure;
 	path_segment(path, task);
-	struct http_request request = {
-		.method = "DELETE", .path = path_text(path), .sink = http_collect, .arg = &answer, .whole_s = 60};
-	int rc = http_do(http, &request, &failure);
+	struct http_request question = {.method = "DELETE", .path = path_text(path)};
+	json_t *answer = http_ask(http, &question, &failure);
 	path_free(path);
-	buffer_release(&answer);
-	if (rc != 0) {
+	if (!answer) {
 		complain("%s", failure.sentence ? failure.sentence : "stopped");
 		http_failure_release(&failure);
 		return EXIT_FAILED;
 	}
+	json_decref(answer);
 	char *shown = visible(task);
 	printf("task %s is asked to end early: `callwatch describe tasks %s` shows how it does\n", shown, shown);
 	free(shown);

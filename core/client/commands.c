@@ -152,6 +152,77 @@ static const char help_trigger[] =
 	"  callwatch trigger dlq retry rate=20 --key 4f1d --key 9e02\n"
 	"  callwatch trigger --cancel t019aa12b3c4d\n";
 
+static const char help_alerts[] =
+	"What fires, the worst first; then what cannot be judged because its source is blind, then what may fire "
+	"soon.\n"
+	"Beside each who knows of it: whom it was told, who acknowledged it, which silence mutes it. Below them what\n"
+	"those that fire have in common, and which sources are blind: where nothing can be seen, nothing fires "
+	"either.\n"
+	"\n"
+	"--all also shows what has ended within the last hour. json, ndjson and csv are those of `get alerts`.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch alerts\n"
+	"  callwatch alerts --where severity=critical\n"
+	"  callwatch alerts --where alert=call-stale --where 'common~ai-7'\n"
+	"  callwatch alerts --watch\n";
+
+static const char help_why[] =
+	"The whole life of an alert: does it fire and since when, or how long has it held of the time that it needs; "
+	"what\n"
+	"the rule says and means; what the subjects have in common; who acknowledged or silenced it until when; who "
+	"was\n"
+	"told what and when, in how many attempts, what was answered, when it is tried again; and if nobody was told, "
+	"why.\n"
+	"\n"
+	"ALERT is the name of a rule, SUBJECT the key of a row or a series; `call-stale/CA123` names both. Without\n"
+	"SUBJECT: all of this rule. What does not fire now is told from the event log.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch why calls-stale-many\n"
+	"  callwatch why call-stale CA0123456789abcdef0123456789abcdef\n";
+
+static const char help_ack[] =
+	"Says that you know of it and look at it: it is not repeated while all that fire are acknowledged. When it "
+	"ends,\n"
+	"that is still told. Without SUBJECT: all of this rule that fire now. Operators only.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch ack call-stale CA0123456789abcdef0123456789abcdef -m 'hung up by hand, Ada'\n"
+	"  callwatch ack calls-stale-many -m 'worker ai-7 is being restarted'\n";
+
+static const char help_silence[] =
+	"`silence add EXPR… -d TIME -c COMMENT` mutes the alerts for which all EXPR hold, and prints what it mutes "
+	"now:\n"
+	"expressions as everywhere, over alertname, severity, instance, subject, the rule's labels and the columns of "
+	"the\n"
+	"row. A rule's name alone is short for alertname=NAME; everything must be said: --all. --dry-run only prints.\n"
+	"With --every it mutes only in that window of each week. Muted alerts still fire, and are shown by `alerts`; "
+	"that\n"
+	"one has ended is told if it was told that it fires. A dead man's switch is never muted. Operators only.\n"
+	"\n"
+	"`silence list` shows those that last or will begin, with --all those of the last days. `silence expire ID` "
+	"ends\n"
+	"one.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch silence add call-stale worker=ai-7 -d 30m -c 'deploy of ai-7' --dry-run\n"
+	"  callwatch silence add alertname=~dlq-.* -d 2h -c 'replaying dead letters'\n"
+	"  callwatch silence add --all -d 365d -c 'weekly backup' --every 'Sun 02:00-04:00' --timezone Europe/Berlin\n"
+	"  callwatch silence list\n";
+
+static const char help_rules[] = "Which rules there are and how they stand. `rules test NAME --send` sends one test "
+				 "notification on the way that "
+				 "the\n"
+				 "rule's alerts would take, and says whom it reached. Operators only.\n"
+				 "\n"
+				 "Exit code of a test: 0 everybody has it, 1 somebody has not.\n"
+				 "\n"
+				 "Examples\n"
+				 "  callwatch rules\n"
+				 "  callwatch rules test call-stale --send\n";
+
+static const char *const silence_words[] = {"add", "list", "expire", NULL}, *const rules_words[] = {"test", NULL};
 static const char *const config_words[] = {"show", "diff", NULL}, *const token_words[] = {"add", NULL};
 
 const struct command client_commands[] = {
@@ -163,6 +234,18 @@ const struct command client_commands[] = {
 	 command_describe, FIRST_TABLE, NULL},
 	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events, FIRST_NONE,
 	 NULL},
+	{"alerts", "[--where EXPR]… [--all]", "what fires, and who knows of it", help_alerts, OPTIONS_ROWS | OPTION_ALL,
+	 0, 0, command_alerts, FIRST_NONE, NULL},
+	{"why", "ALERT [SUBJECT]", "the whole life of an alert", help_why, OPTION_INSTANCE, 1, 2, command_why,
+	 FIRST_ALERT, NULL},
+	{"ack", "ALERT [SUBJECT] -m NOTE", "say that you look at it", help_ack, OPTION_NOTE | OPTION_INSTANCE, 1, 2,
+	 command_ack, FIRST_ALERT, NULL},
+	{"silence", "add EXPR… -d TIME -c COMMENT | list | expire ID", "mute alerts for a while", help_silence,
+	 OPTION_DURATION | OPTION_COMMENT | OPTION_EVERY | OPTION_TIMEZONE | OPTION_FROM | OPTION_ALL | OPTION_DRY_RUN |
+		 OPTION_FORMAT,
+	 1, 30, command_silence, FIRST_CHOICE, silence_words},
+	{"rules", "[test NAME --send]", "which rules there are, and trying one", help_rules, OPTIONS_ROWS | OPTION_SEND,
+	 0, 2, command_rules, FIRST_CHOICE, rules_words},
 	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
 	 OPTION_CONFIG, 0, 1, command_plugins, FIRST_PLUGIN, NULL},
 	{"doctor", "[INSTANCE]", "what is wrong, and what to do about it", help_doctor, OPTION_FORMAT | OPTION_CONFIG,
@@ -258,6 +341,7 @@ void help_print(FILE *out)
 	print_options(/* command: */ NULL, OPTIONS_ALWAYS, out);
 	fputs("\nExamples\n"
 	      "  callwatch status                                    # is all well?\n"
+	      "  callwatch alerts                                    # what fires, and who knows of it\n"
 	      "  callwatch calls --where health_status=stale         # calls whose heartbeat is gone\n"
 	      "  callwatch calls --watch                             # live, until Ctrl-C\n"
 	      "  callwatch calls --format json | jq '.rows[].call_sid'\n"

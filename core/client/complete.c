@@ -86,6 +86,53 @@ static void offer_instances(struct completion *completion)
 	http_close(http);
 }
 
+/* One column of a table's rows, each value once (they come in its order). */
+static void offer_values(const struct completion *completion, const char *table, const char *column, const char *where)
+{
+	struct http_failure failure = {0};
+	struct http *http = http_open(&completion->arguments);
+	struct path *path = path_new("/api/v1/tables");
+	path_segment(path, table);
+	path_query(path, "limit", "500");
+	path_query(path, "columns", column);
+	path_query(path, "sort", column);
+	path_query(path, "where", where);
+	json_t *answer = http ? http_json(http, path_text(path), PATIENCE_S, &failure) : NULL;
+	const char *last = "";
+	size_t i;
+	const json_t *row;
+	json_array_foreach(json_object_get(answer, "rows"), i, row)
+	{
+		if (strcmp(field_text(row, column), last) != 0)
+			offer(completion, "", field_text(row, column), "");
+		last = field_text(row, column);
+	}
+	path_free(path);
+	json_decref(answer);
+	http_failure_release(&failure);
+	http_close(http);
+}
+
+/* Behind a rule's name: the subjects for which it fires. */
+static void offer_subjects(const struct completion *completion)
+{
+	char *where = must_printf("alert=%s", completion->arguments.words[1]);
+	offer_values(completion, "alerts", "subject", where);
+	free(where);
+}
+
+/* The second word behind a command whose first is a verb. */
+static void offer_behind_verb(const struct completion *completion)
+{
+	const char *const *words = completion->arguments.words;
+	if (strcmp(words[0], "silence") == 0 && strcmp(words[1], "expire") == 0)
+		offer_values(completion, "silences", "id", /* where: */ NULL);
+	else if (strcmp(words[0], "silence") == 0 && strcmp(words[1], "add") == 0)
+		offer_values(completion, "rules", "name", /* where: */ NULL);
+	else if (strcmp(words[0], "rules") == 0)
+		offer_values(completion, "rules", "name", /* where: */ NULL);
+}
+
 /* The actions of all instances, new reference; NULL: not known. */
 static json_t *ask_actions(const struct completion *completion)
 {
@@ -150,9 +197,10 @@ static void offer_columns(struct completion *completion, const char *before, con
 	const struct arguments *arguments = &completion->arguments;
 	bool is_get = strcmp(completion->command->name, "get") == 0 && arguments->words[0] &&
 		      strcmp(arguments->words[0], "get") == 0;
-	const char *name = strcmp(completion->command->name, "events") == 0 ? "events"
-			   : is_get                                         ? arguments->words[1]
-									    : arguments->words[0];
+	const char *command = completion->command->name;
+	bool is_table =
+		strcmp(command, "events") == 0 || strcmp(command, "alerts") == 0 || strcmp(command, "rules") == 0;
+	const char *name = is_table ? command : is_get ? arguments->words[1] : arguments->words[0];
 	const json_t *table = name ? table_entry(ask_tables(completion), name) : NULL, *column;
 	size_t i;
 	json_array_foreach(json_object_get(table, "columns"), i, column)
@@ -277,10 +325,28 @@ static void offer_first(struct completion *completion)
 	case FIRST_PLUGIN:
 		offer_plugins(completion);
 		break;
+	case FIRST_ALERT:
+		offer_values(completion, "rules", "name", /* where: */ NULL);
+		break;
 	case FIRST_CHOICE:
 		offer_list(completion, completion->command->choices);
 		break;
 	case FIRST_NONE:
+		break;
+	}
+}
+
+/* Behind two words: a command and what its first word is. */
+static void offer_second(struct completion *completion)
+{
+	switch (completion->command->first) {
+	case FIRST_ALERT:
+		offer_subjects(completion);
+		break;
+	case FIRST_CHOICE:
+		offer_behind_verb(completion);
+		break;
+	default:
 		break;
 	}
 }
@@ -298,6 +364,8 @@ static void offer_words(struct completion *completion)
 		offer_first(completion);
 	} else if (completion->command && completion->command->first == FIRST_ACTING) {
 		offer_action_words(completion);
+	} else if (completion->command && arguments->words_count == 2) {
+		offer_second(completion);
 	}
 }
 

@@ -439,13 +439,15 @@ int http_do(struct http *http, const struct http_request *request, struct http_f
 	return result;
 }
 
-json_t *http_json(struct http *http, const char *path, long whole_s, struct http_failure *ret_failure)
+json_t *http_ask(struct http *http, const struct http_request *question, struct http_failure *ret_failure)
 {
 	struct buffer body = {.ceiling = HTTP_JSON_MAX};
-	struct http_request request = {
-		.path = path, .sink = http_collect, .arg = &body, .whole_s = whole_s ? whole_s : 60};
+	struct http_request request = *question;
 	json_t *json = NULL;
 	json_error_t error = {0};
+	request.sink = http_collect;
+	request.arg = &body;
+	request.whole_s = question->whole_s ? question->whole_s : 60;
 	if (http_do(http, &request, ret_failure) == 0) {
 		json = json_loadb(body.length ? buffer_text(&body) : "", body.length, JSON_REJECT_DUPLICATES, &error);
 		if (!json_is_object(json)) {
@@ -464,4 +466,10 @@ json_t *http_json(struct http *http, const char *path, long whole_s, struct http
 	}
 	buffer_release(&body);
 	return json;
+}
+
+json_t *http_json(struct http *http, const char *path, long whole_s, struct http_failure *ret_failure)
+{
+	struct http_request question = {.path = path, .whole_s = whole_s};
+	return http_ask(http, &question, ret_failure);
 }

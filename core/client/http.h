@@ -54,7 +54,10 @@ struct http_request {
 int http_collect(void *buffer, const char *bytes, size_t length);
 /* 0, or -1 with *ret_failure filled. */
 int http_do(struct http *http, const struct http_request *request, struct http_failure *ret_failure);
-/* GET, answered by a JSON object of at most HTTP_JSON_MAX. NULL with *ret_failure filled. */
+/* A question without a sink of its own, answered by a JSON object of at most HTTP_JSON_MAX. NULL with *ret_failure
+ * filled. */
+json_t *http_ask(struct http *http, const struct http_request *question, struct http_failure *ret_failure);
+/* The same for GET. */
 json_t *http_json(struct http *http, const char *path, long whole_s, struct http_failure *ret_failure);
 
 /* A path with its query, grown piece by piece; values are escaped. */

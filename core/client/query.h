@@ -20,6 +20,8 @@ struct query {
 
 /* The path of this question, with format and watch; free with path_free(). */
 struct path *query_path(const struct query *query, enum format format, bool watch);
+/* `get TABLE`, with the options that were given. */
+int get_table(const struct arguments *arguments, const char *table);
 /* Rows as they change, until Ctrl-C (watch.c). */
 int watch_run(const struct query *query);
 /* The sentence of a failure on stderr, and the exit code. */

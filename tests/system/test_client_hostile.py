@@ -4,7 +4,6 @@
 The server here is a script of bytes on a UNIX socket; what a good answer looks like is the real daemon's to say (test_client.py).
 """
 
-import contextlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import threading
 import pytest
 
 import harness
+from scripted import Server, answer
 
 COLUMNS = [{"name": name, "type": type, "unit": "", "help": "", "watched": name == "health_status", "phone": False, "key": name == "call_sid",
             "wide": False} for name, type in (("instance", "text"), ("call_sid", "text"), ("name", "text"), ("health_status", "choice"),
@@ -27,58 +27,8 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 EVIL = "\x1b[2J\x1b]52;c;aGFjaw==\x07\x1b]8;;http://evil\x1b\\x\r\n\t\x9b2J\u202egnp.exe\u2066"
 
 
-def answer(body, status="200 OK", kind="application/json", length=None):
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body) if length is None else length}\r\nConnection: close\r\n\r\n"
-    return head.encode() + body
-
-
 def tables(**more):
     return answer({"tables": [{"name": "calls", "help": "calls", "sort": "", "rows": 1, "columns": COLUMNS, **FRESH, **more}]})
-
-
-class Server:
-    """Answers each request by the first rule whose word is in its first line; a rule is bytes, or a function of the connection."""
-
-    def __init__(self, folder):
-        self.path = folder / "s.sock"
-        self.rules = []
-        self.seen = []
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.path))
-        self.listener.listen(50)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def on(self, word, rule):
-        self.rules.insert(0, (word, rule))
-        return self
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection):
-        with connection, contextlib.suppress(OSError):
-            request = b""
-            while b"\r\n\r\n" not in request:
-                part = connection.recv(65536)
-                if not part:
-                    return
-                request += part
-            line = request.split(b"\r\n")[0].decode()
-            self.seen.append(line)
-            rule = next((rule for word, rule in self.rules if word in line), answer({"detail": "no rule"}, "404 Not Found"))
-            if callable(rule):
-                rule(connection)
-            else:
-                connection.sendall(rule)
-
-    def close(self):
-        self.listener.close()
 
 
 @pytest.fixture

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""`callwatch alerts`, `why`, `ack`, `silence`, `rules test`: what they make of an answer, here of a scripted server, and over a real daemon."""
+
+import datetime
+import json
+import subprocess
+import urllib.parse
+
+import pytest
+
+import harness
+from scripted import Server, answer
+
+SID = "CA0123456789abcdef0123456789abcdef"
+
+
+def ago(seconds):
+    return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def columns(*names):
+    return [{"name": name, "type": "real" if name.endswith("_seconds") else "time" if name.endswith(("_since", "_at")) else "text", "unit": "", "help": "",
+             "watched": False, "phone": False, "key": False, "wide": False} for name in names]
+
+
+TABLES = {
+    "alerts": ("id", "instance", "alert", "subject", "severity", "state", "pending_since", "firing_since", "value", "summary", "common", "notified",
+               "silenced_by", "inhibited_by", "acked_by", "ack_note", "description", "reason", "resolved_at", "held_seconds", "for_seconds"),
+    "rules": ("name", "expression", "for_seconds", "severity", "state", "notify", "description", "origin"),
+    "notifications": ("id", "notifier", "alert", "incident", "kind", "state", "attempts", "time", "next_try", "settled_at", "delay_seconds", "reason", "on_disk"),
+    "silences": ("id", "matchers", "starts_at", "ends_at", "every", "created_by", "comment", "mutes"),
+    "events": ("id", "time", "kind", "subject", "from", "to", "by", "text"),
+    "instances": ("instance", "role", "state", "since", "reason"),
+}
+
+
+class Scripted(Server):
+    """Tables whose rows a test fills in; `=` and `~` of `where` are understood."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.rows = {name: [] for name in TABLES}
+        self.on("/api/v1/tables ", answer({"tables": [{"name": name, "help": "", "sort": "", "columns": columns(*names)} for name, names in TABLES.items()]}))
+        for name in TABLES:
+            self.on(f"/{name}?", lambda connection, name=name: connection.sendall(self.page(name)))
+
+    def page(self, name):
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.seen[-1].split()[1]).query)
+        rows = self.rows[name]
+        for where in query.get("where", []):
+            column, sign = (where.split("~")[0], "~") if "~" in where else (where.split("=")[0], "=")
+            value = where[len(column) + 1:]
+            if not column.endswith(">"):
+                rows = [row for row in rows if (value in str(row.get(column)) if sign == "~" else str(row.get(column)) == value)]
+        limit = int(query.get("limit", [100])[0])
+        return answer({"table": name, "columns": list(TABLES[name]), "rows": rows[:limit] if limit else rows, "total": len(rows), "complete": True})
+
+    def alert(self, alert="call-stale", subject=SID, state="firing", **more):
+        row = {"id": f"{alert}/{subject}", "instance": "calls", "alert": alert, "subject": subject, "state": state, "severity": "warning",
+               "pending_since": ago(200), "firing_since": ago(200) if state == "firing" else None, "summary": f"{alert} of {subject[:4]}", "for_seconds": 0, **more}
+        self.rows["alerts"].append(row)
+        return row
+
+
+@pytest.fixture
+def server(folder):
+    made = Scripted(folder)
+    made.rows["instances"] = [{"instance": "calls", "role": "source", "state": "up"}]
+    made.rows["rules"] = [{"name": "call-stale", "expression": "calls where health_status=stale", "for_seconds": 60, "severity": "warning", "state": "idle",
+                           "notify": "slack, email", "description": "It is lost.\nLook at its worker.", "origin": "/etc/20-rules.yaml:41"}]
+    yield made
+    made.close()
+
+
+def callwatch(server, *arguments, code=0):
+    done = subprocess.run([harness.BIN / "callwatch", "--utc", "--socket", str(server.path), *arguments], capture_output=True, text=True,
+                          timeout=30 * harness.SLOWER)
+    assert done.returncode == code, done
+    assert not harness.SANITIZER_REPORT.search(done.stderr), done.stderr
+    return done.stdout + done.stderr
+
+
+def has(text, *parts):
+    at = 0
+    for part in parts:
+        assert part in text[at:], f"{part!r} is missing, or too early, in:\n{text}"
+        at = text.index(part, at) + len(part)
+
+
+# -- alerts ------------------------------------------------------------------------------------------------------------
+
+
+def test_alerts_come_in_the_order_in_which_they_matter(server):
+    server.alert("capacity", "ratio", "pending", held_seconds=40.2, for_seconds=60)
+    server.alert("late", "x", "resolved", reason="recovered", resolved_at=ago(100))
+    server.alert("dlq-growing", "depth", "unknown", firing_since=ago(900), notified="slack 01:10:03")
+    server.alert("stale-many", "ratio", severity="critical", notified="email queued (450), next try 02:15")
+    server.alert(acked_by="ada", silenced_by="s1", inhibited_by="stale-many", common="worker=ai-7: 37 of 37")
+    shown = callwatch(server, "alerts")
+    has(shown, "✖ critical", "stale-many", "email queued (450), next try 02:15", "▲ warning", "call-stale", SID,
+        "acknowledged by ada; silenced by s1; part of stale-many", "? unknown", "dlq-growing", "… pending", "capacity", "40s of 1m 00s, fires in 20s",
+        "in common, call-stale: worker=ai-7: 37 of 37", "2 firing · 1 unknown (its source is blind) · 1 pending · 1 ended within the last hour")
+    assert "recovered" not in shown
+    has(callwatch(server, "alerts", "--all"), "● resolved", "late", "recovered", "1 ended\n")
+    has(callwatch(server, "alerts", "--where", "alert=capacity"), "pending", "Nothing fires of these · 1 pending.")
+    has(callwatch(server, "alerts", "--format", "json"), '"dlq-growing"')
+
+
+def test_nothing_fires_is_not_said_of_what_cannot_be_seen(server):
+    assert callwatch(server, "alerts") == "Nothing fires.\n"
+    server.rows["instances"] = [{"instance": "calls", "role": "source", "state": "down", "since": ago(60), "reason": "refused"},
+                                {"instance": "slack", "role": "notifier", "state": "down", "since": ago(60)},
+                                {"instance": "dlq", "role": "source", "state": "degraded", "since": ago(60)}]
+    shown = callwatch(server, "alerts")
+    has(shown, "Nothing fires.", "✖ BLIND: calls is down since", "(refused)")
+    assert shown.count("BLIND") == 1
+
+
+def test_an_agent_without_alerts_is_told_so(server):
+    server.on("/api/v1/tables ", answer({"tables": []}))
+    for arguments in (["alerts"], ["why", "x"]):
+        assert "keeps no alerts" in callwatch(server, *arguments, code=1)
+
+
+# -- why ---------------------------------------------------------------------------------------------------------------
+
+
+def test_why_tells_the_whole_life(server):
+    server.alert(acked_by="ada", ack_note="hung up", silenced_by="s1", inhibited_by="stale-many", common="worker=ai-7: 37 of 37", value=3.5)
+    server.rows["silences"] = [{"id": "s1", "ends_at": ago(-3600), "created_by": "bob", "comment": "deploy"}]
+    server.rows["notifications"] = [
+        {"notifier": "web", "alert": "call-stale", "kind": "firing", "state": "dead", "attempts": 2, "time": ago(90), "settled_at": ago(50), "reason": "404 gone",
+         "on_disk": False},
+        {"notifier": "email", "alert": "call-stale", "kind": "firing", "state": "queued", "attempts": 3, "time": ago(95), "next_try": ago(-100), "reason": "450 grey"},
+        {"notifier": "slack", "alert": "call-stale", "kind": "firing", "state": "sent", "attempts": 1, "time": ago(100), "settled_at": ago(99), "delay_seconds": 0.42}]
+    server.rows["events"] = [
+        {"id": "2", "time": ago(200), "kind": "alert", "subject": f"calls/{SID}", "to": "firing", "by": "call-stale", "text": "silent"},
+        {"id": "1", "time": ago(900), "kind": "alert", "subject": f"calls/{SID}", "to": "resolved", "by": "call-stale", "text": "recovered"},
+        {"id": "0", "time": ago(901), "kind": "alert", "subject": f"calls/X{SID}", "to": "resolved", "by": "call-stale", "text": "another"}]
+    for arguments in (["why", "call-stale"], ["why", f"call-stale/{SID}"], ["why", "call-stale", SID]):
+        shown = callwatch(server, *arguments)
+        has(shown, f"▲ call-stale {SID} of calls: FIRING for ", "s (warning)", "means     It is lost.", "Look at its worker.",
+            "rule      calls where health_status=stale, for 1m 00s; warning", "/etc/20-rules.yaml:41", "life", "value     3.5", "in common worker=ai-7: 37 of 37",
+            "acked     by ada: hung up", "silenced  until", "by bob: deploy (silence s1)", "part of   stale-many", "tells     slack, email",
+            "✔ slack: firing, sent", "after 420ms", "▲ email: firing, 3 attempts, the last: 450 grey; next try", "(in 1m",
+            "✖ web: firing, NEVER ARRIVED, given up", "after 2 attempts, the last: 404 gone (not on disk)", "resolved: recovered", "firing: silent")
+        assert "another" not in shown
+
+
+@pytest.mark.parametrize("more, words", [
+    ({}, "nobody yet: alerts that begin together are told together"),
+    ({"silenced_by": "s1"}, "nobody: it is silenced"),
+    ({"inhibited_by": "x"}, "nobody: it is part of another alert"),
+    ({"state": "pending", "held_seconds": 40, "for_seconds": 60}, "nobody: it does not fire yet"),
+    ({"state": "resolved", "resolved_at": ago(10), "reason": "gone"}, "nobody: it ended before it was told"),
+    ({"notified": "slack 01:10:03"}, "told      slack 01:10:03"),
+])
+def test_why_says_why_nobody_was_told(server, more, words):
+    server.alert(**more)
+    assert words in callwatch(server, "why", "call-stale")
+    server.rows["rules"][0]["notify"] = None
+    shown = callwatch(server, "why", "call-stale")
+    assert "notified" in more or "nobody: no notifier hears this rule" in shown
+
+
+def test_why_of_what_pends_and_of_what_is_blind(server):
+    alert = server.alert(state="pending", held_seconds=40.4, for_seconds=60)
+    has(callwatch(server, "why", "call-stale"), "… call-stale", "pending: it has held for 40s of 1m 00s", "began to hold")
+    alert["state"] = "unknown"
+    server.rows["instances"] = [{"instance": "calls", "role": "source", "state": "stuck", "since": ago(60), "reason": "in read()"}]
+    has(callwatch(server, "why", "call-stale"), "? call-stale", "UNKNOWN: its source is blind; before that it had held for 40s of 1m 00s",
+        "blind     calls is stuck since", "(in read()): until it sees again nothing about this alert moves")
+
+
+def test_why_of_many_shows_what_they_share(server):
+    for i in range(15):
+        server.alert(subject=f"CA{i:02}", common="worker=ai-7: 15 of 15", silenced_by="s1" if i == 0 else None)
+    shown = callwatch(server, "why", "call-stale")
+    has(shown, "call-stale: 15 alerts; 15 firing, 0 unknown, 0 pending, 0 ended", "CA00", "silenced by s1", "CA09", "and 5 more: `callwatch alerts --where alert=call-stale`",
+        "in common worker=ai-7: 15 of 15", "nobody yet:", "`callwatch why call-stale SUBJECT` tells the life of one.")
+    assert "CA10" not in shown
+
+
+def test_why_of_what_does_not_fire(server):
+    has(callwatch(server, "why", "call-stale"), "● call-stale: it does not fire, and nothing is on the way to it", "means     It is lost.",
+        "it has not fired in what is remembered")
+    server.rows["events"] = [{"id": "1", "time": ago(9), "kind": "alert", "subject": f"calls/{SID}", "to": "resolved", "by": "call-stale", "text": "recovered"}]
+    has(callwatch(server, "why", "call-stale", SID), f"● call-stale {SID}: it does not fire", "log ", "resolved: recovered")
+    server.rows["rules"][0]["state"] = "sleeping"
+    assert "it sleeps: the plugin that it is for is not configured" in callwatch(server, "why", "call-stale")
+    assert "there is no rule `call-stael`; did you mean `call-stale`?" in callwatch(server, "why", "call-stael", code=1)
+
+
+# -- what people do ----------------------------------------------------------------------------------------------------
+
+
+def done(**more):
+    return answer({"id": "s1", "text": "it is done", "journaled": True, "count": 12, "alerts": [f"call-stale/CA{i}" for i in range(12)], **more})
+
+
+def test_silences_say_what_they_mute(server):
+    server.on("POST /api/v1/silences", done()).on("DELETE /api/v1/silences/s%2F1", done(count=0, alerts=[]))
+    shown = callwatch(server, "silence", "add", "call-stale", "-d", "2h", "-c", "deploy")
+    has(shown, "it is done", "call-stale/CA9", "and 2 more", "`callwatch silence expire s1` ends it.")
+    assert "not on disk" not in shown
+    has(callwatch(server, "silence", "add", "--all", "-d", "2h", "--dry-run"), "Nothing was done.")
+    assert callwatch(server, "silence", "expire", "s/1") == "it is done\n"
+    server.on("POST /api/v1/silences", done(count=0, alerts=[], journaled=False))
+    has(callwatch(server, "silence", "add", "a=b", "-d", "2h", "-c", "deploy"), "is that what you want?", "it is not on disk")
+
+
+def test_silences_are_listed(server):
+    server.on("/api/v1/silences?", lambda connection: connection.sendall(server.page("silences")))
+    assert callwatch(server, "silence", "list") == "Nothing is silenced.\n"
+    server.rows["silences"] = [
+        {"id": "s1", "matchers": "alertname=a\nworker=ai-7", "ends_at": ago(-3600), "created_by": "bob", "comment": "deploy", "mutes": 12},
+        {"id": "s2", "matchers": "", "ends_at": ago(-9e6), "every": "Sun 02:00-04:00", "created_by": "ada", "comment": "backup", "mutes": 0},
+        {"id": "s3", "matchers": "a=b", "ends_at": ago(60), "created_by": "carol", "comment": "old", "mutes": 0}]
+    shown = callwatch(server, "silence", "list")
+    has(shown, "s1", "alertname=a worker=ai-7", "12", "until", "bob", "deploy", "s2", "everything", "Sun 02:00-04:00", "1 ended lately (--all shows it)")
+    assert "carol" not in shown
+    has(callwatch(server, "silence", "list", "--all"), "s3", "ended", "carol")
+
+
+def test_ack_says_what_was_acknowledged(server):
+    server.on("POST /api/v1/acks", done())
+    has(callwatch(server, "ack", "call-stale", "-m", "looking"), "it is done", "call-stale/CA0", "and 2 more")
+
+
+def test_rule_is_tried_until_everybody_was(server):
+    server.on("POST /api/v1/rules/call-stale/test", done(id="i1"))
+    sent = {"notifier": "slack", "incident": "i1", "kind": "test", "state": "sent", "attempts": 1, "settled_at": ago(0), "delay_seconds": 0.1}
+    server.rows["notifications"] = [sent]
+    has(callwatch(server, "rules", "test", "call-stale", "--send"), "it is done", "✔ slack: test, sent")
+    server.rows["notifications"] = [sent, {**sent, "notifier": "email", "state": "dead", "reason": "550 no such user"}]
+    has(callwatch(server, "rules", "test", "call-stale", "--send", code=1), "✔ slack", "✖ email: test, NEVER ARRIVED", "550 no such user")
+
+
+def test_what_is_asked_wrongly_is_said_before_anybody_is_asked(folder):
+    class Nobody:
+        path = folder / "nobody"
+
+    for words, sentence in [
+        (["silence", "add", "-d", "2h", "-c", "x"], "say what it mutes"), (["silence", "add", "a=b", "--all", "-d", "2h", "-c", "x"], "--all mutes everything"),
+        (["silence", "add", "a=b", "-c", "x"], "say how long: -d 2h"), (["silence", "add", "a=b", "-d", "2", "-c", "x"], "not \"2\""),
+        (["silence", "add", "a=b", "-d", "0", "-c", "x"], "not \"0\""), (["silence", "add", "a=b", "-d", "2h"], "say why"),
+        (["silence", "add", "a=b", "-d", "2h", "-c", "x", "--timezone", "UTC"], "--timezone is that of --every"), (["silence", "expire"], "say which"),
+        (["silence", "list", "-d", "2h"], "takes no --duration with `list`"), (["silence", "mute"], "add, list or expire; not \"mute\""),
+        (["silence"], "usage: callwatch silence"), (["ack", "x"], "-m NOTE"), (["ack", "-m", "x"], "usage: callwatch ack"), (["why"], "usage: callwatch why"),
+        (["rules", "test", "--send"], "say which rule's way"), (["rules", "list"], "not \"list\""), (["alerts", "-m", "x"], "takes no --note"),
+    ]:
+        assert sentence in callwatch(Nobody, *words, code=2), words
