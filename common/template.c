@@ -17,6 +17,7 @@
 #include <time.h>
 
 enum { FILTERS_MAX = 4, NAME_MAX_LENGTH = 63, VALUE_TEXT_MAX = 64 };
+_Static_assert((int)VALUE_TEXT_MAX >= (int)TEXT_DURATION_SIZE, "a duration fits");
 
 enum filter { FILTER_DURATION, FILTER_NUMBER, FILTER_PERCENT, FILTER_BYTES, FILTER_TIME, FILTER_UPPER, FILTERS };
 
@@ -195,9 +196,10 @@ const char *template_filter(const struct template *template, uint32_t i)
 /* 12,345.6: at most `decimals` behind the point, none that are zero. */
 static void say_decimal(char text[VALUE_TEXT_MAX], double value, int decimals)
 {
-	snprintf(text, VALUE_TEXT_MAX, "%.*f", decimals, value);
+	bool is_huge = fabs(value) > 1e15;
+	snprintf(text, VALUE_TEXT_MAX, is_huge ? "%.*g" : "%.*f", decimals, value);
 	char *end = text + strlen(text);
-	if (strchr(text, '.')) {
+	if (!is_huge && strchr(text, '.')) {
 		while (end[-1] == '0')
 			*--end = '\0';
 		if (end[-1] == '.')
@@ -255,18 +257,11 @@ static void say_bytes(char text[VALUE_TEXT_MAX], double bytes)
 /* 2026-11-22 13:30:45 +0100 */
 static void say_time(char text[VALUE_TEXT_MAX], double seconds)
 {
+	bool is_time = fabs(seconds) < 1e13; /* the year 300,000: and it fits a time_t */
 	struct tm parts;
-	time_t time = (time_t)seconds;
-	if (fabs(seconds) > 1e13 || !localtime_r(&time, &parts) ||
-	    !strftime(text, VALUE_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z", &parts))
+	time_t time = is_time ? (time_t)seconds : 0;
+	if (!is_time || !localtime_r(&time, &parts) || !strftime(text, VALUE_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z", &parts))
 		snprintf(text, VALUE_TEXT_MAX, "?");
-}
-
-static void say_duration(char text[VALUE_TEXT_MAX], double seconds)
-{
-	char words[TEXT_DURATION_SIZE];
-	text_duration(words, fabs(seconds));
-	snprintf(text, VALUE_TEXT_MAX, "%s%s", seconds < 0 ? "-" : "", words);
 }
 
 static void say_plain(char text[VALUE_TEXT_MAX], double value)
@@ -281,7 +276,7 @@ static void filter_number(char text[VALUE_TEXT_MAX], enum filter filter, double 
 {
 	switch (filter) {
 	case FILTER_DURATION:
-		say_duration(text, number);
+		text_duration(text, number);
 		break;
 	case FILTER_NUMBER:
 		say_number(text, number);

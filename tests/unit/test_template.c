@@ -39,6 +39,7 @@ static bool look(void *arg, const char *name, struct template_value *ret_value)
 		{"whole", {.number = 1}},
 		{"endless", {.number = INFINITY}},
 		{"negative", {.number = -1234.005}},
+		{"huge", {.number = 1e300}},
 	};
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
 		if (strcmp(values[i].name, name) == 0) {
@@ -66,6 +67,8 @@ static const struct {
 	{"{{ count }} {{ share }} {{ large }}", "1234567 0.07142 1.23457e+06"},
 	{"{{ at }} {{ at | time }}", "1970-01-02 01:00:00 +0100 1970-01-02 01:00:00 +0100"},
 	{"{{ who | duration }}", "anna ü"},
+	{"{{ endless | time }} {{ huge | time }} {{ huge | duration }} {{ huge | number }}",
+	 "? ? 11574074d 01h 1e+300"},
 	{"{{ gone }} {{ nothing | percent }} {{ endless }}", "? ? ?"},
 	{"a } b }} c { d", "a } b }} c { d"},
 	{"{\"a\":{\"b\":{{ age }}}}", "{\"a\":{\"b\":157}}"},
