@@ -290,6 +290,11 @@ const struct silence *silences_match(struct silences *silences, const struct ale
 	return NULL;
 }
 
+void silences_change(struct silences *silences)
+{
+	silences->is_changed = true;
+}
+
 bool silences_turn(struct silences *silences, int64_t wall)
 {
 	/* a clock that was set back may have gone over a beginning */

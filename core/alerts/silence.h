@@ -59,6 +59,8 @@ struct silence *silences_first(struct silences *silences);
 bool silence_mutes(const struct silence *silence, const struct alert *alert, int64_t wall);
 /* The first that does; NULL: none. */
 const struct silence *silences_match(struct silences *silences, const struct alert *alert, int64_t wall);
+/* What alerts say of themselves has changed (a reload): the next turn comes at once. */
+void silences_change(struct silences *silences);
 /* Has anything begun, ended or changed since it was last asked? Then `mutes` of all is 0: all alerts that fire are to
  * be looked at. */
 bool silences_turn(struct silences *silences, int64_t wall);
