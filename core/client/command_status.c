@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * `callwatch status`: one screen in two blocks. *callwatch* is about the agent: does it see, does it send. *platform*
- * is what it sees. Rows that a blind source left behind are called last known, with their age: not known is not zero.
+ * is what it sees, and which alerts fire. Rows that a blind source left behind are called last known, with their age:
+ * not known is not zero.
  * `--check` says the same in one line, with the exit codes of a Nagios plugin.
  */
 #include "query.h"
 #include "rows.h"
 #include "text.h"
+#include "told.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,6 +64,13 @@ static const json_t *blind_source(const struct status *status, const json_t *tab
 			return instance;
 	}
 	return NULL;
+}
+
+/* How many fire that nobody silenced; 0 where that is not known. */
+static json_int_t firing_of(const struct status *status, const char *severity)
+{
+	const json_t *firing = json_object_get(json_object_get(status->json, "alerts"), "firing");
+	return json_integer_value(json_object_get(firing, severity));
 }
 
 /* The first block shows the agent's own tables already. */
@@ -345,6 +354,65 @@ static void print_table(const struct status *status, const json_t *table, int wi
 	free(counts);
 }
 
+/* `alerts  1 critical · 2 warning · 3 silenced`, and the worst of them. */
+static void print_alert_counts(const struct status *status, const json_t *alerts, int width)
+{
+	static const char *const severities[] = {"critical", "warning", "info"};
+	json_int_t silenced = json_integer_value(json_object_get(alerts, "silenced"));
+	bool any = false;
+	printf("  %-*s  ", width, "alerts");
+	for (size_t i = 0; i < sizeof severities / sizeof *severities; i++) {
+		json_int_t count = firing_of(status, severities[i]);
+		enum tone tone = i == 0 ? TONE_BAD : i == 1 ? TONE_WARNING : TONE_PLAIN;
+		char *number = count_text((uint64_t)(count > 0 ? count : 0));
+		if (count > 0)
+			printf("%s%s%s %s %s%s", any ? " · " : "", screen_tone(&status->screen, tone),
+			       i == 0   ? "✖"
+			       : i == 1 ? "▲"
+					: "●",
+			       number, severities[i], screen_plain(&status->screen));
+		any |= count > 0;
+		free(number);
+	}
+	if (!json_is_object(json_object_get(alerts, "firing")))
+		fputs("not known at this moment", stdout);
+	else if (!any)
+		fputs("nothing fires", stdout);
+	if (silenced > 0)
+		printf(" · %lld silenced", (long long)silenced);
+	fputs(any ? ": `callwatch alerts`\n" : "\n", stdout);
+}
+
+static void print_worst(const struct status *status, const json_t *alert, int width)
+{
+	enum tone tone;
+	json_t *fires = json_copy((json_t *)alert);
+	json_object_set_new(fires, "state", json_string("firing"));
+	const char *shape = alert_shape(fires, &tone);
+	char *name = visible(field_text(alert, "alert")), *summary = visible(field_text(alert, "summary"));
+	char *since = since_text(time_of(alert, "firing_since"), &status->manner);
+	char *acked = visible(field_text(alert, "acked_by"));
+	char *text = must_printf("  %*s  %s %s for %s: %s%s%s", width, "", shape, name, since, summary,
+				 *acked ? "; acknowledged by " : "", acked);
+	print_wrapped(&status->screen, tone, width + 6, text, stdout);
+	json_decref(fires);
+	free(text);
+	free(name);
+	free(summary);
+	free(since);
+	free(acked);
+}
+
+static void print_alerts(const struct status *status, int width)
+{
+	const json_t *alerts = json_object_get(status->json, "alerts"), *alert;
+	size_t i;
+	if (!json_is_object(alerts))
+		return;
+	print_alert_counts(status, alerts, width);
+	json_array_foreach(json_object_get(alerts, "worst"), i, alert) print_worst(status, alert, width);
+}
+
 static void print_platform(const struct status *status)
 {
 	size_t i;
@@ -359,6 +427,7 @@ static void print_platform(const struct status *status)
 	}
 	if (!width)
 		puts("  no table yet: no source is configured, or none has started");
+	print_alerts(status, width);
 	json_array_foreach(tables, i, table)
 	{
 		if (is_platform(table))
@@ -390,8 +459,10 @@ static int check_code(const struct status *status)
 {
 	size_t i;
 	const json_t *instance;
+	if (firing_of(status, "critical") > 0)
+		return CHECK_CRITICAL;
 	if (is_healthy(status->json))
-		return CHECK_OK;
+		return firing_of(status, "warning") > 0 ? CHECK_WARNING : CHECK_OK;
 	json_array_foreach(status->instances, i, instance)
 	{
 		if (is_out(instance))
@@ -448,6 +519,32 @@ static void check_tables(const struct status *status, bool figures)
 	}
 }
 
+/* `; call-stale: … silent for 2m 37s`: the worst, and how many more there are. */
+static void check_alerts(const struct status *status)
+{
+	const json_t *worst = json_object_get(json_object_get(status->json, "alerts"), "worst"), *alert;
+	json_int_t count = firing_of(status, "critical") + firing_of(status, "warning") + firing_of(status, "info");
+	size_t i;
+	json_array_foreach(worst, i, alert)
+	{
+		fputs("; ", stdout);
+		print_sentence(field_text(alert, "alert"));
+		fputs(": ", stdout);
+		print_sentence(field_text(alert, "summary"));
+	}
+	if (count > (json_int_t)i)
+		printf("; and %lld more alerts", (long long)count - (long long)i);
+}
+
+static void check_alert_figures(const struct status *status)
+{
+	static const char *const severities[] = {"critical", "warning", "info"};
+	if (!json_is_object(json_object_get(json_object_get(status->json, "alerts"), "firing")))
+		return;
+	for (size_t i = 0; i < sizeof severities / sizeof *severities; i++)
+		printf(" alerts_%s=%lld;;;0", severities[i], (long long)firing_of(status, severities[i]));
+}
+
 static void check_reasons(const struct status *status)
 {
 	size_t i, length = 0, count = json_array_size(json_object_get(status->json, "reasons"));
@@ -489,10 +586,12 @@ static int check(const struct status *status)
 	json_array_foreach(status->instances, i, instance) up += is_up(instance);
 	printf("CALLWATCH %s - %zu of %zu instances up", words[code], up, count);
 	check_tables(status, /* figures: */ false);
+	check_alerts(status);
 	check_reasons(status);
 	printf(" | instances_up=%zu;;;0;%zu", up, count);
 	check_samples(status);
 	check_tables(status, /* figures: */ true);
+	check_alert_figures(status);
 	putchar('\n');
 	return code;
 }

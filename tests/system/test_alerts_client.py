@@ -191,6 +191,33 @@ def test_why_of_what_does_not_fire(server):
     assert "there is no rule `call-stael`; did you mean `call-stale`?" in callwatch(server, "why", "call-stael", code=1)
 
 
+# -- status --------------------------------------------------------------------------------------------------------------
+
+
+def status_of(server, firing, silenced=0, worst=(), state="healthy"):
+    server.on("/api/v1/status", answer({"version": "1", "hostname": "h", "pid": 1, "uptime_seconds": 9, "state": state, "reasons": [], "instances": [],
+                                        "alerts": firing and {"worst": list(worst), "firing": firing, "silenced": silenced},
+                                        "tables": [{"name": "calls", "rows": 7, "complete": True, "age_seconds": 1}], "metrics": []}))
+
+
+def test_status_shows_what_fires_and_check_counts_it(server):
+    worst = [{"alert": "stale-many", "severity": "critical", "summary": "6 % of calls | stale", "firing_since": ago(200)},
+             {"alert": "call-stale", "severity": "warning", "summary": "silent", "firing_since": ago(90), "acked_by": "ada"}]
+    status_of(server, {"critical": 1, "warning": 3, "info": 0}, 2, worst)
+    has(callwatch(server, "status"), "platform", "alerts  ✖ 1 critical · ▲ 3 warning · 2 silenced: `callwatch alerts`", "✖ stale-many for 3m ",
+        "6 % of calls | stale", "▲ call-stale for 1m ", "silent; acknowledged by ada", "calls")
+    has(callwatch(server, "status", "--check", code=2), "CALLWATCH CRITICAL - ", "; stale-many: 6 % of calls / stale; call-stale: silent; and 2 more alerts | ",
+        " alerts_critical=1;;;0 alerts_warning=3;;;0 alerts_info=0;;;0")
+    status_of(server, {"critical": 0, "warning": 1, "info": 0}, 0, worst[1:])
+    assert "CALLWATCH WARNING" in callwatch(server, "status", "--check", code=1)
+    for firing, words in (({"critical": 0, "warning": 0, "info": 0}, "alerts  nothing fires · 4 silenced\n"), ({"critical": 0, "warning": 0, "info": 1}, "alerts  ● 1 info")):
+        status_of(server, firing, 4)
+        assert words in callwatch(server, "status")
+        assert "CALLWATCH OK" in callwatch(server, "status", "--check")
+    status_of(server, None)
+    assert "alerts" not in callwatch(server, "status") + callwatch(server, "status", "--check"), "what is not known is not told as nothing"
+
+
 # -- what people do ----------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * GET /api/v1/status: the agent at a glance. Made in stages, each a piece of one JSON object: the agent, the rows of
- * table `instances`, a verdict over them, the tables, the latest value of every series.
+ * table `instances`, a verdict over them, the alerts that fire, the tables, the latest value of every series.
  */
 #include "routes.h"
 
@@ -20,15 +20,24 @@ static const int64_t step_budget = CW_MILLISECOND, fresh_drop = 300 * CW_SECOND;
 struct status;
 typedef enum pull (*stage_fn)(struct exchange *exchange, struct status *status);
 
+/* Of the alerts that fire. */
+enum { SEVERITIES = 3, WORST_MAX = 5 };
+struct alerts_seen {
+	uint64_t firing[SEVERITIES]; /* that nobody silenced, by severity */
+	uint64_t silenced;
+	uint32_t worst; /* rows that were told */
+};
+
 struct status {
 	struct exchange *exchange;
 	uint32_t stage;
 	struct cw_query *query;
 	const struct cw_column *columns;
 	uint32_t columns_count;
-	bool any;
+	bool any, has_alerts;
 	struct buffer reasons; /* JSON strings, each with a comma in front */
-	char *last;            /* key of the last series written */
+	struct alerts_seen alerts;
+	char *last; /* key of the last series written */
 };
 
 static void status_drop(struct exchange *exchange)
@@ -150,8 +159,94 @@ static enum pull say_verdict(struct exchange *exchange, struct status *status)
 	buffer_print(out, "],\"state\":\"%s\",\"reasons\":[", degraded ? "degraded" : "healthy");
 	if (degraded)
 		buffer_bytes(out, buffer_text(&status->reasons) + 1, status->reasons.length - 1);
-	buffer_string(out, "],\"tables\":[");
-	status->any = false;
+	buffer_bytes(out, "]", 1);
+	return PULL_DONE;
+}
+
+static const char *const alert_columns[] = {"instance", "alert",    "subject",     "severity",     "firing_since",
+					    "summary",  "notified", "silenced_by", "inhibited_by", "acked_by"};
+enum {
+	ALERT_COLUMNS = sizeof alert_columns / sizeof *alert_columns,
+	A_SEVERITY = 3,
+	A_SILENCED_BY = 7,
+	A_INHIBITED_BY = 8
+};
+
+/* A cell of a row of table alerts, by its place in alert_columns. */
+static const struct cw_cell *alert_cell(const struct status *status, const struct cw_cell *cells, uint32_t column)
+{
+	for (uint32_t i = 0; i < status->columns_count; i++)
+		if (strcmp(status->columns[i].name, alert_columns[column]) == 0)
+			return &cells[i];
+	return NULL;
+}
+
+static bool has_text(const struct cw_cell *cell)
+{
+	return cell && cell->type == CW_CELL_TEXT && cell->length > 0;
+}
+
+/* They come with the most severe first. What is part of another alert is counted, but is none of the worst. */
+static int on_alert(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	struct status *status = arg;
+	struct buffer *out = &status->exchange->body;
+	const struct cw_cell *severity = alert_cell(status, cells, A_SEVERITY);
+	if (has_text(alert_cell(status, cells, A_SILENCED_BY))) {
+		status->alerts.silenced++;
+		return 0;
+	}
+	if (severity && severity->type == CW_CELL_INTEGER && severity->integer >= 0 && severity->integer < SEVERITIES)
+		status->alerts.firing[severity->integer]++;
+	if (status->alerts.worst == WORST_MAX || has_text(alert_cell(status, cells, A_INHIBITED_BY)))
+		return 0;
+	buffer_string(out, status->alerts.worst++ ? "," : "");
+	render_json_row(out, status->columns, cells, count, /* without_null: */ true);
+	return out->failed;
+}
+
+/* False: there is no such table, an agent without alerts. */
+static bool open_alerts(struct exchange *exchange, struct status *status)
+{
+	static const char *const where[] = {"state=firing"};
+	const struct cw_frontend *frontend = exchange->web->frontend;
+	char error[CW_QUERY_ERROR_MAX];
+	struct cw_query_spec spec = {.table = "alerts",
+				     .where = where,
+				     .where_count = 1,
+				     .sort = "-severity",
+				     .columns = (const char **)alert_columns,
+				     .columns_count = ALERT_COLUMNS,
+				     .viewer = !exchange_is_operator(exchange)};
+	frontend->query_close(status->query);
+	status->query = NULL;
+	if (frontend->query_open(exchange->web->self, &spec, &status->query, error))
+		return false;
+	status->columns = frontend->query_columns(status->query, &status->columns_count);
+	return true;
+}
+
+static enum pull say_alerts(struct exchange *exchange, struct status *status)
+{
+	struct buffer *out = &exchange->body;
+	const struct alerts_seen *seen = &status->alerts;
+	if (!status->has_alerts && !open_alerts(exchange, status)) {
+		buffer_string(out, ",\"alerts\":null");
+		return PULL_DONE;
+	}
+	if (!status->has_alerts)
+		buffer_string(out, ",\"alerts\":{\"worst\":[");
+	status->has_alerts = true;
+	int rc = exchange->web->frontend->query_step(status->query, step_budget, on_alert, status);
+	if (rc > 0)
+		return PULL_MORE;
+	if (rc < 0) { /* too much is being sorted at this moment: not known, and the rest is told all the same */
+		buffer_string(out, "],\"firing\":null,\"silenced\":null}");
+		return PULL_DONE;
+	}
+	buffer_print(out, "],\"firing\":{\"critical\":%llu,\"warning\":%llu,\"info\":%llu},\"silenced\":%llu}",
+		     (unsigned long long)seen->firing[2], (unsigned long long)seen->firing[1],
+		     (unsigned long long)seen->firing[0], (unsigned long long)seen->silenced);
 	return PULL_DONE;
 }
 
@@ -168,6 +263,8 @@ static void on_table(void *arg, const struct cw_table_info *info)
 static enum pull say_tables(struct exchange *exchange, struct status *status)
 {
 	struct web *web = exchange->web;
+	buffer_string(&exchange->body, ",\"tables\":[");
+	status->any = false;
 	web->frontend->tables(web->self, on_table, status);
 	buffer_string(&exchange->body, "],\"metrics\":[");
 	series_list_expire(&web->series, web->host->now());
@@ -229,7 +326,7 @@ static enum pull say_metrics(struct exchange *exchange, struct status *status)
 	return PULL_DONE;
 }
 
-static const stage_fn stages[] = {say_agent, say_instances, say_verdict, say_tables, say_metrics};
+static const stage_fn stages[] = {say_agent, say_instances, say_verdict, say_alerts, say_tables, say_metrics};
 
 static enum pull pull_status(struct exchange *exchange)
 {
