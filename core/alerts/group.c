@@ -2,7 +2,7 @@
  *
  * See group.h. Each alert is one *part* of its group (enum group_part), and a group knows how many of each it has; so
  * whatever comes and goes, when the next notice is due follows from a few numbers, and the alerts of a group are looked
- * at one by one only to tell of them. An alert that leaves stands at the front of the list until the next step.
+ * at one by one only to tell of them. An alert that leaves stands at the end of the list until the next step.
  *
  *     silences, inhibition ─▶ parts ─▶ judge(): when ─▶ tell(): what, in telling.c ─▶ options.tell()
  */
@@ -276,22 +276,24 @@ int groups_restore(struct groups *groups, const char *key, const char *rule, con
 
 static void unlink_alert(struct group *group, struct alert *alert)
 {
-	if (alert->previous_in_group)
-		alert->previous_in_group->next_in_group = alert->next_in_group;
-	else
-		group->alerts = alert->next_in_group;
-	if (alert->next_in_group)
-		alert->next_in_group->previous_in_group = alert->previous_in_group;
+	struct alert *before = alert->previous_in_group, *after = alert->next_in_group;
+	*(before ? &before->next_in_group : &group->alerts) = after;
+	*(after ? &after->previous_in_group : &group->last) = before;
 	alert->next_in_group = alert->previous_in_group = NULL;
 }
 
 static void link_first(struct group *group, struct alert *alert)
 {
-	alert->previous_in_group = NULL;
 	alert->next_in_group = group->alerts;
-	if (group->alerts)
-		group->alerts->previous_in_group = alert;
+	*(group->alerts ? &group->alerts->previous_in_group : &group->last) = alert;
 	group->alerts = alert;
+}
+
+static void link_last(struct group *group, struct alert *alert)
+{
+	alert->previous_in_group = group->last;
+	*(group->last ? &group->last->next_in_group : &group->alerts) = alert;
+	group->last = alert;
 }
 
 static bool is_muted(const struct alert *alert)
@@ -320,7 +322,7 @@ static void sort_in(struct alert *alert)
 		if (alert->told == TOLD_FIRING)
 			alert->told = TOLD_RESOLVED; /* only marked */
 		unlink_alert(group, alert);
-		link_first(group, alert);
+		link_last(group, alert);
 	}
 	group->parts[alert->part_in_group]--;
 	group->parts[part]++;
@@ -691,7 +693,7 @@ static bool tell(struct groups *groups, struct group *group, int64_t watched, in
 static void settle(struct groups *groups, struct group *group)
 {
 	while (group->parts[PART_GONE] > 0) {
-		struct alert *alert = group->alerts;
+		struct alert *alert = group->last;
 		leave(alert);
 		groups->options.settled(groups->options.arg, alert);
 	}
