@@ -3,7 +3,7 @@
  * See core_tables.h. Each table is declared by the file that writes its rows; this is only the list of them.
  *
  * Rules may not look at `alerts`, because they would be about themselves; nor at `events`, whose rows never change and
- * are pushed out by others, so that nothing of them could begin or end; nor at `silences`.
+ * are pushed out by others, so that nothing of them could begin or end; nor at `silences` and `rules`.
  */
 #include "core_tables.h"
 
@@ -20,6 +20,7 @@ static const struct core_table tables[] = {
 	{"alerts", NULL},
 	{"silences", NULL},
 	{"notifications", NULL},
+	{"rules", NULL},
 };
 
 const struct core_table *core_table_at(uint32_t i)
