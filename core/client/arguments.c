@@ -43,6 +43,8 @@ static const struct option_row {
 	{OPTION_FROM, "from", "TIME", "when it begins, with its zone: 2026-12-31T22:00+01:00 (default: now)"},
 	{OPTION_EVERY, "every", "WINDOW", "only in this window of each week: 'Sun 02:00-04:00', 'Mon-Fri 12:00-13:00'"},
 	{OPTION_TIMEZONE, "timezone", "ZONE", "whose clocks --every means: Europe/Berlin (default: UTC)"},
+	{OPTION_SINCE, "since", "TIME", "from then on: 7d (ago), 02:10, 2026-11-30"},
+	{OPTION_FILE, "file", "FILE", "what was recorded in this file, - for standard input"},
 	{OPTION_SEND, "send", NULL, "send one test notification on its way"},
 	{OPTION_ROLE, "role", "ROLE", "viewer or operator"},
 	{OPTION_NAME, "name", "NAME", "by which it is known"},
@@ -224,6 +226,12 @@ static int take_option(struct arguments *arguments, option_bits bit, const char 
 		return 0;
 	case OPTION_TIMEZONE:
 		arguments->timezone = value;
+		return 0;
+	case OPTION_SINCE:
+		arguments->since = value;
+		return 0;
+	case OPTION_FILE:
+		arguments->file = value;
 		return 0;
 	case OPTION_SEND:
 		arguments->send = true;

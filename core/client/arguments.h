@@ -51,7 +51,9 @@ enum option_bit {
 	OPTION_EVERY = INT64_C(1) << 31,
 	OPTION_TIMEZONE = INT64_C(1) << 32,
 	OPTION_FROM = INT64_C(1) << 33,
-	OPTION_SEND = INT64_C(1) << 34
+	OPTION_SEND = INT64_C(1) << 34,
+	OPTION_SINCE = INT64_C(1) << 35,
+	OPTION_FILE = INT64_C(1) << 36
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
@@ -73,6 +75,7 @@ struct arguments {
 	const char *plan, *cancel;
 	const char *note, *duration, *comment, *every, *timezone, *from;
 	bool send;
+	const char *since, *file;
 	const char *keys[ARGUMENTS_KEYS_MAX + 1]; /* NULL-terminated */
 	int64_t limit;                            /* 0: all; -1: not given */
 	enum format format;
