@@ -301,6 +301,7 @@ struct writer {
 	char *buffer;
 	size_t size, length;
 	bool is_cut;
+	bool is_json; /* values are escaped */
 };
 
 /* Back to a place where a character ends, with room for the ellipsis. */
@@ -336,6 +337,34 @@ static void write_text(struct writer *writer, const char *text, size_t length, b
 	}
 }
 
+static size_t to_upper(char buffer[TEMPLATE_TEXT_MAX], const char *text, size_t length)
+{
+	size_t n = length < TEMPLATE_TEXT_MAX ? length : TEMPLATE_TEXT_MAX;
+	for (size_t i = 0; i < n; i++)
+		buffer[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 'a' + 'A') : text[i];
+	return n;
+}
+
+/* Without the quotes that text_json() puts around it; those are the template's. */
+static void write_json(struct writer *writer, const char *text, size_t length, bool is_upper)
+{
+	char upper[TEMPLATE_TEXT_MAX], json[6 * TEMPLATE_TEXT_MAX + 3];
+	if (is_upper) {
+		length = to_upper(upper, text, length);
+		text = upper;
+	}
+	size_t n = text_json(json, sizeof json, text, length < TEMPLATE_TEXT_MAX ? length : TEMPLATE_TEXT_MAX);
+	write_text(writer, json + 1, n - 2, /* is_upper */ false);
+}
+
+static void write_value(struct writer *writer, const char *text, bool is_upper)
+{
+	if (writer->is_json)
+		write_json(writer, text, strlen(text), is_upper);
+	else
+		write_text(writer, text, strlen(text), is_upper);
+}
+
 static void write_place(struct writer *writer, const struct piece *place, template_look look, void *arg)
 {
 	struct template_value value = {.text = NULL};
@@ -349,7 +378,7 @@ static void write_place(struct writer *writer, const struct piece *place, templa
 			filter = (int)place->filters[i];
 	bool is_known = look(arg, place->name, &value);
 	if (is_known && value.text) {
-		write_text(writer, value.text, strlen(value.text), is_upper);
+		write_value(writer, value.text, is_upper);
 		return;
 	}
 	if (is_known && isfinite(value.number))
@@ -361,15 +390,29 @@ static void write_place(struct writer *writer, const struct piece *place, templa
 	write_text(writer, text, strlen(text), is_upper);
 }
 
+static void render(struct writer *writer, const struct template *template, template_look look, void *arg)
+{
+	for (uint32_t i = 0; i < template->count && !writer->is_cut; i++) {
+		const struct piece *piece = &template->pieces[i];
+		write_text(writer, piece->text, piece->length, /* is_upper */ false);
+		if (piece->name)
+			write_place(writer, piece, look, arg);
+	}
+	writer->buffer[writer->length] = '\0';
+}
+
 size_t template_render(const struct template *template, template_look look, void *arg, char *buffer, size_t size)
 {
 	struct writer writer = {.buffer = buffer, .size = size};
-	for (uint32_t i = 0; i < template->count && !writer.is_cut; i++) {
-		const struct piece *piece = &template->pieces[i];
-		write_text(&writer, piece->text, piece->length, /* is_upper */ false);
-		if (piece->name)
-			write_place(&writer, piece, look, arg);
-	}
-	buffer[writer.length] = '\0';
+	render(&writer, template, look, arg);
+	return writer.length;
+}
+
+size_t template_render_json(const struct template *template, template_look look, void *arg, char *buffer, size_t size)
+{
+	struct writer writer = {.buffer = buffer, .size = size, .is_json = true};
+	render(&writer, template, look, arg);
+	if (writer.is_cut)
+		buffer[writer.length = 0] = '\0';
 	return writer.length;
 }

@@ -39,5 +39,8 @@ struct template_value {
 typedef bool (*template_look)(void *arg, const char *name, struct template_value *ret_value);
 /* NUL-terminated, never longer than size - 1. Its length. */
 size_t template_render(const struct template *template, template_look look, void *arg, char *buffer, size_t size);
+/* The template of a JSON text: each value as it may stand between quotes, after its filters. A longer one than
+ * TEMPLATE_TEXT_MAX is cut. Half a JSON text is none: if it does not fit, 0 and an empty text. */
+size_t template_render_json(const struct template *template, template_look look, void *arg, char *buffer, size_t size);
 
 #endif

@@ -10,6 +10,7 @@
 #include "slack.h"
 
 #include "backoff.h"
+#include "connect/http-rungs.h"
 #include "text.h"
 
 #include <errno.h>
@@ -17,17 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum check { NAME, TCP, TLS, AUTH, SENT };
+enum check { AUTH = HTTP_RUNGS, SENT };
 _Static_assert(SENT + 1 == SLACK_CHECKS, "every check has its index");
 
 static const int64_t give_up_after = 4 * CW_SECOND; /* before the core does, with better words */
 static const int64_t ask_every = 600 * CW_SECOND;
-static const int64_t ends_soon = 14 * 86400 * CW_SECOND;
 
 const struct cw_check slack_checks[SLACK_CHECKS] = {
-	[NAME] = {"name", "The host's name leads to an address"},
-	[TCP] = {"tcp", "It can be connected to"},
-	[TLS] = {"tls", "The server proves who it is, where the address asks for TLS"},
+	HTTP_RUNGS_CHECKS,
 	[AUTH] = {"auth", "Slack knows the token (auth.test), or the webhook (it refuses an empty message)"},
 	[SENT] = {"sent", "The last message was taken"},
 };
@@ -41,9 +39,8 @@ struct checks {
 	struct http_transfer *asking;
 	int waits;     /* the rung that waits for its answer; -1: none */
 	bool is_known; /* of the last answer: */
-	enum http_end end;
-	enum http_step step;
-	int64_t took, certificate_ends;
+	struct http_rungs rungs;
+	int64_t took;
 	struct answer answer;
 };
 
@@ -71,7 +68,7 @@ static int ask(struct checks *checks)
 /* Of a webhook it is a good sign that it does not take the empty message. */
 static bool is_let_in(const struct checks *checks)
 {
-	if (checks->end != HTTP_ANSWERED)
+	if (checks->rungs.end != HTTP_ANSWERED)
 		return false;
 	return checks->answer.kind == ANSWER_TAKEN ||
 	       (!slack_has_token(checks->slack) && checks->answer.kind == ANSWER_CONTENT);
@@ -121,22 +118,6 @@ void checks_delivered(struct checks *checks)
 
 /* ---- the doctor's words ---- */
 
-static void say_certificate(const struct checks *checks)
-{
-	const struct slack *slack = checks->slack;
-	int64_t left = checks->certificate_ends - slack->host->wall();
-	char end[TEXT_TIME_SIZE];
-	text_time(end, checks->certificate_ends);
-	if (strncmp(auth_url(slack), "https:", 6) != 0)
-		slack->host->examined(slack->self, CW_CHECK_OK, "not used: the address does not ask for it");
-	else if (checks->certificate_ends && left < ends_soon)
-		slack->host->examined(slack->self, CW_CHECK_WARNING,
-				      "certificate and name are right, but it ends on %.10s, in %s", end,
-				      text_ns(left).text);
-	else
-		slack->host->examined(slack->self, CW_CHECK_OK, "certificate and name are right");
-}
-
 static void say_sent(const struct slack *slack)
 {
 	struct text_ns ago = text_ns(slack->host->wall() - slack->last_at);
@@ -152,23 +133,15 @@ static void say_sent(const struct slack *slack)
 				      slack->last_reason);
 }
 
-static void say(const struct checks *checks, enum check check)
+static void say(const struct checks *checks, uint32_t check)
 {
 	const struct slack *slack = checks->slack;
-	const char *reason = checks->answer.reason;
-	bool is_failed = (check == NAME && (checks->end == HTTP_NO_NAME || checks->end == HTTP_FORBIDDEN)) ||
-			 (check == TCP && checks->step < HTTP_STEP_CONNECTED) ||
-			 (check == TLS && checks->end == HTTP_TLS) || (check == AUTH && !is_let_in(checks));
-	if (is_failed)
-		slack->host->examined(slack->self, CW_CHECK_FAILED, "%s", reason);
-	else if (check == NAME)
-		slack->host->examined(slack->self, CW_CHECK_OK, "the name is known, or an address");
-	else if (check == TCP)
-		slack->host->examined(slack->self, CW_CHECK_OK, "connected");
-	else if (check == TLS)
-		say_certificate(checks);
-	else
+	if (check < HTTP_RUNGS)
+		http_rungs_say(&checks->rungs, slack->self, slack->host, check);
+	else if (is_let_in(checks))
 		slack->host->examined(slack->self, CW_CHECK_OK, "answered in %s", text_ns(checks->took).text);
+	else
+		slack->host->examined(slack->self, CW_CHECK_FAILED, "%s", checks->answer.reason);
 }
 
 static void on_answer(void *arg, const struct http_answer *http)
@@ -179,15 +152,13 @@ static void on_answer(void *arg, const struct http_answer *http)
 	checks->asking = NULL;
 	checks->waits = -1;
 	checks->is_known = true;
-	checks->end = http->end;
-	checks->step = http->step;
 	checks->took = http->took;
-	checks->certificate_ends = http->certificate_ends;
+	http_rungs_take(&checks->rungs, auth_url(slack), http);
 	answer_read(http, slack_has_token(slack), slack->settings.secret, &checks->answer);
 	if (slack_has_token(slack))
 		say_state(checks);
 	if (check >= 0)
-		say(checks, (enum check)check);
+		say(checks, (uint32_t)check);
 }
 
 void slack_examine(void *state, uint32_t check)
@@ -198,14 +169,14 @@ void slack_examine(void *state, uint32_t check)
 		say_sent(slack);
 		return;
 	}
-	if (check == NAME && !checks->asking) {
+	if (check == HTTP_RUNG_NAME && !checks->asking) {
 		checks->is_known = false;
 		ask(checks);
 	}
 	if (checks->asking)
 		checks->waits = (int)check;
 	else if (checks->is_known)
-		say(checks, (enum check)check);
+		say(checks, check);
 	else
 		slack->host->examined(slack->self, CW_CHECK_FAILED, "out of memory");
 }

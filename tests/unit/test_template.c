@@ -174,6 +174,48 @@ static void text_that_is_too_long__is_cut_where_a_character_ends(void **state)
 	template_free(template);
 }
 
+static bool look_hostile(void *arg, const char *name, struct template_value *ret_value)
+{
+	(void)name;
+	ret_value->text = arg;
+	return true;
+}
+
+static void value_in_json__cannot_leave_its_quotes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value, *template, *said;
+	} json_cases[] = {
+		{"calm", "{\"a\":\"{{ x }}\"}", "{\"a\":\"calm\"}"},
+		{"\",\"b\":\"\\", "{\"a\":\"{{ x }}\"}", "{\"a\":\"\\\",\\\"b\\\":\\\"\\\\\"}"},
+		{"one\ntwo", "\"{{ x | upper }}\"", "\"ONE\\nTWO\""}, /* upper, then escaped: \N is none */
+		{"\xff\x01", "\"{{ x }}\"", "\"\xef\xbf\xbd\\u0001\""},
+		{"", "\"{{ x }}\"", "\"\""},
+	};
+	char buffer[200], error[TEMPLATE_ERROR_MAX], many[2 * TEMPLATE_TEXT_MAX];
+	struct template *template;
+	for (size_t i = 0; i < sizeof json_cases / sizeof *json_cases; i++) {
+		assert_int_equal(template_parse(json_cases[i].template, &template, error), 0);
+		char *value = strdup(json_cases[i].value);
+		size_t length = template_render_json(template, look_hostile, value, buffer, sizeof buffer);
+		assert_string_equal(buffer, json_cases[i].said);
+		assert_int_equal(length, strlen(buffer));
+		free(value);
+		template_free(template);
+	}
+	/* Half a text is none, and a value has its limit. */
+	memset(many, 'x', sizeof many);
+	many[sizeof many - 1] = '\0';
+	assert_int_equal(template_parse("\"{{ x }}\"", &template, error), 0);
+	assert_int_equal(template_render_json(template, look_hostile, many, buffer, sizeof buffer), 0);
+	assert_string_equal(buffer, "");
+	char large[3 * TEMPLATE_TEXT_MAX];
+	assert_int_equal(template_render_json(template, look_hostile, many, large, sizeof large),
+			 TEMPLATE_TEXT_MAX + 2);
+	template_free(template);
+}
+
 int main(void)
 {
 	setenv("TZ", "XXX-1", /* overwrite */ 1);
@@ -183,6 +225,7 @@ int main(void)
 		cmocka_unit_test(wrong_template__is_refused_with_its_place),
 		cmocka_unit_test(names_and_filters__can_be_asked_for),
 		cmocka_unit_test(text_that_is_too_long__is_cut_where_a_character_ends),
+		cmocka_unit_test(value_in_json__cannot_leave_its_quotes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
