@@ -51,3 +51,23 @@ void http_rungs_say(const struct http_rungs *rungs, struct cw_instance *self, co
 		host->examined(self, CW_CHECK_OK,
 			       rung == HTTP_RUNG_NAME ? "the name is known, or an address" : "connected");
 }
+
+void http_last_set(struct http_last *last, const struct cw_host *host, bool went_well, const char *reason)
+{
+	last->at = host->wall();
+	last->went_well = went_well;
+	snprintf(last->reason, sizeof(last->reason), "%s", reason);
+}
+
+void http_last_say(const struct http_last *last, struct cw_instance *self, const struct cw_host *host)
+{
+	struct text_ns ago = text_ns(host->wall() - last->at);
+	if (!last->at)
+		host->examined(self, CW_CHECK_WARNING, "none was sent yet: try with callwatch trigger %s test --wait",
+			       host->info(self)->name);
+	else if (last->went_well)
+		host->examined(self, CW_CHECK_OK, "the last was taken %s ago%s%s", ago.text,
+			       last->reason[0] ? "; " : "", last->reason);
+	else
+		host->examined(self, CW_CHECK_FAILED, "the last was not, %s ago: %s", ago.text, last->reason);
+}

@@ -10,7 +10,6 @@
 #include "slack.h"
 
 #include "backoff.h"
-#include "connect/http-rungs.h"
 #include "text.h"
 
 #include <errno.h>
@@ -118,21 +117,6 @@ void checks_delivered(struct checks *checks)
 
 /* ---- the doctor's words ---- */
 
-static void say_sent(const struct slack *slack)
-{
-	struct text_ns ago = text_ns(slack->host->wall() - slack->last_at);
-	if (!slack->last_at)
-		slack->host->examined(slack->self, CW_CHECK_WARNING,
-				      "none was sent yet: try with callwatch trigger %s test --wait",
-				      slack->host->info(slack->self)->name);
-	else if (slack->last_went_well)
-		slack->host->examined(slack->self, CW_CHECK_OK, "the last was taken %s ago%s%s", ago.text,
-				      slack->last_reason[0] ? "; " : "", slack->last_reason);
-	else
-		slack->host->examined(slack->self, CW_CHECK_FAILED, "the last was not, %s ago: %s", ago.text,
-				      slack->last_reason);
-}
-
 static void say(const struct checks *checks, uint32_t check)
 {
 	const struct slack *slack = checks->slack;
@@ -166,7 +150,7 @@ void slack_examine(void *state, uint32_t check)
 	struct slack *slack = state;
 	struct checks *checks = slack->checks;
 	if (check == SENT) {
-		say_sent(slack);
+		http_last_say(&slack->last, slack->self, slack->host);
 		return;
 	}
 	if (check == HTTP_RUNG_NAME && !checks->asking) {

@@ -109,9 +109,7 @@ static void say_state(struct slack *slack, enum cw_delivery outcome, const struc
 
 static void remember(struct slack *slack, enum cw_delivery outcome, const struct answer *answer, const char *reason)
 {
-	slack->last_at = slack->host->wall();
-	slack->last_went_well = outcome == CW_DELIVERED;
-	snprintf(slack->last_reason, sizeof(slack->last_reason), "%s", reason);
+	http_last_set(&slack->last, slack->host, outcome == CW_DELIVERED, reason);
 	if (outcome == CW_DELIVERED)
 		checks_delivered(slack->checks);
 	else

@@ -17,7 +17,7 @@
 
 #include "answer.h"
 #include "callwatch/notify.h"
-#include "connect/http.h"
+#include "connect/http-rungs.h"
 
 #include <uv.h>
 
@@ -45,11 +45,7 @@ struct slack {
 	struct http *http;
 	struct deliver *deliver;
 	struct checks *checks;
-
-	/* How the last message went, for the doctor; wall time, 0: none yet. */
-	int64_t last_at;
-	bool last_went_well;
-	char last_reason[ANSWER_REASON_MAX];
+	struct http_last last; /* how the last message went */
 };
 
 static inline bool slack_has_token(const struct slack *slack)

@@ -30,4 +30,13 @@ void http_rungs_take(struct http_rungs *rungs, const char *url, const struct htt
 void http_rungs_say(const struct http_rungs *rungs, struct cw_instance *self, const struct cw_host *host,
 		    uint32_t rung);
 
+/* The last rung of a notifier: how what it sent last went. */
+struct http_last {
+	int64_t at; /* wall time; 0: nothing was sent yet */
+	bool went_well;
+	char reason[HTTP_REASON_MAX + 80]; /* or a remark, "" if there is none */
+};
+void http_last_set(struct http_last *last, const struct cw_host *host, bool went_well, const char *reason);
+void http_last_say(const struct http_last *last, struct cw_instance *self, const struct cw_host *host);
+
 #endif
