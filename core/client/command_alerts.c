@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * `callwatch alerts`: what fires, the worst first; then what cannot be judged because its source is blind, then what
- * may fire soon. What has ended within the last hour is counted, and shown with --all. Machine formats and --watch are
- * those of `get alerts`.
+ * `callwatch alerts`: what fires, the worst first, rule by rule; then what cannot be judged because its source is
+ * blind, then what may fire soon. Nothing is cut: a subject is what one types behind `why`. What has ended within the
+ * last hour is counted, and shown with --all. Machine formats and --watch are those of `get alerts`.
  */
 #include "query.h"
 #include "rows.h"
@@ -13,7 +13,7 @@
 
 /* In the order in which they are shown. */
 static const char *const states[] = {"firing", "unknown", "pending", "resolved", NULL};
-enum { STATES = 4, RESOLVED = 3, WIDE = 150 };
+enum { STATES = 4, RESOLVED = 3, SUBJECTS_SHOWN = 5, WORD = 8, INDENT = 11 };
 static const char *const verbs[STATES] = {"firing", "unknown (its source is blind)", "pending", "ended"};
 
 struct alerts {
@@ -76,103 +76,200 @@ static int ask(struct alerts *alerts)
 	return EXIT_FINE;
 }
 
-static void print_cell(struct grid *grid, const json_t *row, const char *column)
+/* ---- the alerts of one rule in one state ---- */
+
+struct bunch {
+	size_t state;
+	json_t *rows;        /* array, its own */
+	const json_t *first; /* of them */
+	size_t count;
+};
+
+/* Those with the same rule as row `from`, which is the first of them. */
+static struct bunch bunch_of(const json_t *rows, size_t from, size_t state)
 {
-	char *text = visible(field_text(row, column));
-	grid_cell(grid, TONE_PLAIN, text);
-	free(text);
+	struct bunch bunch = {.state = state, .rows = must(json_array()), .first = json_array_get(rows, from)};
+	const char *alert = field_text(bunch.first, "alert");
+	for (size_t i = from; i < json_array_size(rows); i++) {
+		json_t *row = json_array_get(rows, i);
+		if (strcmp(field_text(row, "alert"), alert) == 0)
+			json_array_append(bunch.rows, row);
+	}
+	bunch.count = json_array_size(bunch.rows);
+	return bunch;
+}
+
+static bool have_the_same(const struct bunch *bunch, char *(*text_of)(const json_t *row))
+{
+	char *first = text_of(bunch->first);
+	bool same = true;
+	size_t i;
+	const json_t *row;
+	json_array_foreach(bunch->rows, i, row)
+	{
+		char *text = text_of(row);
+		same = same && strcmp(text, first) == 0;
+		free(text);
+	}
+	free(first);
+	return same;
 }
 
 /* Since when it is as it is: fires, pends; and when it ended. */
-static void print_since(const struct alerts *alerts, struct grid *grid, const json_t *row, size_t state)
+static int64_t since_of(const json_t *row, size_t state)
 {
 	static const char *const columns[STATES] = {"firing_since", "firing_since", "pending_since", "resolved_at"};
 	int64_t wall = time_of(row, columns[state]);
-	char *text = since_text(wall ? wall : time_of(row, "pending_since"), &alerts->manner);
-	grid_cell(grid, TONE_PLAIN, text);
-	free(text);
+	return wall ? wall : time_of(row, "pending_since");
 }
 
-/* On a narrow screen what it is about has the room; `why ALERT` lists the subjects. */
-static bool shows_subjects(const struct alerts *alerts)
+/* Of many the one that is so longest. */
+static char *longest_text(const struct alerts *alerts, const struct bunch *bunch)
 {
-	return alerts->screen.width == 0 || alerts->screen.width >= WIDE;
+	int64_t first = 0;
+	size_t i;
+	const json_t *row;
+	json_array_foreach(bunch->rows, i, row)
+	{
+		int64_t since = since_of(row, bunch->state);
+		first = since && (first == 0 || since < first) ? since : first;
+	}
+	return since_text(first, &alerts->manner);
 }
 
-static void print_row(const struct alerts *alerts, struct grid *grid, const json_t *row, size_t state)
+/* What it is about, with its subject where that does not say it. */
+static char *what_text(const json_t *row)
+{
+	const char *summary = field_text(row, "summary"), *subject = field_text(row, "subject");
+	char *shown = visible(summary), *named = visible(subject);
+	bool says = strstr(summary, subject);
+	char *text = says ? must_printf("%s", shown) : must_printf("%s%s(%s)", shown, *shown ? " " : "", named);
+	free(shown);
+	free(named);
+	return text;
+}
+
+static char *common_text(const json_t *row)
+{
+	return visible(field_text(row, "common"));
+}
+
+/* Not all that are in this state were asked for. */
+static bool is_cut(const struct alerts *alerts, size_t state)
+{
+	const json_t *answer = alerts->answers[state];
+	return (json_int_t)json_array_size(json_object_get(answer, "rows")) < total_of(answer);
+}
+
+static void print_heading(const struct alerts *alerts, const struct bunch *bunch)
 {
 	enum tone tone;
-	const char *shape = alert_shape(row, &tone);
-	char *word = visible(field_text(row, state == 0 ? "severity" : "state"));
-	char *text = must_printf("%s %s", shape, word);
-	char *told = state == RESOLVED ? visible(field_text(row, "reason")) : told_text(row);
-	grid_cell(grid, tone, text);
-	print_cell(grid, row, "alert");
-	print_since(alerts, grid, row, state);
-	print_cell(grid, row, "summary");
-	if (shows_subjects(alerts))
-		print_cell(grid, row, "subject");
-	grid_cell(grid, TONE_PLAIN, told);
-	free(text);
+	const char *shape = alert_shape(bunch->first, &tone), *verb = bunch->state == RESOLVED ? "ended" : "for";
+	char *word = visible(field_text(bunch->first, bunch->state == 0 ? "severity" : "state"));
+	char *alert = visible(field_text(bunch->first, "alert")), *since = longest_text(alerts, bunch);
+	char *ago = bunch->state == RESOLVED ? must_printf("%s ago", since) : must(strdup(since));
+	char *number = count_text(bunch->count);
+	printf("%s%s %-*s%s %s%s%s  ", screen_tone(&alerts->screen, tone), shape, WORD, word,
+	       screen_plain(&alerts->screen), screen_tone(&alerts->screen, TONE_BOLD), alert,
+	       screen_plain(&alerts->screen));
+	if (bunch->count == 1)
+		printf("%s %s\n", verb, ago);
+	else
+		printf("%s%s subjects, the first %s %s\n", is_cut(alerts, bunch->state) ? "at least " : "", number,
+		       verb, ago);
 	free(word);
-	free(told);
+	free(alert);
+	free(since);
+	free(ago);
+	free(number);
+}
+
+/* Below the heading; the text is freed. */
+static void print_below(const struct alerts *alerts, enum tone tone, const char *before, char *text)
+{
+	char *line = must_printf("%*s%s%s", INDENT, "", before, text);
+	if (*text)
+		print_wrapped(&alerts->screen, tone, INDENT + 2, line, stdout);
+	free(line);
+	free(text);
+}
+
+static char *known_text(const json_t *row)
+{
+	return strcmp(field_text(row, "state"), "resolved") == 0 ? visible(field_text(row, "reason")) : told_text(row);
+}
+
+/* One of many; who knows of it only if not all have that in common. */
+static void print_subject(const struct alerts *alerts, const struct bunch *bunch, const json_t *row, bool with_known)
+{
+	char *since = since_text(since_of(row, bunch->state), &alerts->manner);
+	char *what = what_text(row), *known = with_known ? known_text(row) : must(strdup(""));
+	print_below(alerts, TONE_PLAIN, "", must_printf("%7s  %s%s%s", since, what, *known ? " · " : "", known));
+	free(since);
+	free(what);
+	free(known);
+}
+
+static void print_subjects(const struct alerts *alerts, const struct bunch *bunch)
+{
+	const struct arguments *arguments = alerts->arguments;
+	bool all = arguments->where[0] || (arguments->given & OPTION_LIMIT);
+	bool with_known = !have_the_same(bunch, known_text);
+	size_t i;
+	const json_t *row;
+	json_array_foreach(bunch->rows, i, row)
+	{
+		if (!all && i == SUBJECTS_SHOWN)
+			break;
+		print_subject(alerts, bunch, row, with_known);
+	}
+	if (i < bunch->count) {
+		char *alert = visible(field_text(bunch->first, "alert"));
+		print_below(alerts, TONE_DIM, "",
+			    must_printf("and %zu more: `callwatch alerts --where alert=%s`", bunch->count - i, alert));
+		free(alert);
+	}
+}
+
+static void print_bunch(const struct alerts *alerts, const struct bunch *bunch)
+{
+	print_heading(alerts, bunch);
+	if (bunch->count == 1)
+		print_below(alerts, TONE_PLAIN, "", what_text(bunch->first));
+	if (have_the_same(bunch, common_text))
+		print_below(alerts, TONE_BOLD, "in common: ", common_text(bunch->first));
+	if (have_the_same(bunch, known_text))
+		print_below(alerts, TONE_PLAIN, "", known_text(bunch->first));
+	if (bunch->count > 1)
+		print_subjects(alerts, bunch);
+}
+
+/* Rule by rule, in the order in which each comes first. */
+static void print_state(const struct alerts *alerts, size_t state)
+{
+	const json_t *rows = json_object_get(alerts->answers[state], "rows"), *row;
+	json_t *printed = must(json_object()); /* by rule */
+	size_t i;
+	json_array_foreach(rows, i, row)
+	{
+		if (json_object_get(printed, field_text(row, "alert")))
+			continue;
+		struct bunch bunch = bunch_of(rows, i, state);
+		print_bunch(alerts, &bunch);
+		json_object_set_new(printed, field_text(row, "alert"), json_true());
+		json_decref(bunch.rows);
+	}
+	json_decref(printed);
 }
 
 static void print_rows(const struct alerts *alerts)
 {
-	uint32_t columns = shows_subjects(alerts) ? 6 : 5;
-	struct grid *grid = grid_new(columns, /* indent: */ 0);
-	grid_column(grid, 0, "", NULL, GRID_FIXED, 0);
-	grid_column(grid, 1, "alert", NULL, GRID_FIXED, 0);
-	grid_column(grid, 2, "for", NULL, GRID_RIGHT | GRID_FIXED, 0);
-	grid_column(grid, 3, "what", NULL, GRID_KEEP, 0);
-	if (shows_subjects(alerts))
-		grid_column(grid, 4, "subject", NULL, GRID_WHOLE, 2);
-	grid_column(grid, columns - 1, "who knows", NULL, GRID_KEEP, 0);
-	for (size_t state = 0; state < STATES; state++) {
-		size_t i;
-		const json_t *row;
-		if (state == RESOLVED && !alerts->arguments->all)
-			continue;
-		json_array_foreach(json_object_get(alerts->answers[state], "rows"), i, row)
-		{
-			print_row(alerts, grid, row, state);
-		}
-	}
-	if (grid_rows(grid))
-		free(grid_print(grid, &alerts->screen, /* most: */ 0, stdout));
-	grid_free(grid);
+	for (size_t state = 0; state < STATES; state++)
+		if (state != RESOLVED || alerts->arguments->all)
+			print_state(alerts, state);
 }
 
-/* Has an earlier row said the same of the same rule? */
-static bool is_said(const json_t *rows, size_t before, const json_t *row)
-{
-	for (size_t i = 0; i < before; i++) {
-		const json_t *other = json_array_get(rows, i);
-		if (json_equal(json_object_get(other, "alert"), json_object_get(row, "alert")) &&
-		    json_equal(json_object_get(other, "common"), json_object_get(row, "common")))
-			return true;
-	}
-	return false;
-}
-
-/* What those that fire have in common, once for each rule. */
-static void print_common(const struct alerts *alerts)
-{
-	const json_t *rows = json_object_get(alerts->answers[0], "rows"), *row;
-	size_t i;
-	json_array_foreach(rows, i, row)
-	{
-		if (!*field_text(row, "common") || is_said(rows, i, row))
-			continue;
-		char *alert = visible(field_text(row, "alert")), *common = visible(field_text(row, "common"));
-		char *text = must_printf("in common, %s: %s", alert, common);
-		print_wrapped(&alerts->screen, TONE_BOLD, /* indent: */ 2, text, stdout);
-		free(text);
-		free(alert);
-		free(common);
-	}
-}
+/* ---- the whole ---- */
 
 static void print_total(const struct alerts *alerts, size_t state, bool *first)
 {
@@ -215,7 +312,6 @@ static int show(const struct arguments *arguments)
 	if (code == EXIT_FINE) {
 		json_t *blind = blind_ask(alerts.http);
 		print_rows(&alerts);
-		print_common(&alerts);
 		print_footer(&alerts);
 		blind_say(blind, &alerts.manner, &alerts.screen, stdout);
 		json_decref(blind);

@@ -151,7 +151,7 @@ char *told_text(const json_t *alert)
 	if (strcmp(state, "pending") == 0)
 		add(&text, pending_text(alert));
 	else
-		add_field(&text, "", alert, "notified");
+		add_field(&text, "told: ", alert, "notified");
 	if (!*text && strcmp(state, "firing") == 0)
 		add(&text, must(strdup("nobody was told yet")));
 	return text;

@@ -97,13 +97,29 @@ def test_alerts_come_in_the_order_in_which_they_matter(server):
     server.alert("stale-many", "ratio", severity="critical", notified="email queued (450), next try 02:15")
     server.alert(acked_by="ada", silenced_by="s1", inhibited_by="stale-many", common="worker=ai-7: 37 of 37")
     shown = callwatch(server, "alerts")
-    has(shown, "✖ critical", "stale-many", "email queued (450), next try 02:15", "▲ warning", "call-stale", SID,
-        "acknowledged by ada; silenced by s1; part of stale-many", "? unknown", "dlq-growing", "… pending", "capacity", "40s of 1m 00s, fires in 20s",
-        "in common, call-stale: worker=ai-7: 37 of 37", "2 firing · 1 unknown (its source is blind) · 1 pending · 1 ended within the last hour")
+    has(shown, "✖ critical stale-many  for 3m ", "stale-many of rati (ratio)", "told: email queued (450), next try 02:15", "▲ warning  call-stale  for 3m ",
+        f"call-stale of CA01 ({SID})", "in common: worker=ai-7: 37 of 37", "acknowledged by ada; silenced by s1; part of stale-many", "? unknown  dlq-growing",
+        "told: slack 01:10:03", "… pending  capacity", "40s of 1m 00s, fires in 20s",
+        "2 firing · 1 unknown (its source is blind) · 1 pending · 1 ended within the last hour (--all shows them)")
     assert "recovered" not in shown
     has(callwatch(server, "alerts", "--all"), "● resolved", "late", "recovered", "1 ended\n")
     has(callwatch(server, "alerts", "--where", "alert=capacity"), "pending", "Nothing fires of these · 1 pending.")
     has(callwatch(server, "alerts", "--format", "json"), '"dlq-growing"')
+
+
+def test_alerts_of_one_rule_stand_together(server):
+    server.alert("other", "x", severity="critical")
+    for i in range(9):
+        server.alert(subject=f"CA{i}", summary=f"CA{i} is silent", firing_since=ago(100 * (9 - i) + 3), common="worker=ai-7: 9 of 9", notified="slack 02:10",
+                     acked_by="ada" if i == 2 else None)
+    server.alert("other", "y", severity="warning")
+    shown = callwatch(server, "alerts")
+    has(shown, "✖ critical other  2 subjects, the first for 3m ", "other of x", "other of y", "▲ warning  call-stale  9 subjects, the first for 15m 0", "in common: worker=ai-7: 9 of 9",
+        "15m 0", "CA0 is silent · told: slack 02:10", "CA2 is silent · acknowledged by ada; told: slack 02:10", "CA4 is silent",
+        "and 4 more: `callwatch alerts --where alert=call-stale`", "11 firing")
+    assert "CA5" not in shown and shown.count("nobody was told yet") == 1, "what all have in common is said once"
+    assert "CA8 is silent" in callwatch(server, "alerts", "--where", "alert=call-stale")
+    has(callwatch(server, "alerts", "--limit", "3"), "at least 2 subjects", "3 of 11 firing")
 
 
 def test_nothing_fires_is_not_said_of_what_cannot_be_seen(server):
