@@ -687,6 +687,39 @@ static void test__of_a_rule__goes_its_way_and_changes_nothing(void **state)
 	assert_int_equal(one->told, TOLD_FIRING);
 }
 
+/* As many as there may be, a step after each: were a step to walk over them all, this would take minutes. */
+static void crowd__of_alerts__is_told_and_goes(void **state)
+{
+	struct world *world = *state;
+	enum { CROWD = 50000 };
+	struct alert **crowd = calloc(CROWD, sizeof *crowd);
+	char subject[16], worker[16];
+	silence(world, "worker=w3", HOUR);
+	for (int i = 0; i < CROWD; i++) {
+		snprintf(subject, sizeof subject, "CA%05d", i);
+		snprintf(worker, sizeof worker, "w%d", i % 500);
+		crowd[i] = make_alert(&stale, "calls", "calls", subject, worker, "Rosa", world->wall);
+		groups_add(world->groups, crowd[i], world->watched);
+		groups_step(world->groups, world->watched, world->wall);
+	}
+	assert_int_equal(silences_first(world->silences)->mutes, CROWD / 500);
+	const struct cw_notice *said = expect_after(world, 10 * SECOND);
+	assert_int_equal(said->firing, CROWD - CROWD / 500);
+	assert_int_equal(said->alerts.count + said->left_out, said->firing);
+	for (int i = 0; i < CROWD; i++) {
+		end(world, crowd[i], "recovered");
+		groups_step(world->groups, world->watched, world->wall);
+	}
+	assert_int_equal(silences_first(world->silences)->mutes, 0);
+	said = expect_after(world, 5 * MINUTE);
+	assert_int_equal(said->kind, CW_NOTICE_RESOLVED);
+	assert_int_equal(said->resolved, CROWD - CROWD / 500);
+	assert_int_equal(world->settled, CROWD);
+	for (int i = 0; i < CROWD; i++)
+		alert_free(crowd[i]);
+	free(crowd);
+}
+
 /* ---- reloads and restarts ---- */
 
 static void reload__that_takes_a_rule_away__still_tells_the_end(void **state)
@@ -799,6 +832,7 @@ int main(void)
 		TEST(notifier__that_is_broken__is_told_to_the_others),
 		TEST(alerts__of_a_notice__are_the_gravest_and_oldest_first),
 		TEST(description__that_asks_what_is_common__is_of_the_group),
+		TEST(crowd__of_alerts__is_told_and_goes),
 		TEST(test__of_a_rule__goes_its_way_and_changes_nothing),
 		TEST(reload__that_takes_a_rule_away__still_tells_the_end),
 		TEST(reload__that_splits_a_rule__leaves_an_incident_as_it_is),
