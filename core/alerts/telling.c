@@ -323,7 +323,9 @@ static const char *make_description(struct telling *telling, char *text, size_t 
 		asks = strcmp(template_name(template, i), "common") == 0;
 	if (!template || !asks)
 		return first && first->description ? first->description : "";
-	template_render(template, look, telling, text, size);
+	size_t length = template_render(template, look, telling, text, size);
+	while (length > 0 && strchr(" \n", text[length - 1])) /* where nothing is common */
+		text[--length] = '\0';
 	return text;
 }
 

@@ -659,7 +659,7 @@ static void description__that_asks_what_is_common__is_of_the_group(void **state)
 	char error[TEMPLATE_ERROR_MAX];
 	static struct ruleset rules;
 	rules = (struct ruleset){{&rule}, 1};
-	assert_int_equal(template_parse("{{ alert }}: {{ worker }} shares [{{ common }}] {{ nothing }}",
+	assert_int_equal(template_parse("{{ alert }}: {{ worker }} shares [{{ common }}] {{ nothing }} {{ common }}",
 					&rule.description, error),
 			 0);
 	groups_use(world->groups, &rules);
