@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Notices become one mail, and each recipient gets it by a job of their own: what a server says is about one of them.
+ *
+ *     recipient by recipient ─┬─ taken: has it, for ever
+ *                             ├─ 5xx: refused, for ever
+ *                             ├─ 4xx: later, with the next attempt
+ *                             └─ the way is broken, or the server is busy: the rest is left for the next attempt
+ *
+ * In the end: someone is still to get it → try again (doubtful, if a mail may have arrived); nobody is, and somebody
+ * has it → delivered, with those who were refused named; all were refused → refused. What is wrong with the way (no
+ * connection, no TLS, a login that is refused) is never final: the mail waits until somebody mends it.
+ */
+#include "email.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t job_timeout = 75 * CW_SECOND, attempt_time = 40 * CW_SECOND;
+static const int64_t busy_pause = 30 * CW_SECOND; /* after 421 */
+
+static void next(struct email *email);
+
+void sending_release(struct sending *sending)
+{
+	buffer_release(&sending->mail);
+}
+
+static uint32_t count(const struct email *email, enum fate fate)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < email->form.to_count; i++)
+		n += email->sending.fates[i] == fate;
+	return n;
+}
+
+/* ---- the end ---- */
+
+static enum cw_delivery outcome(const struct email *email)
+{
+	if (count(email, FATE_DOUBTFUL))
+		return CW_DOUBTFUL;
+	if (count(email, FATE_OPEN) || count(email, FATE_LATER))
+		return CW_TRY_AGAIN;
+	return count(email, FATE_HAS) ? CW_DELIVERED : CW_REFUSED;
+}
+
+static void say_state(struct email *email, enum cw_delivery end)
+{
+	const struct sending *sending = &email->sending;
+	uint32_t has = count(email, FATE_HAS), all = email->form.to_count;
+	email->is_refused = sending->trouble == SMTP_TAKEN && has < all;
+	if (sending->trouble != SMTP_TAKEN) {
+		return; /* the way's, see email_way() */
+	}
+	if (!email->is_refused)
+		email->host->state(email->self, CW_UP, /* next_try */ 0, "%s", "");
+	else if (end == CW_REFUSED)
+		email->host->state(email->self, CW_DOWN, /* next_try */ 0, "every recipient is refused, first %s",
+				   sending->reason);
+	else
+		email->host->state(email->self, CW_DEGRADED, /* next_try */ 0,
+				   "%u of %u recipients have the last mail, first trouble: %s", has, all,
+				   sending->reason);
+}
+
+static void settle(struct email *email)
+{
+	struct sending *sending = &email->sending;
+	char progress[CW_NOTICE_KEPT_MAX];
+	enum cw_delivery end = outcome(email);
+	uint32_t has = count(email, FATE_HAS), all = email->form.to_count;
+	struct cw_delivered delivered = {.size = sizeof(delivered), .outcome = end};
+	progress_write(progress, sizeof(progress), email->to, all, sending->fates);
+	if (end == CW_TRY_AGAIN || end == CW_DOUBTFUL)
+		delivered.progress = progress;
+	if (sending->trouble == SMTP_BUSY)
+		delivered.not_before = email->host->now() + busy_pause;
+	sending->is_under_way = false;
+	buffer_release(&sending->mail);
+	say_state(email, end);
+	if (end != CW_DELIVERED)
+		email->host->count_error(email->self, 1);
+	if (has == all)
+		email->host->notified(email->self, &delivered, /* reason */ NULL);
+	else if (all == 1 || sending->trouble != SMTP_TAKEN)
+		email->host->notified(email->self, &delivered, "%s", sending->reason);
+	else
+		email->host->notified(email->self, &delivered, "%u of %u recipients have it; %s", has, all,
+				      sending->reason);
+}
+
+/* ---- one after the other ---- */
+
+static void note_reason(struct email *email, const struct smtp_result *result, bool about_recipient)
+{
+	struct sending *sending = &email->sending;
+	if (about_recipient && sending->reason[0])
+		return;
+	if (about_recipient)
+		snprintf(sending->reason, sizeof(sending->reason), "%s: %s", email->to[sending->at].address,
+			 result->reason);
+	else
+		snprintf(sending->reason, sizeof(sending->reason), "%s", result->reason);
+}
+
+static void on_sent(void *arg, const struct smtp_result *result)
+{
+	struct email *email = arg;
+	struct sending *sending = &email->sending;
+	enum fate *fate = &sending->fates[sending->at];
+	switch (result->end) {
+	case SMTP_TAKEN:
+		*fate = FATE_HAS;
+		break;
+	case SMTP_REFUSED:
+	case SMTP_LATER:
+		*fate = result->end == SMTP_REFUSED ? FATE_REFUSED : FATE_LATER;
+		note_reason(email, result, /* about_recipient */ true);
+		break;
+	default:
+		*fate = result->end == SMTP_DOUBTFUL ? FATE_DOUBTFUL : FATE_OPEN;
+		sending->trouble = result->end;
+		note_reason(email, result, /* about_recipient */ false);
+	}
+	email_way(email, result);
+	next(email);
+}
+
+static void find_next(struct email *email)
+{
+	struct sending *sending = &email->sending;
+	while (sending->at < email->form.to_count && sending->fates[sending->at] != FATE_OPEN)
+		sending->at++;
+}
+
+static bool is_last(const struct email *email)
+{
+	for (uint32_t i = email->sending.at + 1; i < email->form.to_count; i++)
+		if (email->sending.fates[i] == FATE_OPEN)
+			return false;
+	return true;
+}
+
+static int send_one(struct email *email)
+{
+	const struct sending *sending = &email->sending;
+	struct smtp_mail mail = {.to = email->to[sending->at].address,
+				 .bytes = buffer_text(&sending->mail),
+				 .length = sending->mail.length,
+				 .timeout = job_timeout,
+				 .is_last = is_last(email)};
+	return smtp_send(email->smtp, &mail, on_sent, email);
+}
+
+static void break_off(struct email *email, enum smtp_end trouble, const char *reason)
+{
+	email->sending.trouble = trouble;
+	snprintf(email->sending.reason, sizeof(email->sending.reason), "%s", reason);
+	settle(email);
+}
+
+static void next(struct email *email)
+{
+	struct sending *sending = &email->sending;
+	find_next(email);
+	if (sending->trouble != SMTP_TAKEN || sending->at == email->form.to_count)
+		settle(email);
+	else if (email->host->now() > sending->deadline)
+		break_off(email, SMTP_BUSY, "the server is so slow that not all recipients had their turn");
+	else if (send_one(email) < 0)
+		break_off(email, SMTP_BROKEN, "out of memory");
+}
+
+/* ---- the beginning ---- */
+
+/* Who is still to get it. A notice of a digest may have been tried with others than now: who has one of them only gets
+ * them all. */
+static void recall(struct email *email, const struct cw_notice *const *notices, uint32_t n)
+{
+	enum fate *fates = email->sending.fates;
+	for (uint32_t i = 0; i < n; i++) {
+		enum fate known[RECIPIENTS_MAX] = {FATE_OPEN};
+		progress_read(notices[i]->progress, email->to, email->form.to_count, known);
+		for (uint32_t k = 0; k < email->form.to_count; k++)
+			fates[k] = i == 0 || fates[k] == known[k] ? known[k] : FATE_OPEN;
+	}
+	find_next(email);
+}
+
+int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t n)
+{
+	struct email *email = state;
+	struct sending *sending = &email->sending;
+	*sending = (struct sending){.deadline = email->host->now() + attempt_time};
+	recall(email, notices, n);
+	if (sending->at == email->form.to_count) /* those who had not got it have been taken out of `to` */
+		return 0;
+	buffer_init(&sending->mail, /* head */ 0, LETTER_BYTES_MAX);
+	letter_write(&sending->mail, &email->form, notices, n);
+	int status = sending->mail.failed ? -ENOMEM : send_one(email);
+	if (status < 0) {
+		buffer_release(&sending->mail);
+		return status;
+	}
+	sending->is_under_way = true;
+	return CW_LATER;
+}
