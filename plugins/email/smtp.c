@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REPLY_S = 60, CONNECTIONS_KEPT = 1 };
+enum { REPLY_S = 60, LOGIN_MS = 20000, CONNECTIONS_KEPT = 1 };
 
 struct smtp {
 	struct cw_instance *self;
@@ -130,7 +130,10 @@ static size_t on_reply(char *line, size_t size, size_t count, void *arg)
 	size_t length = size * count, whole = length;
 	while (length && strchr("\r\n", line[length - 1]))
 		length--;
-	if (strcmp(job->word, "QUIT") == 0 || length < 3)
+	if (strcmp(job->word, "QUIT") == 0 || length == 0)
+		return whole;
+	job->is_foreign = job->is_foreign || length < 3 || line[0] < '2' || line[0] > '5';
+	if (job->is_foreign)
 		return whole;
 	if (reply->is_whole)
 		*reply = (struct reply){.code = 0};
@@ -245,6 +248,13 @@ static long time_left(const struct smtp_job *job)
 	return left < 1 ? 1 : (long)left;
 }
 
+/* From the greeting to the login; libcurl calls all of it connecting. */
+static long login_time(const struct smtp_job *job)
+{
+	long left = time_left(job);
+	return left < LOGIN_MS ? left : LOGIN_MS;
+}
+
 static bool set_up(struct smtp_job *job)
 {
 	CURL *easy = job->easy;
@@ -253,7 +263,7 @@ static bool set_up(struct smtp_job *job)
 	       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, job->why) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK && /* none, whatever the environment says */
-	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, time_left(job)) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, login_time(job)) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_left(job)) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)REPLY_S) == CURLE_OK && set_url(job) &&
 	       set_login(job) && set_mail(job) && set_callbacks(job) &&

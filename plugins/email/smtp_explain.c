@@ -95,7 +95,7 @@ static void explain_closed(struct smtp_job *job, CURLcode code, const char *wher
 		    "the connection was closed after the whole mail was sent, before the server said whether it takes "
 		    "it (%s)",
 		    where);
-	else if (!job->word[0] && code == CURLE_WEIRD_SERVER_REPLY)
+	else if (job->is_foreign || (!job->word[0] && code == CURLE_WEIRD_SERVER_REPLY))
 		say(job, SMTP_BROKEN, "what answers there does not speak SMTP (%s): is it the right port?", where);
 	else
 		say(job, SMTP_BROKEN, "the server closed the connection%s%s (%s)", job->word[0] ? " after " : "",

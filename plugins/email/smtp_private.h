@@ -38,7 +38,8 @@ struct smtp_job {
 
 	char word[WORD_SIZE]; /* our last command, its first four letters; "": none yet */
 	struct reply reply;
-	size_t given; /* bytes of the mail */
+	bool is_foreign; /* what it says is no SMTP */
+	size_t given;    /* bytes of the mail */
 	bool is_all_given;
 	bool is_let_in; /* MAIL was said, so all before it went well */
 	char why[CURL_ERROR_SIZE];
