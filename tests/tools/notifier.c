@@ -188,8 +188,10 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdin, NULL, _IONBF, 0); /* so that poll() sees what is left to be read */
 	char *line = malloc(LINE_BYTES);
-	if (plugin_host_start(&instance, plugin, /* once */ false, (const char *const *)(argv + 2)) < 0)
+	if (plugin_host_start(&instance, plugin, /* once */ false, (const char *const *)(argv + 2)) < 0) {
+		free(line);
 		return 1;
+	}
 	while (plugin_host_wait(&instance, is_said, NULL, 600000) && fgets(line, LINE_BYTES, stdin))
 		answer(line);
 	plugin_host_stop(&instance);
