@@ -40,7 +40,7 @@ static const struct option_row {
 	{OPTION_NOTE, "note", "NOTE", "-m NOTE: what you know, or do about it"},
 	{OPTION_DURATION, "duration", "TIME", "-d TIME: how long: 30m, 2h, 7d"},
 	{OPTION_COMMENT, "comment", "TEXT", "-c TEXT: why"},
-	{OPTION_FROM, "from", "TIME", "when it begins, with its zone: 2026-12-31T22:00+01:00 (default: now)"},
+	{OPTION_FROM, "from", "TIME", "when it begins: 22:00, 2h, 2026-12-31T22:00 (default: now)"},
 	{OPTION_EVERY, "every", "WINDOW", "only in this window of each week: 'Sun 02:00-04:00', 'Mon-Fri 12:00-13:00'"},
 	{OPTION_TIMEZONE, "timezone", "ZONE", "whose clocks --every means: Europe/Berlin (default: UTC)"},
 	{OPTION_SINCE, "since", "TIME", "from then on: 7d (ago), 02:10, 2026-11-30"},

@@ -7,7 +7,9 @@
 #include "query.h"
 #include "rows.h"
 #include "scalars.h"
+#include "text.h"
 #include "told.h"
+#include "when.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -125,8 +127,9 @@ static json_t *matchers_of(const char *const *words)
 }
 
 /* 0, or an exit code when it is told what is wrong. */
-static int check_add(const struct arguments *arguments, int64_t *ret_duration)
+static int check_add(const struct arguments *arguments, int64_t *ret_duration, int64_t *ret_from)
 {
+	struct manner manner = manner_of(arguments);
 	bool has_matchers = arguments->words[2];
 	if (!has_matchers && !arguments->all)
 		return usage("say what it mutes: a rule's name or expressions (`alertname=call-stale worker=ai-7`), or "
@@ -143,19 +146,23 @@ static int check_add(const struct arguments *arguments, int64_t *ret_duration)
 		return usage("say why, for those who wonder later: -c COMMENT");
 	if (arguments->timezone && !arguments->every)
 		return usage("--timezone is that of --every: it goes with it");
+	if (arguments->from && when_parse_ahead(arguments->from, &manner, ret_from) < 0)
+		return usage("--from takes " WHEN_AHEAD_FORMS);
 	return EXIT_FINE;
 }
 
-static json_t *silence_body(const struct arguments *arguments, int64_t duration)
+static json_t *silence_body(const struct arguments *arguments, int64_t duration, int64_t from)
 {
 	json_t *body = must(json_object());
+	char starts_at[TEXT_TIME_SIZE];
+	text_time(starts_at, from);
 	if (arguments->all)
 		json_object_set_new(body, "all", json_true());
 	else
 		json_object_set_new(body, "matchers", matchers_of(arguments->words + 2));
 	json_object_set_new(body, "duration_seconds", must(json_real((double)duration / (double)CW_SECOND)));
 	set(body, "comment", arguments->comment);
-	set(body, "starts_at", arguments->from);
+	set(body, "starts_at", from ? starts_at : NULL);
 	set(body, "every", arguments->every);
 	set(body, "timezone", arguments->timezone);
 	if (arguments->dry_run)
@@ -179,11 +186,11 @@ static void print_made(const struct arguments *arguments, const json_t *answer)
 
 static int add(const struct arguments *arguments)
 {
-	int64_t duration = 0;
-	int code = check_add(arguments, &duration);
+	int64_t duration = 0, from = 0;
+	int code = check_add(arguments, &duration, &from);
 	if (code != EXIT_FINE)
 		return code;
-	json_t *body = silence_body(arguments, duration);
+	json_t *body = silence_body(arguments, duration, from);
 	struct path *path = path_new("/api/v1/silences");
 	json_t *answer = ask(arguments, "POST", path, body);
 	if (answer) {

@@ -33,8 +33,8 @@ static int64_t wall_of(struct tm *parts, const struct manner *manner)
 	return (int64_t)seconds * CW_SECOND;
 }
 
-/* When it last was so late. */
-static bool parse_clock(const char *text, const struct manner *manner, int64_t *ret_wall)
+/* When it last was so late, or next is. */
+static bool parse_clock(const char *text, const struct manner *manner, bool ahead, int64_t *ret_wall)
 {
 	static const char *const forms[] = {"%H:%M", "%H:%M:%S", NULL};
 	struct tm today = {0};
@@ -46,9 +46,9 @@ static bool parse_clock(const char *text, const struct manner *manner, int64_t *
 		return false;
 	struct tm then = today;
 	*ret_wall = wall_of(&then, manner);
-	if (*ret_wall <= manner->now)
+	if (ahead ? *ret_wall > manner->now : *ret_wall <= manner->now)
 		return true;
-	today.tm_mday--;
+	today.tm_mday += ahead ? 1 : -1;
 	*ret_wall = wall_of(&today, manner);
 	return true;
 }
@@ -64,14 +64,27 @@ static bool parse_date(const char *text, const struct manner *manner, int64_t *r
 	return true;
 }
 
-int when_parse(const char *text, const struct manner *manner, int64_t *ret_wall)
+static int parse(const char *text, const struct manner *manner, bool ahead, int64_t *ret_wall)
 {
-	int64_t ago;
-	if (parse_duration(text, &ago) == 0) {
-		*ret_wall = manner->now > ago ? manner->now - ago : 0;
+	int64_t length;
+	if (parse_duration(text, &length) == 0) {
+		if (ahead)
+			*ret_wall = length < INT64_MAX - manner->now ? manner->now + length : INT64_MAX;
+		else
+			*ret_wall = manner->now > length ? manner->now - length : 0;
 		return 0;
 	}
-	if (parse_clock(text, manner, ret_wall) || parse_date(text, manner, ret_wall))
+	if (parse_clock(text, manner, ahead, ret_wall) || parse_date(text, manner, ret_wall))
 		return 0;
 	return text_parse_time(text, strlen(text), ret_wall, /* ret_assumed_utc */ NULL) == 0 ? 0 : -EINVAL;
+}
+
+int when_parse(const char *text, const struct manner *manner, int64_t *ret_wall)
+{
+	return parse(text, manner, /* ahead: */ false, ret_wall);
+}
+
+int when_parse_ahead(const char *text, const struct manner *manner, int64_t *ret_wall)
+{
+	return parse(text, manner, /* ahead: */ true, ret_wall);
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-static const struct {
+static const struct when_case {
 	const char *text, *utc, *local; /* NULL: not understood */
 } cases[] = {
 	{"90m", "2026-11-30T08:30:00.000Z", "2026-11-30T08:30:00.000Z"},
@@ -40,14 +40,25 @@ static const struct {
 	{"-5m", NULL, NULL},
 };
 
-static void expect(const char *text, bool utc, const char *expected)
+static const struct when_case ahead[] = {
+	{"90m", "2026-11-30T11:30:00.000Z", "2026-11-30T11:30:00.000Z"},
+	{"10:00", "2026-12-01T10:00:00.000Z", "2026-12-01T08:00:00.000Z"},
+	{"22:00", "2026-11-30T22:00:00.000Z", "2026-11-30T20:00:00.000Z"},
+	{"02:10", "2026-12-01T02:10:00.000Z", "2026-12-01T00:10:00.000Z"},
+	{"2026-12-24", "2026-12-24T00:00:00.000Z", "2026-12-23T22:00:00.000Z"},
+	{"90000d", "2262-04-11T23:47:16.854Z", "2262-04-11T23:47:16.854Z"}, /* what is too far is the end of time */
+	{"tonight", NULL, NULL},
+};
+
+static void expect(int (*parse)(const char *, const struct manner *, int64_t *), const char *text, bool utc,
+		   const char *expected)
 {
 	static const char now[] = "2026-11-30T10:00:00Z";
 	struct manner manner = {.utc = utc};
 	char said[TEXT_TIME_SIZE];
 	int64_t wall = 0;
 	text_parse_time(now, strlen(now), &manner.now, NULL);
-	int status = when_parse(text, &manner, &wall);
+	int status = parse(text, &manner, &wall);
 	if ((status == 0) != (expected != NULL))
 		fail_msg("\"%s\": %d", text, status);
 	if (!expected)
@@ -61,8 +72,17 @@ static void time__is_understood_as_it_is_written(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		expect(cases[i].text, /* utc */ true, cases[i].utc);
-		expect(cases[i].text, /* utc */ false, cases[i].local);
+		expect(when_parse, cases[i].text, /* utc */ true, cases[i].utc);
+		expect(when_parse, cases[i].text, /* utc */ false, cases[i].local);
+	}
+}
+
+static void time_to_come__is_the_next(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof ahead / sizeof *ahead; i++) {
+		expect(when_parse_ahead, ahead[i].text, /* utc */ true, ahead[i].utc);
+		expect(when_parse_ahead, ahead[i].text, /* utc */ false, ahead[i].local);
 	}
 }
 
@@ -70,6 +90,7 @@ int main(void)
 {
 	setenv("TZ", "XXX-2", /* overwrite */ 1);
 	tzset();
-	const struct CMUnitTest tests[] = {cmocka_unit_test(time__is_understood_as_it_is_written)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(time__is_understood_as_it_is_written),
+					   cmocka_unit_test(time_to_come__is_the_next)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
