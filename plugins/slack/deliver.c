@@ -395,6 +395,16 @@ static int begin_notice(struct deliver *deliver)
 	return CW_LATER;
 }
 
+/* Each notice says all of its incident: of many of one, the last is enough. */
+static uint32_t leave_out_older(const struct cw_notice **notices, uint32_t n)
+{
+	for (uint32_t i = 0; i + 1 < n; i++)
+		if (message_is_last(notices, n, i))
+			return n;
+	notices[0] = notices[n - 1];
+	return 1;
+}
+
 int slack_notify(void *state, const struct cw_notice *const *notices, uint32_t n)
 {
 	struct slack *slack = state;
@@ -402,12 +412,12 @@ int slack_notify(void *state, const struct cw_notice *const *notices, uint32_t n
 	if (n == 0 || n > CW_NOTICE_DIGEST_MAX)
 		return -EINVAL;
 	memcpy(deliver->notices, notices, n * sizeof(*notices));
-	deliver->count = n;
+	deliver->count = leave_out_older(deliver->notices, n);
 	deliver->began = slack->host->now();
 	deliver->is_digest = false;
 	deliver->channel[0] = deliver->ts[0] = deliver->remark[0] = '\0';
 	deliver->next = 0;
-	return n > 1 || is_told(notices[0]) ? begin_digest(deliver) : begin_notice(deliver);
+	return deliver->count > 1 || is_told(first(deliver)) ? begin_digest(deliver) : begin_notice(deliver);
 }
 
 /* ---- life ---- */

@@ -65,8 +65,7 @@ static struct look look_of(const struct cw_notice *notice)
 static void make_title(char *buffer, size_t size, const struct cw_notice *notice)
 {
 	struct look look = look_of(notice);
-	snprintf(buffer, size, "%s %s%s %s", look.shape, look.word, notice->kind == CW_NOTICE_REPEAT ? " (still)" : "",
-		 notice->title);
+	snprintf(buffer, size, "%s %s %s", look.shape, look.word, notice->title);
 }
 
 /* `• what` or `✔ what (recovered)`. */

@@ -297,7 +297,12 @@ static void many_that_wait__by_webhook__are_one_message(void **state)
 	start(&world, false, NULL);
 	assert_int_equal(plugin_host_notify(&world.self, notices, 12), CW_DELIVERED);
 	assert_int_equal(requests(&world, NULL, NULL), 1);
-	assert_true(says(&world, "12 notices have waited"));
+	assert_true(says(&world, made[11].id)); /* all of one incident: the last says it all */
+	assert_false(says(&world, "have waited"));
+	made[0].notice.incident = "another";
+	assert_int_equal(plugin_host_notify(&world.self, notices, 12), CW_DELIVERED);
+	assert_int_equal(requests(&world, NULL, NULL), 2);
+	assert_true(says(&world, "12 notices have waited: 2 firing, 0 resolved"));
 	stop(&world);
 }
 
