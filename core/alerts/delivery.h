@@ -85,7 +85,7 @@ void deliveries_describe(const struct deliveries *deliveries, const char *incide
 struct delivery_counts {
 	uint64_t sent, retried, dead;
 	uint64_t waiting;
-	double last_delay_seconds; /* from the alert's beginning until the receiver said yes; NaN: none yet */
+	double last_delay_seconds; /* from when a notice was made until the receiver said yes; NaN: none yet */
 };
 void deliveries_counts(struct deliveries *deliveries, struct delivery_counts *ret_counts);
 

@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See delivery.h. This file is what comes in: what is told or tested, what the journal knew, and the journal's words,
+ * each of which comes as mail with the number of a *ticket* that the deliveries of its entry carry.
+ */
+#include "delivery_private.h"
+
+#include "clock.h"
+#include "group.h"
+#include "hub.h"
+#include "journal_alerts.h"
+#include "log.h"
+#include "mailbox.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const delivery_state_names[] = {"queued", "sending", "sent", "dead", NULL};
+
+static const int64_t day_ns = 86400 * CW_SECOND, test_ns = 300 * CW_SECOND;
+static const int64_t word_ns = 2 * CW_SECOND;            /* how long the journal is waited for */
+static const int64_t longest_pause_ns = 300 * CW_SECOND; /* between two attempts */
+
+/* ---- receipts ---- */
+
+static void receipt_free(struct receipt *receipt)
+{
+	if (!receipt)
+		return;
+	free(receipt->incident);
+	free(receipt->notifier);
+	free(receipt->text);
+	free(receipt);
+}
+
+static struct receipt **find_receipt(struct deliveries *deliveries, const char *incident, const char *notifier)
+{
+	struct receipt **link = &deliveries->receipts;
+	while (*link && (strcmp((*link)->incident, incident) != 0 || strcmp((*link)->notifier, notifier) != 0))
+		link = &(*link)->next;
+	return link;
+}
+
+const char *receipt_find(const struct deliveries *deliveries, const char *incident, const char *notifier)
+{
+	const struct receipt *receipt = *find_receipt((struct deliveries *)deliveries, incident, notifier);
+	return receipt ? receipt->text : NULL;
+}
+
+static void remove_receipt(struct deliveries *deliveries, struct receipt **link)
+{
+	struct receipt *receipt = *link;
+	if (!receipt)
+		return;
+	*link = receipt->next;
+	receipt_free(receipt);
+	deliveries->receipts_count--;
+}
+
+void receipt_forget(struct deliveries *deliveries, const char *incident, const char *notifier)
+{
+	remove_receipt(deliveries, find_receipt(deliveries, incident, notifier));
+}
+
+/* Without one an incident's next notice is a message of its own: no harm if the oldest of very many go. */
+static void bound_receipts(struct deliveries *deliveries)
+{
+	struct receipt **link = &deliveries->receipts;
+	if (deliveries->receipts_count <= RECEIPTS_MAX)
+		return;
+	while ((*link)->next)
+		link = &(*link)->next;
+	remove_receipt(deliveries, link);
+}
+
+int receipt_keep(struct deliveries *deliveries, const char *incident, const char *notifier, const char *text)
+{
+	struct receipt *receipt = calloc(1, sizeof *receipt);
+	if (!receipt)
+		return -ENOMEM;
+	receipt->incident = strdup(incident);
+	receipt->notifier = strdup(notifier);
+	receipt->text = strdup(text);
+	if (!receipt->incident || !receipt->notifier || !receipt->text) {
+		receipt_free(receipt);
+		return -ENOMEM;
+	}
+	receipt_forget(deliveries, incident, notifier);
+	receipt->next = deliveries->receipts;
+	deliveries->receipts = receipt;
+	deliveries->receipts_count++;
+	bound_receipts(deliveries);
+	return 0;
+}
+
+/* ---- lanes ---- */
+
+static struct lane *find_lane(struct deliveries *deliveries, const char *notifier)
+{
+	struct lane *lane = deliveries->lanes;
+	while (lane && strcmp(lane->notifier, notifier) != 0)
+		lane = lane->next;
+	return lane;
+}
+
+/* NULL: no memory. */
+static struct lane *open_lane(struct deliveries *deliveries, const char *notifier)
+{
+	struct lane *lane = find_lane(deliveries, notifier);
+	if (lane || !(lane = calloc(1, sizeof *lane)))
+		return lane;
+	lane->notifier = strdup(notifier);
+	if (!lane->notifier) {
+		free(lane);
+		return NULL;
+	}
+	lane->last = &lane->first;
+	lane->next = deliveries->lanes;
+	deliveries->lanes = lane;
+	return lane;
+}
+
+/* NULL: no memory. */
+static struct topic *open_topic(struct lane *lane, const char *group)
+{
+	struct topic *topic = lane->topics;
+	while (topic && strcmp(topic->group, group) != 0)
+		topic = topic->next;
+	if (topic || !(topic = calloc(1, sizeof *topic)))
+		return topic;
+	snprintf(topic->group, sizeof topic->group, "%s", group);
+	topic->next = lane->topics;
+	lane->topics = topic;
+	return topic;
+}
+
+static void leave_topic(struct lane *lane, struct topic *topic)
+{
+	if (!topic || --topic->deliveries > 0)
+		return;
+	struct topic **link = &lane->topics;
+	while (*link != topic)
+		link = &(*link)->next;
+	*link = topic->next;
+	free(topic);
+}
+
+/* ---- deliveries ---- */
+
+static void count(struct deliveries *deliveries, int64_t waiting, uint64_t *counter)
+{
+	pthread_mutex_lock(&deliveries->lock);
+	deliveries->counts.waiting += (uint64_t)waiting;
+	if (counter)
+		++*counter;
+	pthread_mutex_unlock(&deliveries->lock);
+}
+
+/* Into its lane: as the last, or one of an earlier life before those of this one. 0 or -ENOMEM. */
+static int enter_lane(struct deliveries *deliveries, struct delivery *delivery, bool is_old)
+{
+	struct lane *lane = delivery->lane;
+	struct delivery **link = is_old ? &lane->first : lane->last;
+	if (!(delivery->topic = open_topic(lane, delivery->group)))
+		return -ENOMEM;
+	while (*link && (*link)->is_old)
+		link = &(*link)->next;
+	delivery->topic->deliveries++;
+	delivery->is_old = is_old;
+	delivery->next = *link;
+	*link = delivery;
+	if (!delivery->next)
+		lane->last = &delivery->next;
+	lane->count++;
+	count(deliveries, 1, NULL);
+	return 0;
+}
+
+static void leave_lane(struct deliveries *deliveries, struct delivery *delivery)
+{
+	struct lane *lane = delivery->lane;
+	struct delivery **link = &lane->first;
+	while (*link != delivery)
+		link = &(*link)->next;
+	*link = delivery->next;
+	if (lane->last == &delivery->next)
+		lane->last = link;
+	delivery->next = NULL;
+	lane->count--;
+	leave_topic(lane, delivery->topic);
+	delivery->topic = NULL;
+	count(deliveries, -1, NULL);
+}
+
+void delivery_free(struct delivery *delivery)
+{
+	if (!delivery)
+		return;
+	notice_unref(delivery->notice);
+	free(delivery->progress);
+	free(delivery);
+}
+
+/* Takes over the reference to the notice, also when it fails. NULL: no memory. */
+static struct delivery *delivery_new(struct deliveries *deliveries, const char *notifier, struct notice *notice,
+				     int64_t wall)
+{
+	struct lane *lane = notice ? open_lane(deliveries, notifier) : NULL;
+	struct delivery *delivery = lane ? calloc(1, sizeof *delivery) : NULL;
+	if (!delivery) {
+		notice_unref(notice);
+		return NULL;
+	}
+	const struct cw_notice *said = &notice->said;
+	int64_t now = clock_now();
+	*delivery = (struct delivery){
+		.lane = lane,
+		.notice = notice,
+		.sequence = said->sequence,
+		.kind = said->kind,
+		.since = said->since,
+		.created_at = wall,
+		.patience = now + word_ns,
+		.due = now,
+		.deadline = now + (said->kind == CW_NOTICE_TEST ? test_ns : day_ns),
+		.backoff = {.longest = longest_pause_ns, .random = (uint64_t)now ^ (uintptr_t)delivery},
+	};
+	snprintf(delivery->id, sizeof delivery->id, "%s", said->id);
+	snprintf(delivery->group, sizeof delivery->group, "%s", said->group);
+	snprintf(delivery->incident, sizeof delivery->incident, "%s", said->incident);
+	snprintf(delivery->rule, sizeof delivery->rule, "%s", said->rule);
+	return delivery;
+}
+
+/* ---- the journal ---- */
+
+struct word {
+	struct mail mail; /* first */
+	struct deliveries *deliveries;
+	struct mailbox *box; /* a reference */
+	uint64_t ticket;
+	bool on_disk;
+};
+
+static void word_free(struct mail *mail)
+{
+	mailbox_unref(((struct word *)mail)->box);
+	free(mail);
+}
+
+/* It may come when nobody waits for it any more: then it is still the truth. */
+static void on_word(struct mail *mail, void *owner)
+{
+	(void)owner;
+	const struct word *word = (const struct word *)mail;
+	struct deliveries *deliveries = word->deliveries;
+	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next)
+		for (struct delivery *delivery = lane->first; delivery; delivery = delivery->next)
+			if (delivery->ticket == word->ticket) {
+				delivery->is_awaited = false;
+				delivery->on_disk = word->on_disk;
+				delivery_show(deliveries, delivery);
+			}
+	word_free(mail);
+}
+
+/* On the journal's thread. A mailbox that is full or closed is no loss: the patience ends. */
+static void on_told(void *arg, bool on_disk)
+{
+	struct word *word = arg;
+	word->on_disk = on_disk;
+	if (mailbox_post(word->box, &word->mail) < 0)
+		word_free(&word->mail);
+}
+
+/* NULL: no memory, and nobody waits. */
+static struct word *word_new(struct deliveries *deliveries, uint64_t ticket)
+{
+	struct word *word = malloc(sizeof *word);
+	if (word)
+		*word = (struct word){.mail = {.deliver = on_word, .drop = word_free},
+				      .deliveries = deliveries,
+				      .box = mailbox_ref(deliveries->options.box),
+				      .ticket = ticket};
+	return word;
+}
+
+static void await(struct delivery *delivery, uint64_t ticket)
+{
+	delivery->ticket = ticket;
+	delivery->is_awaited = true;
+	delivery->patience = clock_now() + word_ns;
+}
+
+static struct journal_delivery record_of(const struct delivery *delivery)
+{
+	return (struct journal_delivery){
+		.id = delivery->id,
+		.notifier = delivery->lane->notifier,
+		.group = delivery->group,
+		.incident = delivery->incident,
+		.rule = delivery->rule,
+		.sequence = delivery->sequence,
+		.attempts = delivery->attempts,
+		.kind = delivery->kind,
+		.state = delivery->state,
+		.since = delivery->since,
+		.created_at = delivery->created_at,
+		.next_try = delivery->next_try,
+		.settled_at = delivery->settled_at,
+		.is_doubtful = delivery->is_doubtful,
+		.progress = delivery->progress,
+		.reason = *delivery->reason ? delivery->reason : NULL,
+	};
+}
+
+void delivery_journal(struct deliveries *deliveries, struct delivery *delivery, const char *receipt, uint64_t ticket)
+{
+	struct journal_delivery record = record_of(delivery);
+	struct word *word = ticket ? word_new(deliveries, ticket) : NULL;
+	if (ticket)
+		await(delivery, ticket);
+	int rc = journal_delivered(deliveries->options.journal, &record, receipt, word ? on_told : NULL, word);
+	if (rc < 0 && word)
+		on_told(word, /* on_disk */ false);
+	else if (ticket && !word)
+		delivery->is_awaited = delivery->on_disk = false;
+}
+
+/* Those that are told in one entry. */
+struct telling {
+	struct delivery **deliveries;
+	struct journal_delivery *records;
+	char **jsons;
+	uint32_t count;
+};
+
+static void telling_release(struct telling *telling)
+{
+	for (uint32_t i = 0; telling->jsons && i < telling->count; i++)
+		free(telling->jsons[i]);
+	free(telling->deliveries);
+	free(telling->records);
+	free(telling->jsons);
+}
+
+/* Takes over the reference to the notice. 0 or -ENOMEM. */
+static int add_to_telling(struct deliveries *deliveries, struct telling *telling, const char *notifier,
+			  struct notice *notice, int64_t wall)
+{
+	char *json = notice ? notice_to_json(notice) : NULL;
+	struct delivery *delivery = delivery_new(deliveries, notifier, notice, wall);
+	if (!json || !delivery || enter_lane(deliveries, delivery, /* is_old */ false) < 0) {
+		log_line(NULL, CW_ERROR, "out of memory: %s is not told of something", notifier);
+		delivery_free(delivery);
+		free(json);
+		return -ENOMEM;
+	}
+	uint32_t at = telling->count++;
+	telling->deliveries[at] = delivery;
+	telling->jsons[at] = json;
+	telling->records[at] = record_of(delivery);
+	telling->records[at].notice = json;
+	return 0;
+}
+
+static void write_telling(struct deliveries *deliveries, const struct telling *telling, const struct group *group)
+{
+	uint64_t ticket = ++deliveries->last_ticket;
+	struct word *word = word_new(deliveries, ticket);
+	for (uint32_t i = 0; i < telling->count; i++) {
+		await(telling->deliveries[i], ticket);
+		telling->deliveries[i]->is_awaited = word != NULL;
+		delivery_show(deliveries, telling->deliveries[i]);
+	}
+	int rc = journal_tell(deliveries->options.journal, group, telling->records, telling->count,
+			      word ? on_told : NULL, word);
+	if (rc < 0 && word)
+		on_told(word, /* on_disk */ false);
+}
+
+static int telling_init(struct telling *telling, uint32_t most)
+{
+	*telling = (struct telling){.deliveries = calloc(most + 1, sizeof(struct delivery *)),
+				    .records = calloc(most + 1, sizeof(struct journal_delivery)),
+				    .jsons = calloc(most + 1, sizeof(char *))};
+	return telling->deliveries && telling->records && telling->jsons ? 0 : -ENOMEM;
+}
+
+/* ---- what is told ---- */
+
+int deliveries_tell(struct deliveries *deliveries, const struct group *group, const struct notice *notice,
+		    const char *const *notifiers, uint32_t n, int64_t wall)
+{
+	struct telling telling;
+	int rc = telling_init(&telling, n);
+	for (uint32_t i = 0; i < n && telling.jsons && telling.records && telling.deliveries; i++)
+		if (add_to_telling(deliveries, &telling, notifiers[i], notice_for(notice, notifiers[i]), wall) < 0)
+			rc = -ENOMEM;
+	if (telling.records)
+		write_telling(deliveries, &telling, group);
+	telling_release(&telling);
+	return rc;
+}
+
+/* One notice and one group for each time that somebody tries it. */
+static struct notice *test_notice(const struct deliveries *deliveries, const char *notifier, const char *by,
+				  int64_t wall)
+{
+	static const struct cw_tag labels[] = {{"alertname", "test"}};
+	char incident[NOTICE_ID_MAX], title[NOTICE_TITLE_MAX];
+	snprintf(incident, sizeof incident, "7e57-%" PRIx64, (uint64_t)(wall / 1000));
+	snprintf(title, sizeof title, "test: %s tries whether %s works", by ? by : "somebody", notifier);
+	const struct cw_notice said = {
+		.size = sizeof said,
+		.id = incident,
+		.group = incident,
+		.incident = incident,
+		.sequence = 1,
+		.kind = CW_NOTICE_TEST,
+		.severity = CW_SEVERITY_INFO,
+		.rule = "test",
+		.title = title,
+		.description = "Nothing is wrong: somebody wanted to see whether messages arrive here.",
+		.common = "",
+		.labels = CW_ARRAY(labels),
+		.group_labels = CW_ARRAY(labels),
+		.since = wall,
+		.at = wall,
+		.command = "callwatch alerts",
+		.host = deliveries->options.hostname ? deliveries->options.hostname : "",
+	};
+	return notice_new(&said);
+}
+
+int deliveries_test(struct deliveries *deliveries, const char *notifier, const char *by, int64_t wall,
+		    void (*settled)(void *arg, bool delivered, const char *text), void *arg)
+{
+	struct telling telling;
+	struct notice *notice = test_notice(deliveries, notifier, by, wall);
+	int rc = telling_init(&telling, 1);
+	struct notice *own = rc == 0 && notice ? notice_for(notice, notifier) : NULL;
+	rc = own ? add_to_telling(deliveries, &telling, notifier, own, wall) : -ENOMEM;
+	if (rc == 0) {
+		telling.deliveries[0]->settled = settled;
+		telling.deliveries[0]->arg = arg;
+		write_telling(deliveries, &telling, /* group */ NULL);
+	}
+	telling_release(&telling);
+	notice_unref(notice);
+	return rc;
+}
+
+/* ---- how it ends ---- */
+
+/* Whoever waited for a TEST hears of it; it is no news to anybody else. */
+static void tell_end(struct deliveries *deliveries, struct delivery *delivery)
+{
+	bool is_sent = delivery->state == DELIVERY_SENT;
+	bool is_test = delivery->kind == CW_NOTICE_TEST;
+	if (delivery->settled)
+		delivery->settled(delivery->arg, is_sent,
+				  *delivery->reason ? delivery->reason
+				  : is_sent         ? "the receiver has it"
+						    : "not sent");
+	delivery->settled = NULL;
+	if (!is_sent)
+		log_line(delivery->lane->notifier, CW_ERROR, "a notification of %s is lost after %u attempts: %s",
+			 delivery->rule, delivery->attempts, *delivery->reason ? delivery->reason : "not sent");
+	if (is_test)
+		return;
+	count(deliveries, 0, is_sent ? &deliveries->counts.sent : &deliveries->counts.dead);
+	if (is_sent) {
+		pthread_mutex_lock(&deliveries->lock);
+		deliveries->counts.last_delay_seconds = (double)(delivery->settled_at - delivery->created_at) / 1e9;
+		pthread_mutex_unlock(&deliveries->lock);
+	}
+}
+
+static void keep_settled(struct deliveries *deliveries, struct delivery *delivery)
+{
+	*deliveries->settled_last = delivery;
+	deliveries->settled_last = &delivery->next;
+	if (deliveries->settled_count < SETTLED_SHOWN) {
+		deliveries->settled_count++;
+		return;
+	}
+	struct delivery *oldest = deliveries->settled;
+	deliveries->settled = oldest->next; /* never the last: there are many */
+	delivery_hide(deliveries, oldest);
+	delivery_free(oldest);
+}
+
+void delivery_settle(struct deliveries *deliveries, struct delivery *delivery, enum delivery_state state,
+		     const char *reason)
+{
+	const char *from = delivery_state_names[delivery->state], *title = delivery->notice->said.title;
+	delivery->state = state;
+	delivery->stage = STAGE_SETTLED;
+	delivery->settled_at = deliveries->wall > delivery->created_at ? deliveries->wall : delivery->created_at;
+	delivery->next_try = 0;
+	if (reason != delivery->reason)
+		snprintf(delivery->reason, sizeof delivery->reason, "%s", reason ? reason : "");
+	hub_event(deliveries->options.hub, "notification", delivery->rule, from, delivery_state_names[state],
+		  delivery->lane->notifier, *delivery->reason ? delivery->reason : title);
+	leave_lane(deliveries, delivery);
+	tell_end(deliveries, delivery);
+	if (delivery->kind == CW_NOTICE_RESOLVED)
+		receipt_forget(deliveries, delivery->incident, delivery->lane->notifier);
+	notice_unref(delivery->notice);
+	delivery->notice = NULL;
+	free(delivery->progress);
+	delivery->progress = NULL;
+	delivery_show(deliveries, delivery);
+	keep_settled(deliveries, delivery);
+}
+
+/* ---- what the journal knew ---- */
+
+static int64_t clamp(int64_t value, int64_t most)
+{
+	return value < 0 ? 0 : value > most ? most : value;
+}
+
+static struct delivery *from_record(struct deliveries *deliveries, const struct journal_delivery *known)
+{
+	struct lane *lane = open_lane(deliveries, known->notifier);
+	struct delivery *delivery = lane ? calloc(1, sizeof *delivery) : NULL;
+	if (!delivery)
+		return NULL;
+	*delivery = (struct delivery){
+		.lane = lane,
+		.sequence = known->sequence,
+		.attempts = known->attempts,
+		.kind = (enum cw_notice_kind)known->kind,
+		.state = (enum delivery_state)known->state,
+		.stage = STAGE_WAITING,
+		.is_doubtful = known->is_doubtful || known->state == DELIVERY_SENDING,
+		.on_disk = true,
+		.since = known->since,
+		.created_at = known->created_at,
+		.settled_at = known->settled_at,
+		.next_try = known->next_try,
+		.progress = known->progress ? strdup(known->progress) : NULL,
+	};
+	snprintf(delivery->id, sizeof delivery->id, "%s", known->id);
+	snprintf(delivery->group, sizeof delivery->group, "%s", known->group);
+	snprintf(delivery->incident, sizeof delivery->incident, "%s", known->incident);
+	snprintf(delivery->rule, sizeof delivery->rule, "%s", known->rule);
+	snprintf(delivery->reason, sizeof delivery->reason, "%s", known->reason ? known->reason : "");
+	return delivery;
+}
+
+/* Into its lane, with the pause and the day that are left of its own. */
+static int revive(struct deliveries *deliveries, struct delivery *delivery, int64_t now, int64_t wall)
+{
+	delivery->state = DELIVERY_QUEUED;
+	delivery->due = now + clamp(delivery->next_try - wall, day_ns);
+	if (delivery->due - now > longest_pause_ns) /* nobody waits so long but who was asked to */
+		delivery->lane->not_before = delivery->due;
+	delivery->deadline = now + clamp(delivery->created_at + day_ns - wall, day_ns);
+	delivery->backoff = (struct backoff){.failures = delivery->attempts,
+					     .longest = longest_pause_ns,
+					     .random = (uint64_t)now ^ (uintptr_t)delivery};
+	return enter_lane(deliveries, delivery, /* is_old */ true);
+}
+
+/* Nobody waits for a TEST of an earlier life; and what cannot be read cannot be sent. Either is said. */
+static void bury(struct deliveries *deliveries, struct delivery *delivery, int64_t wall)
+{
+	delivery->state = DELIVERY_DEAD;
+	delivery->stage = STAGE_SETTLED;
+	delivery->settled_at = wall;
+	snprintf(delivery->reason, sizeof delivery->reason, "%s",
+		 delivery->kind == CW_NOTICE_TEST ? "the agent was restarted meanwhile"
+						  : "what the journal has of it cannot be read any more");
+	tell_end(deliveries, delivery);
+	notice_unref(delivery->notice);
+	delivery->notice = NULL;
+	delivery_journal(deliveries, delivery, /* receipt */ NULL, /* ticket */ 0);
+	delivery_show(deliveries, delivery);
+	keep_settled(deliveries, delivery);
+}
+
+int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known, int64_t now, int64_t wall)
+{
+	struct delivery *delivery = from_record(deliveries, known);
+	if (!delivery)
+		return -ENOMEM;
+	if (delivery->state >= DELIVERY_SENT) {
+		delivery->stage = STAGE_SETTLED;
+		delivery_show(deliveries, delivery);
+		keep_settled(deliveries, delivery);
+		return 0;
+	}
+	delivery->notice = known->notice ? notice_from_json(known->notice, strlen(known->notice)) : NULL;
+	if (!delivery->notice || delivery->kind == CW_NOTICE_TEST) {
+		bury(deliveries, delivery, wall);
+		return delivery->kind == CW_NOTICE_TEST ? 0 : -EINVAL;
+	}
+	if (revive(deliveries, delivery, now, wall) < 0) {
+		delivery_free(delivery);
+		return -ENOMEM;
+	}
+	delivery_show(deliveries, delivery);
+	return 0;
+}
+
+int deliveries_receipt(struct deliveries *deliveries, const char *incident, const char *notifier, const char *receipt)
+{
+	return receipt_keep(deliveries, incident, notifier, receipt);
+}
+
+void deliveries_rewrite(struct deliveries *deliveries)
+{
+	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next)
+		for (struct delivery *delivery = lane->first; delivery; delivery = delivery->next) {
+			struct journal_delivery record = record_of(delivery);
+			char *json = notice_to_json(delivery->notice);
+			record.notice = json;
+			journal_delivered(deliveries->options.journal, &record, /* receipt */ NULL, NULL, NULL);
+			free(json);
+		}
+}
+
+/* ---- the whole ---- */
+
+int64_t deliveries_step(struct deliveries *deliveries, int64_t now, int64_t wall)
+{
+	int64_t next = INT64_MAX;
+	deliveries->now = now;
+	deliveries->wall = wall;
+	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next) {
+		int64_t wanted = lane_step(deliveries, lane);
+		next = wanted < next ? wanted : next;
+	}
+	delivery_rows_confirm(deliveries);
+	return next;
+}
+
+void deliveries_instance(struct deliveries *deliveries, const char *notifier, bool is_up)
+{
+	struct lane *lane = find_lane(deliveries, notifier);
+	if (lane && is_up && !lane->was_up)
+		lane_hurry(deliveries, lane);
+	if (lane)
+		lane->was_up = is_up;
+}
+
+void deliveries_counts(struct deliveries *deliveries, struct delivery_counts *ret_counts)
+{
+	pthread_mutex_lock(&deliveries->lock);
+	*ret_counts = deliveries->counts;
+	pthread_mutex_unlock(&deliveries->lock);
+}
+
+static bool look(void *arg, const char *notifier, struct notifier *ret_notifier)
+{
+	return notifying_look(arg, notifier, ret_notifier);
+}
+
+static int offer(void *arg, const char *notifier, struct parcel *parcel)
+{
+	return notifying_offer(arg, notifier, parcel);
+}
+
+static bool has(void *arg, const struct parcel *parcel)
+{
+	return notifying_has(arg, parcel);
+}
+
+struct deliveries *deliveries_new(const struct deliveries_options *options)
+{
+	struct deliveries *deliveries = calloc(1, sizeof *deliveries);
+	if (!deliveries)
+		return NULL;
+	deliveries->options = *options;
+	deliveries->way = options->way ? *options->way : (struct delivery_way){look, offer, has, options->roster};
+	deliveries->settled_last = &deliveries->settled;
+	deliveries->counts.last_delay_seconds = (double)NAN;
+	pthread_mutex_init(&deliveries->lock, /* attributes */ NULL);
+	delivery_rows_open(deliveries);
+	return deliveries;
+}
+
+static void free_list(struct delivery *delivery)
+{
+	while (delivery) {
+		struct delivery *next = delivery->next;
+		if (delivery->settled)
+			delivery->settled(delivery->arg, false, "the agent ends: it is not known whether it arrived");
+		delivery_free(delivery);
+		delivery = next;
+	}
+}
+
+static void lane_free(struct lane *lane)
+{
+	free_list(lane->first);
+	while (lane->topics) {
+		struct topic *topic = lane->topics;
+		lane->topics = topic->next;
+		free(topic);
+	}
+	parcel_unref(lane->parcel);
+	free(lane->notifier);
+	free(lane);
+}
+
+void deliveries_free(struct deliveries *deliveries)
+{
+	if (!deliveries)
+		return;
+	while (deliveries->lanes) {
+		struct lane *lane = deliveries->lanes;
+		deliveries->lanes = lane->next;
+		lane_free(lane);
+	}
+	free_list(deliveries->settled);
+	while (deliveries->receipts)
+		remove_receipt(deliveries, &deliveries->receipts);
+	pthread_mutex_destroy(&deliveries->lock);
+	free(deliveries);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See delivery_private.h. Table `notifications`, and what became of an incident's notices in a few words.
+ */
+#include "delivery_private.h"
+
+#include "clock.h"
+#include "hub.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char *const kind_names[] = {"firing", "resolved", "repeat", "test", NULL};
+
+enum {
+	N_ID,
+	N_TIME,
+	N_NOTIFIER,
+	N_ALERT,
+	N_KIND,
+	N_STATE,
+	N_ATTEMPTS,
+	N_NEXT_TRY,
+	N_SETTLED_AT,
+	N_DELAY,
+	N_REASON,
+	N_GROUP,
+	N_INCIDENT,
+	N_SEQUENCE,
+	N_ON_DISK,
+	N_COLUMNS
+};
+
+static const struct cw_column columns[N_COLUMNS] = {
+	[N_ID] = {.name = "id",
+		  .type = CW_TEXT,
+		  .flags = CW_COLUMN_KEY | CW_COLUMN_WIDE,
+		  .help = "The same at each attempt, and after a crash"},
+	[N_TIME] = {.name = "time", .type = CW_TIME, .help = "When the notice was made"},
+	[N_NOTIFIER] = {.name = "notifier", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .help = "Who is to tell it"},
+	[N_ALERT] = {.name = "alert", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .help = "The rule that it is about"},
+	[N_KIND] = {.name = "kind", .type = CW_CHOICE, .choices = kind_names, .help = "What it says"},
+	[N_STATE] = {.name = "state",
+		     .type = CW_CHOICE,
+		     .flags = CW_COLUMN_WATCHED,
+		     .choices = delivery_state_names,
+		     .help = "How far it is; dead: it was refused, or given up after a day"},
+	[N_ATTEMPTS] = {.name = "attempts", .type = CW_INT, .help = "How often it was tried"},
+	[N_NEXT_TRY] = {.name = "next_try", .type = CW_TIME, .help = "When it is tried again"},
+	[N_SETTLED_AT] = {.name = "settled_at", .type = CW_TIME, .help = "When it was sent, or given up"},
+	[N_DELAY] = {.name = "delay_seconds",
+		     .type = CW_REAL,
+		     .unit = "seconds",
+		     .help = "From when it was made until the receiver said yes"},
+	[N_REASON] = {.name = "reason", .type = CW_TEXT, .help = "What the receiver said, or what is wrong"},
+	[N_GROUP] = {.name = "group",
+		     .type = CW_TEXT,
+		     .flags = CW_COLUMN_REPEATS | CW_COLUMN_WIDE,
+		     .help = "The alerts that are told together; the same over incidents"},
+	[N_INCIDENT] = {.name = "incident",
+			.type = CW_TEXT,
+			.flags = CW_COLUMN_REPEATS | CW_COLUMN_WIDE,
+			.help = "From the group's first alert until all have ended"},
+	[N_SEQUENCE] = {.name = "sequence",
+			.type = CW_INT,
+			.flags = CW_COLUMN_WIDE,
+			.help = "Number of the notice in its incident"},
+	[N_ON_DISK] = {.name = "on_disk",
+		       .type = CW_BOOL,
+		       .flags = CW_COLUMN_WIDE,
+		       .help = "Whether a crash now would forget nothing of it"},
+};
+
+static const struct cw_table_decl decl = {
+	.name = "notifications",
+	.help = "What was told to whom, and what became of it",
+	.columns = CW_ARRAY(columns),
+	.sort = "-time",
+};
+
+void delivery_rows_open(struct deliveries *deliveries)
+{
+	int rc = table_open(hub_tables(deliveries->options.hub), "agent", &decl, /* extra */ NULL, &deliveries->part);
+	if (rc < 0) {
+		deliveries->part = NULL;
+		log_line(NULL, CW_ERROR, "table notifications cannot be made: %s", strerror(-rc));
+	}
+}
+
+void delivery_rows_confirm(struct deliveries *deliveries)
+{
+	if (deliveries->wall - deliveries->confirmed < CW_SECOND && deliveries->wall >= deliveries->confirmed)
+		return;
+	deliveries->confirmed = deliveries->wall;
+	struct cw_coverage all = {.from = deliveries->wall, .to = deliveries->wall, .complete = true, .ratio = 1};
+	if (deliveries->part)
+		part_coverage(deliveries->part, &all);
+}
+
+static struct cw_cell text_cell(const char *text)
+{
+	if (!*text)
+		return (struct cw_cell){.type = CW_CELL_NULL};
+	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
+}
+
+static struct cw_cell integer_cell(int64_t integer)
+{
+	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
+}
+
+static struct cw_cell time_cell(int64_t wall)
+{
+	return wall ? integer_cell(wall) : (struct cw_cell){.type = CW_CELL_NULL};
+}
+
+static struct cw_cell delay_cell(const struct delivery *delivery)
+{
+	if (delivery->state != DELIVERY_SENT)
+		return (struct cw_cell){.type = CW_CELL_NULL};
+	return (struct cw_cell){.type = CW_CELL_REAL,
+				.real = (double)(delivery->settled_at - delivery->created_at) / 1e9};
+}
+
+void delivery_show(struct deliveries *deliveries, const struct delivery *delivery)
+{
+	const struct cw_cell cells[N_COLUMNS] = {
+		[N_ID] = text_cell(delivery->id),
+		[N_TIME] = time_cell(delivery->created_at),
+		[N_NOTIFIER] = text_cell(delivery->lane->notifier),
+		[N_ALERT] = text_cell(delivery->rule),
+		[N_KIND] = integer_cell(delivery->kind),
+		[N_STATE] = integer_cell(delivery->state),
+		[N_ATTEMPTS] = integer_cell(delivery->attempts),
+		[N_NEXT_TRY] = time_cell(delivery->next_try),
+		[N_SETTLED_AT] = time_cell(delivery->settled_at),
+		[N_DELAY] = delay_cell(delivery),
+		[N_REASON] = text_cell(delivery->reason),
+		[N_GROUP] = text_cell(delivery->group),
+		[N_INCIDENT] = text_cell(delivery->incident),
+		[N_SEQUENCE] = integer_cell(delivery->sequence),
+		[N_ON_DISK] = integer_cell(delivery->on_disk),
+	};
+	if (deliveries->part)
+		row_put(deliveries->part, cells);
+}
+
+void delivery_hide(struct deliveries *deliveries, const struct delivery *delivery)
+{
+	int64_t row = deliveries->part ? row_find(deliveries->part, delivery->id, strlen(delivery->id)) : -ENOENT;
+	if (row >= 0)
+		row_remove(deliveries->part, (uint32_t)row, "old");
+}
+
+/* ---- in words ---- */
+
+static void clock_of(char text[16], int64_t wall)
+{
+	time_t seconds = (time_t)(wall / CW_SECOND);
+	struct tm parts;
+	localtime_r(&seconds, &parts);
+	strftime(text, 16, "%H:%M:%S", &parts);
+}
+
+static void describe(const struct delivery *delivery, char *text, size_t size)
+{
+	const char *notifier = delivery->lane->notifier, *reason = delivery->reason;
+	char when[16];
+	if (delivery->state == DELIVERY_SENT) {
+		clock_of(when, delivery->settled_at);
+		snprintf(text, size, "%s %s", notifier, when);
+	} else if (delivery->state == DELIVERY_DEAD) {
+		snprintf(text, size, "%s lost (%.80s)", notifier, *reason ? reason : "not sent");
+	} else if (delivery->next_try) {
+		clock_of(when, delivery->next_try);
+		snprintf(text, size, "%s queued (%.80s), next try %s", notifier, *reason ? reason : "not sent", when);
+	} else {
+		snprintf(text, size, "%s %s", notifier, delivery_state_names[delivery->state]);
+	}
+}
+
+/* The last of the incident in this lane; NULL: none. */
+static const struct delivery *last_of(const struct deliveries *deliveries, const struct lane *lane,
+				      const char *incident)
+{
+	const struct delivery *last = NULL, *lists[] = {deliveries->settled, lane->first};
+	for (size_t i = 0; i < 2; i++)
+		for (const struct delivery *delivery = lists[i]; delivery; delivery = delivery->next)
+			if (delivery->lane == lane && strcmp(delivery->incident, incident) == 0 &&
+			    (!last || delivery->sequence >= last->sequence))
+				last = delivery;
+	return last;
+}
+
+void deliveries_describe(const struct deliveries *deliveries, const char *incident, char *text, size_t size)
+{
+	size_t used = 0;
+	*text = '\0';
+	for (const struct lane *lane = deliveries->lanes; lane && used + 2 < size; lane = lane->next) {
+		const struct delivery *last = last_of(deliveries, lane, incident);
+		if (!last)
+			continue;
+		if (used > 0)
+			used += (size_t)snprintf(text + used, size - used, ", ");
+		describe(last, text + used, size - used);
+		used += strlen(text + used);
+	}
+}
