@@ -52,6 +52,12 @@ static int by_importance(const void *a, const void *b)
 	return order ? order : strcmp(one->subject, other->subject);
 }
 
+static void put_in_order(const struct alert **alerts, uint32_t count)
+{
+	if (count > 1)
+		qsort(alerts, count, sizeof(struct alert *), by_importance);
+}
+
 static enum cw_severity highest(const struct telling *telling)
 {
 	const struct alert **first = telling->firing_count ? telling->firing : telling->ended;
@@ -530,8 +536,8 @@ struct notice *telling_notice(struct telling *telling)
 	struct words *words = malloc(sizeof *words);
 	if (!words)
 		return NULL;
-	qsort(telling->firing, telling->firing_count, sizeof(struct alert *), by_importance);
-	qsort(telling->ended, telling->ended_count, sizeof(struct alert *), by_importance);
+	put_in_order(telling->firing, telling->firing_count);
+	put_in_order(telling->ended, telling->ended_count);
 	struct notice *notice = make(telling, words);
 	free(words);
 	return notice;

@@ -279,7 +279,7 @@ static void journal__of_any_notice__gives_it_back(void **state)
 			all[i] = alerts[i % 2];
 			all[i].subject = some();
 			all[i].summary = some();
-			all[i].starts_at = (int64_t)rand() << 33 | rand();
+			all[i].starts_at = (int64_t)rand() * rand();
 			all[i].value = (double)rand() / (double)rand();
 			random_tags(of[i], 40, &all[i].labels);
 		}
