@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * History: what was, in `history.db` of the agent's state_dir (SQLite, WAL, synchronous=NORMAL: a power cut may cost
- * the last moments, never the file). An actor with its own thread. Private to the core.
+ * the last moments, never the file). Private to the core.
  *
  *     event    the event log: transitions, alerts, notifications, silences, acknowledgements, actions, reloads …
  *     row_log  a row of a table that has a watched column, as it was when it began, when a watched column changed, and
@@ -18,10 +18,13 @@
 #include "table.h"
 
 struct history;
-struct mailbox;
 
 struct history_options {
-	const char *folder; /* copied */
+	const char *folder;    /* copied */
+	struct tables *tables; /* as they are now; borrowed */
+	bool phones_full;      /* numbers are kept in full */
+	int64_t most_age;      /* ns; 0: 30 days */
+	int64_t most_bytes;    /* 0: 1 GiB */
 	/* A trouble, or its end, as a sentence; any thread. */
 	void (*said)(void *arg, const char *text);
 	void *arg;
@@ -39,9 +42,19 @@ struct history_event {
 	int64_t wall;
 };
 void history_event(struct history *history, const struct history_event *event);
-/* `cells` for `columns`, as a query gives them, phones masked; NULL cells with `to` NULL: only that it ended. */
-void history_row(struct history *history, const struct transition *transition, const struct cw_column *columns,
-		 const struct cw_cell *cells, uint32_t count);
+/* The first one that is told of a change (table.h), with copies of the row. */
+void history_transition(struct history *history, const struct transition *transition);
 uint64_t history_dropped(const struct history *history);
+
+/* Questions: struct cw_frontend, log_open and the rest. `tables`: as they are now. `history` may be NULL: then there is
+ * only what table `events` has. ready() is called on any thread, at most once until history_log_step() has asked for
+ * more; not after history_log_close(). */
+int history_log_open(struct history *history, struct tables *tables, bool phones_full, const struct cw_log_spec *spec,
+		     void (*ready)(void *arg), void (*release)(void *arg), void *arg, struct cw_log **ret_log);
+const struct cw_column *history_log_columns(struct cw_log *log, uint32_t *ret_count);
+int history_log_step(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void *arg);
+void history_log_info(struct cw_log *log, struct cw_log_info *ret_info);
+const char *history_log_error(struct cw_log *log);
+void history_log_close(struct cw_log *log); /* NULL is fine */
 
 #endif

@@ -169,6 +169,8 @@ void hub_event(struct hub *hub, const char *kind, const char *subject, const cha
 /* Runs on the thread that wrote the row. */
 static void on_transition(void *arg, const struct transition *transition)
 {
+	const struct hub *hub = arg;
+	history_transition(hub->history, transition);
 	if (!hub_is_event(transition))
 		return;
 	char subject[1024];
@@ -510,6 +512,13 @@ struct hub *hub_new(const struct hub_options *options)
 		return NULL;
 	}
 	return hub;
+}
+
+void hub_use_history(struct hub *hub, struct history *history)
+{
+	hub->history = history;
+	if (history)
+		tables_keep_rows(hub->tables);
 }
 
 struct tables *hub_tables(struct hub *hub)

@@ -11,8 +11,10 @@
 #include "outqueue.h"
 #include "table.h"
 
+struct history;
 struct hub;
 
+extern const struct cw_table_decl hub_events_decl; /* table `events` */
 extern const char *const hub_event_kinds[], *const hub_state_names[]; /* NULL-terminated */
 
 /* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics.
@@ -40,6 +42,8 @@ struct hub_options {
 
 struct hub *hub_new(const struct hub_options *options); /* makes the tables too */
 struct tables *hub_tables(struct hub *hub);
+/* Where events and rows are kept; before hub_start(). It ends after the hub. */
+void hub_use_history(struct hub *hub, struct history *history);
 int hub_start(struct hub *hub); /* its thread */
 void hub_stop(struct hub *hub); /* drains what was posted, then ends */
 void hub_free(struct hub *hub);

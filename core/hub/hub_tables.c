@@ -237,6 +237,8 @@ void hub_keep_event(struct hub *hub, const struct event *event)
 	char id[24];
 	snprintf(id, sizeof(id), "%016llu", (unsigned long long)++hub->last_event);
 	int64_t kind = event->kind ? kind_index(event->kind) : 0;
+	history_event(hub->history, &(struct history_event){id, event->kind, event->subject, event->from, event->to,
+							    event->by, event->text, event->wall});
 	struct cw_cell cells[E_COLUMNS] = {
 		[E_ID] = text_cell(id),
 		[E_TIME] = integer_cell(event->wall),

@@ -249,7 +249,8 @@ static void sample_agent(struct hub *hub, const struct run *run)
 	whole(run, RELOAD_OK, /* label */ NULL, hub->reload_ok);
 	gauge(run, BUILD_INFO, hub->options.version, 1);
 	whole(run, LOG_DROPPED, /* label */ NULL, log_lost());
-	whole(run, EVENTS_DROPPED, /* label */ NULL, atomic_load_explicit(&hub->events_dropped, memory_order_relaxed));
+	whole(run, EVENTS_DROPPED, /* label */ NULL,
+	      atomic_load_explicit(&hub->events_dropped, memory_order_relaxed) + history_dropped(hub->history));
 	whole(run, PRODUCED, /* label */ NULL, hub->self_routed);
 	sample_process(run);
 }

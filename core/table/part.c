@@ -226,6 +226,7 @@ struct news {
 	const char *why;
 	int64_t wall; /* 0: not asked yet */
 	bool changed;
+	struct row_copy *was, *is; /* owned; NULL: not wanted */
 	uint32_t count;
 	struct {
 		const struct cw_column *column;
@@ -239,7 +240,14 @@ static void news_init(struct news *news, const char *why)
 	news->why = why;
 	news->wall = 0;
 	news->changed = false;
+	news->was = news->is = NULL;
 	news->count = 0;
+}
+
+/* Whether what becomes of a row is to be kept by somebody. */
+static bool keeps(const struct cw_part *part)
+{
+	return part->watched_count > 0 && atomic_load_explicit(&part->table->tables->keeps_rows, memory_order_relaxed);
 }
 
 static int64_t news_wall(struct news *news)
@@ -263,9 +271,14 @@ static void tell(struct cw_part *part, const struct news *news)
 						.from = news->changes[i].from,
 						.to = news->changes[i].to,
 						.why = news->why,
-						.wall = news->wall};
+						.wall = news->wall,
+						.is_first = i == 0,
+						.was = news->was,
+						.is = news->is};
 		tables->on_transition(tables->arg, &transition);
 	}
+	row_copy_unref(news->was);
+	row_copy_unref(news->is);
 	if (news->changed && atomic_load_explicit(&part->wake, memory_order_relaxed) &&
 	    atomic_exchange(&part->wake, false))
 		views_wake(part->table);
@@ -428,6 +441,8 @@ static int64_t add_row(struct cw_part *part, uint32_t hash, size_t size, struct 
 	take_entry(part, (uint32_t)number, row);
 	for (uint32_t i = 0; i < part->watched_count; i++)
 		note_choice(part, news, &part->watched[i], NO_ROW, choice_of(part, row, part->watched[i].column));
+	if (keeps(part))
+		news->is = row_copy_new(part, row);
 	stamp(part, (uint32_t)number, news);
 	return number;
 }
@@ -455,6 +470,9 @@ static int replace_row(struct cw_part *part, uint32_t number, size_t size, struc
 	if (size != old_size && !(new = malloc(sizeof(*new) + size)))
 		return -ENOMEM;
 	note_replaced(part, row, news);
+	bool kept = news->count > 0 && keeps(part);
+	if (kept && !news->was)
+		news->was = row_copy_new(part, row);
 	row_unpack(&part->layout, &part->dict, row->bytes);
 	memcpy(new->bytes, part->bytes, size);
 	if (new != row) {
@@ -462,6 +480,8 @@ static int replace_row(struct cw_part *part, uint32_t number, size_t size, struc
 		free(row);
 		part_entry(part, number)->row = (uintptr_t) new;
 	}
+	if (kept)
+		news->is = row_copy_new(part, new);
 	stamp(part, number, news);
 	return 0;
 }
@@ -559,6 +579,19 @@ static uint32_t touch_in_place(struct cw_part *part, struct row *row, const stru
 	return n;
 }
 
+/* The row as it is before any of these is made in place, if one of them is of a watched column. */
+static void keep_before(struct cw_part *part, const struct row *row, const struct cw_change *changes, uint32_t n,
+			struct news *news)
+{
+	for (uint32_t i = 0; i < n && !news->was; i++) {
+		uint32_t column = changes[i].column;
+		if (!may_touch(part, column) || !(part->columns[column].flags & CW_COLUMN_WATCHED))
+			continue;
+		if (choice_of(part, row, column) != choice_in(part, &changes[i].cell, column))
+			news->was = row_copy_new(part, row);
+	}
+}
+
 int row_touch(struct cw_part *part, uint32_t number, const struct cw_change *changes, uint32_t n)
 {
 	struct news news;
@@ -568,6 +601,8 @@ int row_touch(struct cw_part *part, uint32_t number, const struct cw_change *cha
 	struct row *row = row_at(part, number);
 	if (row) {
 		bool changed = false;
+		if (keeps(part))
+			keep_before(part, row, changes, n, &news);
 		uint32_t done = touch_in_place(part, row, changes, n, &changed);
 		status = done < n ? touch_by_put(part, number, changes + done, n - done, &news) : 0;
 		if (changed && !news.changed)
@@ -587,6 +622,8 @@ static void remove_row(struct cw_part *part, uint32_t number, struct news *news)
 	const char *key = row_key_text(&part->layout, row->bytes, &length);
 	for (uint32_t i = 0; i < part->watched_count; i++)
 		note_choice(part, news, &part->watched[i], choice_of(part, row, part->watched[i].column), NO_ROW);
+	if (keeps(part))
+		news->was = row_copy_new(part, row);
 	note_key(news, key, length);
 	index_remove(&part->index, hash_key(part, key, length), number);
 	row_unpack(&part->layout, &part->dict, row->bytes);

@@ -4,6 +4,7 @@
  *
  *   table.c                     which tables there are, which parts they have, a table as a whole
  *   part.c, part_columns.c      the rows of one instance: put, touch, remove, full generations; its columns
+ *   row_copy.c                  a row as it was at a moment, for who wants to keep it
  *   row.c, index.c, dict.c      made of: a packed row, a set of numbers by hash, shared texts
  *   selection.c, scan.c, page.c what is asked for; the walk over it; rows copied out to be looked at without the lock
  *   sorter.c, cursor.c          rows in order; where a page ended
@@ -116,6 +117,8 @@ struct tables {
 	struct table *list;
 	transition_fn on_transition;
 	void *arg;
+	atomic_bool keeps_rows;      /* transitions carry copies */
+	int64_t frozen_at;           /* instant, 0: time goes on */
 	uint8_t cursor_key[32];      /* seals the cursors of this process */
 	atomic_size_t sorting_bytes; /* what queries sort at this moment (sorter.h) */
 };
@@ -142,6 +145,10 @@ void part_look(struct cw_part *part, struct cw_coverage *ret_coverage, uint64_t 
 void part_scan_lock(struct cw_part *part);
 bool part_scan_pause(struct cw_part *part, int64_t slice_end);
 void part_scan_unlock(struct cw_part *part);
+/* A copy, or NULL: no memory. The lock is held. */
+struct row_copy *row_copy_new(const struct cw_part *part, const struct row *row);
+/* What ages are counted to. */
+int64_t tables_now(const struct tables *tables);
 /* Row number or -1. The lock is held. */
 int64_t part_find(const struct cw_part *part, const char *key, size_t length);
 

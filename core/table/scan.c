@@ -51,7 +51,7 @@ static int walk(struct scan *scan, int64_t deadline)
 	struct cw_part *part = scan->selection->scope.parts[scan->part];
 	int status = 0;
 	part_scan_lock(part);
-	int64_t slice_end = clock_awake() + SLICE_NS, now = clock_now();
+	int64_t slice_end = clock_awake() + SLICE_NS, now = tables_now(scan->selection->tables);
 	slice_end = slice_end < deadline ? slice_end : deadline;
 	if (!scan->part_begun || scan->end > part->entries) /* it may have been forgotten meanwhile */
 		scan->end = part->entries;
@@ -144,7 +144,7 @@ int scan_read(struct scan *scan, bool *ret_end)
 {
 	struct cw_part *locked = NULL;
 	int status = scan->due_next == scan->due_count ? take_due(scan) : 0;
-	int64_t now = clock_now();
+	int64_t now = tables_now(scan->selection->tables);
 	*ret_end = status == 0 && scan->due_count == 0;
 	while (status == 0 && scan->due_next < scan->due_count && !page_is_full(&scan->page)) {
 		const struct item *item = scan->due[scan->due_next++];

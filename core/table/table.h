@@ -20,6 +20,16 @@
 
 struct tables; /* all tables of an agent */
 
+/* A row as it was at a moment, for who wants to keep it (tables_keep_rows). */
+struct row_copy;
+struct row_copy *row_copy_ref(struct row_copy *copy);
+void row_copy_unref(struct row_copy *copy); /* NULL is fine */
+/* Its table; and its columns, which live as long as the tables: they also tell two shapes of one table apart. */
+const struct cw_table_decl *row_copy_decl(const struct row_copy *copy);
+const struct cw_column *row_copy_columns(const struct row_copy *copy, uint32_t *ret_count);
+/* As they were stored: instants, numbers in full. */
+const struct cw_cell *row_copy_cells(const struct row_copy *copy);
+
 /* A watched column of a row changed. from NULL: the row is new; to NULL: it was removed, `why` says; "": the row is
  * there, the value not known. All borrowed for the call. */
 struct transition {
@@ -27,6 +37,10 @@ struct transition {
 	const char *column, *from, *to, *why;
 	const char *const *choices; /* of the column */
 	int64_t wall;
+	bool is_first; /* of those that are told of one change of a row */
+	/* With tables_keep_rows(), the row just before and just after; NULL: there was none, there is none, or no
+	 * memory. */
+	struct row_copy *was, *is;
 };
 typedef void (*transition_fn)(void *arg, const struct transition *transition);
 
@@ -34,6 +48,10 @@ typedef void (*transition_fn)(void *arg, const struct transition *transition);
  * before the tables are freed, and nobody writes any more. NULL: no memory. */
 struct tables *tables_new(transition_fn on_transition, void *arg);
 void tables_free(struct tables *tables);
+/* Transitions carry copies of the row from now on. It costs the writing thread about a microsecond for each. */
+void tables_keep_rows(struct tables *tables);
+/* For tables of what was: ages and what is left of times are as at this instant. Before anything is asked of them. */
+void tables_freeze(struct tables *tables, int64_t now);
 
 /* Finds the part of this instance (rows of its earlier life included) or makes it. Columns must agree with the earlier
  * life's, else the rows begin anew. `decl` and what it points at must outlive the tables, `extra` is copied. 0,
@@ -46,6 +64,8 @@ void tables_forget(struct tables *tables, const char *instance);
 
 int64_t row_find(struct cw_part *part, const char *key, size_t length);
 int64_t row_key(struct cw_part *part, uint32_t row, char *buffer, size_t size);
+/* The row with this key as it is now; NULL: there is none. */
+struct row_copy *tables_copy_row(struct tables *tables, const char *table, const char *instance, const char *key);
 int64_t row_put(struct cw_part *part, const struct cw_cell *cells);
 int row_touch(struct cw_part *part, uint32_t row, const struct cw_change *changes, uint32_t n);
 void row_mark(struct cw_part *part, uint32_t row);

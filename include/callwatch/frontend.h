@@ -142,6 +142,23 @@ struct cw_alerts_answer {
 	uint32_t ids_count;
 };
 
+/* A question about what was: the event log, or a table as it was. */
+struct cw_log_spec {
+	/* `table` NULL: the event log, whose columns are those of table `events`; its order is that of time, and `sort`
+	 * and `cursor` are not for it. With `at` the table as it was then. */
+	struct cw_query_spec query;
+	int64_t at;           /* wall; 0: the event log */
+	int64_t since, until; /* of the event log: wall, from (included) and to (not); 0: no bound */
+	bool oldest_first;    /* of the event log; else the newest first */
+};
+
+struct cw_log_info {
+	int64_t reach;              /* wall: what happened since is known; 0: not known */
+	struct cw_query_info query; /* of a table as it was */
+};
+
+struct cw_log;
+
 struct cw_frontend {
 	uint32_t size;
 
@@ -222,6 +239,19 @@ struct cw_frontend {
 			void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg);
 	/* A mark in the event log: kind `note`. */
 	void (*note)(struct cw_instance *self, const char *text, const char *by);
+
+	/* What was. It is read on a thread of its own, in pages: log_step() gives what is there, as query_step() does;
+	 * -EAGAIN: nothing is there now, and ready() will be called. Before the first row, or the end, there are no
+	 * columns. Negative: log_error() says what is wrong: -EINVAL, -ENOENT as query_open(); -ERANGE the log does not
+	 * reach back so far, or nobody watched then; -ENOTSUP nothing is kept, for there is no state_dir; -EIO it
+	 * cannot be read; -EFBIG, -ENOMEM. log_open(): 0 or -ENOMEM. */
+	int (*log_open)(struct cw_instance *self, const struct cw_log_spec *spec, void (*ready)(void *arg), void *arg,
+			struct cw_log **ret_log);
+	const struct cw_column *(*log_columns)(struct cw_log *log, uint32_t *ret_count); /* NULL: not yet */
+	int (*log_step)(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void *arg);
+	void (*log_info)(struct cw_log *log, struct cw_log_info *ret_info);
+	const char *(*log_error)(struct cw_log *log); /* a sentence; lives as long as the log */
+	void (*log_close)(struct cw_log *log);        /* NULL is fine */
 };
 
 #ifdef __cplusplus
