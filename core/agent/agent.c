@@ -403,6 +403,7 @@ static void stop_all(struct agent *agent)
 	stop_some(agent, role_sends, /* others */ false, asked + outputs_end_ns);
 	tasks_stop(agent->tasks);
 	journal_stop(agent->journal, asked + journal_end_ns);
+	history_stop(agent->history, asked + journal_end_ns);
 	atomic_store(&agent->running, false);
 }
 
@@ -420,6 +421,8 @@ static int start_actors(struct agent *agent)
 	int rc = hub_start(agent->hub);
 	if (rc == 0 && agent->journal)
 		rc = journal_start(agent->journal);
+	if (rc == 0 && agent->history)
+		rc = history_start(agent->history);
 	if (rc == 0 && agent->tasks)
 		rc = tasks_start(agent->tasks, agent->journal);
 	if (rc == 0 && agent->tasks && !agent->journal && anybody_acts(agent))
@@ -491,6 +494,7 @@ void agent_use_plan(struct agent *agent, struct plan *plan)
 		.agent = agent,
 		.roster = agent->roster,
 		.tasks = agent->tasks,
+		.history = agent->history,
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
 		.state_dir = agent->state_dir,
@@ -551,6 +555,29 @@ static int make_journal(struct agent *agent)
 	return agent->tasks && (agent->journal || !agent->state_dir) ? 0 : -ENOMEM;
 }
 
+static void on_history_said(void *arg, const char *text)
+{
+	const struct agent *agent = arg;
+	log_change(NULL, CW_WARNING, "%s", text);
+	hub_event(agent->hub, "note", "history", /* from */ NULL, /* to */ NULL, /* by */ NULL, text);
+}
+
+static int make_history(struct agent *agent)
+{
+	struct history_options options = {
+		.folder = agent->state_dir,
+		.tables = hub_tables(agent->hub),
+		.phones_full = cw_get_integer(agent->plan->agent, "phones", 0) == 1,
+		.said = on_history_said,
+		.arg = agent,
+	};
+	if (!agent->state_dir)
+		return 0;
+	agent->history = history_new(&options);
+	hub_use_history(agent->hub, agent->history);
+	return agent->history ? 0 : -ENOMEM;
+}
+
 static int make_loop(struct agent *agent)
 {
 	int rc = uv_loop_init(&agent->loop);
@@ -581,6 +608,8 @@ static int make_parts(struct agent *agent)
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = make_journal(agent);
+	if (rc == 0)
+		rc = make_history(agent);
 	if (rc == 0)
 		rc = make_loop(agent);
 	if (rc < 0 && rc != -EBUSY)
@@ -642,9 +671,10 @@ void agent_free(struct agent *agent)
 	if (agent->lock_fd >= 0)
 		close(agent->lock_fd);
 	/* A thread that was left behind may come back to its part of a table or to its options. */
-	if (instance_abandoned_count() > 0 || journal_was_left(agent->journal))
+	if (instance_abandoned_count() > 0 || journal_was_left(agent->journal) || history_was_left(agent->history))
 		return;
 	journal_free(agent->journal);
+	history_free(agent->history);
 	tasks_free(agent->tasks);
 	resolver_free(agent->resolver);
 	lookups_free(agent->lookups);

@@ -6,6 +6,7 @@
 #define CALLWATCH_CORE_AGENT_PRIVATE_H
 
 #include "agent.h"
+#include "history.h"
 #include "hub.h"
 #include "instance.h"
 #include "journal.h"
@@ -56,6 +57,7 @@ struct agent {
 	struct lookups *lookups;
 	struct roster *roster;
 	struct journal *journal; /* NULL: there is no state_dir */
+	struct history *history; /* the same */
 	struct tasks *tasks;     /* NULL with once */
 	struct instance_context context;
 	struct slot *slots;

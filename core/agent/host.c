@@ -9,8 +9,10 @@
 #include "agent.h"
 #include "clock.h"
 #include "doctor.h"
+#include "history.h"
 #include "instance_private.h"
 #include "log.h"
+#include "logs.h"
 #include "offered.h"
 #include "tasks.h"
 
@@ -591,6 +593,13 @@ static const struct cw_frontend frontend = {
 	.cancel = frontend_cancel,
 	.actions = frontend_actions,
 	.endpoint = frontend_endpoint,
+	.note = logs_note,
+	.log_open = logs_open,
+	.log_columns = history_log_columns,
+	.log_step = history_log_step,
+	.log_info = history_log_info,
+	.log_error = history_log_error,
+	.log_close = logs_close,
 };
 
 #define HOST(of_frontend)                                                                                              \

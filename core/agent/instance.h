@@ -28,7 +28,8 @@ struct instance_context {
 	struct lookups *lookups;
 	struct agent *agent; /* for frontends: reload, readiness */
 	struct roster *roster;
-	struct tasks *tasks; /* NULL: nobody may be asked to act (--once) */
+	struct tasks *tasks;     /* NULL: nobody may be asked to act (--once) */
+	struct history *history; /* NULL: there is no state_dir */
 	const char *hostname, *version, *state_dir;
 	bool once, phones_full;
 	int64_t interval; /* default */

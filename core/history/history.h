@@ -55,6 +55,7 @@ const struct cw_column *history_log_columns(struct cw_log *log, uint32_t *ret_co
 int history_log_step(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void *arg);
 void history_log_info(struct cw_log *log, struct cw_log_info *ret_info);
 const char *history_log_error(struct cw_log *log);
+void *history_log_arg(const struct cw_log *log);
 void history_log_close(struct cw_log *log); /* NULL is fine */
 
 #endif

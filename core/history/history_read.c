@@ -741,6 +741,11 @@ const char *history_log_error(struct cw_log *log)
 	return log->error;
 }
 
+void *history_log_arg(const struct cw_log *log)
+{
+	return log->arg;
+}
+
 void history_log_close(struct cw_log *log)
 {
 	if (!log)

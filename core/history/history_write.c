@@ -8,12 +8,13 @@
 #include "log.h"
 #include "row.h"
 #include "row_blob.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORGET_AFTER = 2000 /* entries */, ROUNDS_MAX = 20 };
+enum { FORGET_AFTER = 2000 /* entries */, ROUNDS_MAX = 20, MASKED_MAX = 8192, TEXTS_MASKED = 6 };
 static const int64_t most_age_default = 30 * 86400 * CW_SECOND, most_bytes_default = (int64_t)1024 * 1024 * 1024;
 
 static const char schema[] =
@@ -41,6 +42,7 @@ const struct journal_kind history_db = {
 	.name = "history.db",
 	.steps = steps,
 	.steps_count = sizeof steps / sizeof *steps,
+	.reserve = (uint64_t)16 * 1024 * 1024, /* the journal's, which matters more */
 	.trouble = "what happens is not kept for long",
 	.damage = "what happened before is not known any more",
 };
@@ -92,9 +94,12 @@ static int ask(sqlite3_stmt *statement, int64_t *ret_number)
 
 /* ---- lives ---- */
 
+/* What was written down last is known to have been watched, if it was killed between two ticks. */
 static int end_earlier_life(struct sqlite3 *db)
 {
 	return sqlite3_exec(db,
+			    "UPDATE life SET seen = max(seen, coalesce((SELECT max(time) FROM event), 0), "
+			    "coalesce((SELECT max(began) FROM row_log), 0)) WHERE id = (SELECT max(id) FROM life);"
 			    "UPDATE row_log SET ended = max(began, coalesce((SELECT seen FROM life ORDER BY id DESC "
 			    "LIMIT 1), began)) WHERE ended IS NULL",
 			    NULL, NULL, NULL);
@@ -227,14 +232,11 @@ static int note_written(struct history *history)
 
 /* ---- posting ---- */
 
-static int post(struct history *history, struct journal_entry *entry)
+/* What the journal does not take it counts itself. */
+static void post(struct history *history, struct journal_entry *entry)
 {
-	int rc = journal_post(history->journal, entry);
-	if (rc < 0) {
-		atomic_fetch_add(&history->dropped, 1);
+	if (journal_post(history->journal, entry) < 0)
 		entry->free(entry);
-	}
-	return rc;
 }
 
 static void free_entry(struct journal_entry *entry)
@@ -321,7 +323,12 @@ void history_event(struct history *history, const struct history_event *event)
 {
 	if (!history)
 		return;
+	char masked[MASKED_MAX];
 	const char *given[] = {event->id, event->kind, event->subject, event->from, event->to, event->by, event->text};
+	if (event->text && !history->options.phones_full && strchr(event->text, '+')) {
+		text_mask_phones_in(masked, sizeof masked, event->text, strlen(event->text));
+		given[TEXTS_MASKED] = masked;
+	}
 	enum { TEXTS = sizeof given / sizeof *given };
 	const char *kept[TEXTS];
 	size_t size = sizeof(struct event_entry);
@@ -341,7 +348,7 @@ void history_event(struct history *history, const struct history_event *event)
 	entry->history = history;
 	entry->event =
 		(struct history_event){kept[0], kept[1], kept[2], kept[3], kept[4], kept[5], kept[6], event->wall};
-	(void)post(history, &entry->entry);
+	post(history, &entry->entry);
 }
 
 /* ---- rows ---- */
@@ -513,5 +520,5 @@ void history_transition(struct history *history, const struct transition *transi
 	entry->was = row_copy_ref(transition->was);
 	entry->is = row_copy_ref(transition->is);
 	entry->wall = transition->wall;
-	(void)post(history, &entry->entry);
+	post(history, &entry->entry);
 }

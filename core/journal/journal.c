@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <uv.h>
 
 enum { ENTRIES_MAX = 100000, RETRY_MS = 5000, SAID_MAX = JOURNAL_WHY_MAX + 256 };
@@ -107,6 +108,18 @@ static void settle_all(struct journal *journal)
 		let_go(journal, entry);
 		entry = next;
 	}
+}
+
+/* Not known is enough: then writing will say what is wrong. */
+static bool has_room(struct journal *journal)
+{
+	struct statvfs disk;
+	if (journal->kind->reserve == 0 || statvfs(journal->options.folder, &disk) < 0)
+		return true;
+	if ((uint64_t)disk.f_bavail * disk.f_frsize >= journal->kind->reserve)
+		return true;
+	begin_trouble(journal, "is not written, for the disk is almost full and others need what is left");
+	return false;
 }
 
 static bool open_file(struct journal *journal)
@@ -201,6 +214,10 @@ static void write_waiting(struct journal *journal)
 	}
 	if (!journal->first && !journal->in_trouble)
 		return;
+	if (!has_room(journal)) {
+		pause_writing(journal);
+		return;
+	}
 	int code = journal->db || open_file(journal) ? write_all(journal) : SQLITE_CANTOPEN;
 	if (code == SQLITE_OK) {
 		settle_all(journal);
@@ -279,7 +296,7 @@ static void *run(void *arg)
 	struct journal *journal = arg;
 	pthread_setname_np(pthread_self(), journal->kind->name);
 	journal->suspect = true; /* whatever was before */
-	if (!open_file(journal))
+	if (!has_room(journal) || !open_file(journal))
 		pause_writing(journal);
 	journal->options.opened(journal->options.arg, journal->db);
 	while (!journal->stopping) {

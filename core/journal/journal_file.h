@@ -23,6 +23,7 @@ struct journal_kind {
 	const char *const *steps;
 	int steps_count;
 	bool synced;         /* each transaction is on disk when it is done; else a power cut may cost the last ones */
+	uint64_t reserve;    /* bytes of the disk that are left to others: with less it is not written */
 	const char *trouble; /* what it means when it cannot be written: the second half of a sentence */
 	const char *damage;  /* … when it was begun anew */
 };

@@ -21,9 +21,21 @@ static const struct param table_params[] = {
 	{.name = "format"},
 	{.name = "reveal"},
 	{.name = "watch"},
+	{.name = "at"},
 	{0},
 };
-static const struct param row_params[] = {{.name = "instance"}, {.name = "columns"}, {.name = "reveal"}, {0}};
+static const struct param row_params[] = {
+	{.name = "instance"}, {.name = "columns"}, {.name = "reveal"}, {.name = "at"}, {0}};
+static const struct param event_params[] = {
+	{.name = "since"},
+	{.name = "until"},
+	{.name = "where", .repeats = true},
+	{.name = "limit"},
+	{.name = "order"},
+	{.name = "columns"},
+	{.name = "format"},
+	{0},
+};
 static const struct param doctor_params[] = {{.name = "format"}, {0}};
 
 /* What a listener for metrics serves besides /metrics says no more than that the agent lives. */
@@ -39,6 +51,7 @@ static const struct route routes[] = {
 	{"/api/v1/doctor", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
 	{"/api/v1/doctor/{}", ROUTE_GET, ROLE_OPERATOR, doctor_params, route_doctor},
 	{"/api/v1/rules/{}/test", ROUTE_POST, ROLE_OPERATOR, no_params, route_try_rule},
+	{"/api/v1/events", ROUTE_GET | ROUTE_POST | ROUTE_BODY | ROUTE_ACTS, ROLE_VIEWER, event_params, route_events},
 	{"/api/v1/silences", ROUTE_GET | ROUTE_POST | ROUTE_BODY | ROUTE_ACTS, ROLE_VIEWER, table_params,
 	 route_silences},
 	{"/api/v1/silences/{}", ROUTE_GET | ROUTE_DELETE | ROUTE_ACTS, ROLE_VIEWER, row_params, route_silence},

@@ -79,10 +79,6 @@ static void end_if_not_asked(struct exchange *exchange, struct alert_pending *as
 			 rc == -ENOTSUP ? "this agent has no alerts" : "nothing can be asked for now: again later");
 }
 
-/* Of a frontend that is long enough to have it. */
-#define HAS(frontend, member)                                                                                          \
-	((frontend)->size >= offsetof(struct cw_frontend, member) + sizeof((frontend)->member) && (frontend)->member)
-
 /* ---- silences ---- */
 
 static void silence(struct exchange *exchange, const struct cw_silence_spec *spec)

@@ -7,6 +7,12 @@
 
 #include "web.h"
 
+#include <stddef.h>
+
+/* Of a frontend that is long enough to have it. */
+#define HAS(frontend, member)                                                                                          \
+	((frontend)->size >= offsetof(struct cw_frontend, member) + sizeof((frontend)->member) && (frontend)->member)
+
 /* routes/agent.c */
 void route_healthy(struct exchange *exchange);
 void route_ready(struct exchange *exchange);
@@ -77,6 +83,16 @@ struct asked {
 };
 bool asked_init(struct asked *asked, struct exchange *exchange, const char *table);
 void asked_release(struct asked *asked);
+
+enum rows_format { ROWS_JSON, ROWS_NDJSON, ROWS_CSV };
+/* What parameter `format` says, and the content type of it. False: a problem is answered. */
+bool rows_read_format(struct exchange *exchange, enum rows_format *ret_format);
+/* `{"table":…,"columns":[…],"rows":[` */
+void rows_json_head(struct buffer *out, const char *table, const struct cw_column *columns, uint32_t count);
+
+/* routes/log.c */
+void route_events(struct exchange *exchange);
+void route_table_at(struct exchange *exchange, const struct asked *asked, enum rows_format format);
 
 /* routes/watch.c: the live form of route_table */
 void route_watch(struct exchange *exchange, struct asked *asked);

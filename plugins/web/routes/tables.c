@@ -19,8 +19,6 @@
 enum { COLUMNS_ASKED_MAX = 64, JSON_LIMIT = 100, CHUNK_FULL = 32 * 1024, HOLDERS_MAX = 64 };
 static const int64_t step_budget = CW_MILLISECOND;
 
-enum format { FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
-
 /* -- what was asked ----------------------------------------------------------------------------------------------- */
 
 void query_problem(struct exchange *exchange, int rc, const char *error)
@@ -94,7 +92,7 @@ struct rows {
 	struct cw_query *query;
 	const struct cw_column *columns;
 	uint32_t columns_count;
-	enum format format;
+	enum rows_format format;
 	bool begun, any;
 	struct exchange *exchange;
 	/* of one row only */
@@ -114,16 +112,15 @@ static void rows_drop(struct exchange *exchange)
 	free(rows);
 }
 
-static void json_head(struct exchange *exchange, const struct rows *rows)
+void rows_json_head(struct buffer *out, const char *table, const struct cw_column *columns, uint32_t count)
 {
-	struct buffer *out = &exchange->body;
 	buffer_string(out, "{\"table\":");
-	render_json_string(out, exchange->arguments[0]);
+	render_json_string(out, table);
 	buffer_string(out, ",\"columns\":[");
-	for (uint32_t i = 0; i < rows->columns_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		if (i)
 			buffer_bytes(out, ",", 1);
-		render_json_string(out, rows->columns[i].name);
+		render_json_string(out, columns[i].name);
 	}
 	buffer_string(out, "],\"rows\":[");
 }
@@ -144,13 +141,13 @@ static int on_row(void *arg, const struct cw_cell *cells, uint32_t count)
 {
 	struct rows *rows = arg;
 	struct buffer *out = &rows->exchange->body;
-	if (rows->format == FORMAT_CSV) {
+	if (rows->format == ROWS_CSV) {
 		render_csv_row(out, rows->columns, cells, count);
 	} else {
-		if (rows->format == FORMAT_JSON && rows->any)
+		if (rows->format == ROWS_JSON && rows->any)
 			buffer_bytes(out, ",", 1);
 		render_json_row(out, rows->columns, cells, count, /* without_null: */ false);
-		if (rows->format == FORMAT_NDJSON)
+		if (rows->format == ROWS_NDJSON)
 			buffer_bytes(out, "\n", 1);
 	}
 	rows->any = true;
@@ -160,9 +157,9 @@ static int on_row(void *arg, const struct cw_cell *cells, uint32_t count)
 static void begin_rows(struct exchange *exchange, struct rows *rows)
 {
 	rows->begun = true;
-	if (rows->format == FORMAT_JSON)
-		json_head(exchange, rows);
-	else if (rows->format == FORMAT_CSV)
+	if (rows->format == ROWS_JSON)
+		rows_json_head(&exchange->body, exchange->arguments[0], rows->columns, rows->columns_count);
+	else if (rows->format == ROWS_CSV)
 		render_csv_header(&exchange->body, rows->columns, rows->columns_count);
 }
 
@@ -180,7 +177,7 @@ static enum pull rows_broke(struct exchange *exchange, const struct rows *rows, 
 		exchange_problem(exchange, rc == -ENOBUFS ? 503 : 500, "%s", sentence);
 		return PULL_DONE;
 	}
-	if (rows->format != FORMAT_NDJSON)
+	if (rows->format != ROWS_NDJSON)
 		return PULL_ABORT;
 	buffer_string(&exchange->body, "{\"error\":");
 	render_json_string(&exchange->body, sentence);
@@ -198,7 +195,7 @@ static enum pull pull_rows(struct exchange *exchange)
 		return rows_broke(exchange, rows, rc);
 	if (rc == CW_LATER)
 		return PULL_MORE;
-	if (rows->format == FORMAT_JSON)
+	if (rows->format == ROWS_JSON)
 		json_tail(exchange, rows);
 	return PULL_DONE;
 }
@@ -223,7 +220,7 @@ static struct rows *rows_open(struct exchange *exchange, const struct cw_query_s
 
 /* -- GET /api/v1/tables/{t} --------------------------------------------------------------------------------------- */
 
-static bool read_format(struct exchange *exchange, enum format *ret_format)
+bool rows_read_format(struct exchange *exchange, enum rows_format *ret_format)
 {
 	static const char *const names[] = {"json", "ndjson", "csv"};
 	static const char *const types[] = {"application/json", "application/x-ndjson",
@@ -232,7 +229,7 @@ static bool read_format(struct exchange *exchange, enum format *ret_format)
 	for (uint32_t i = 0; i < 3; i++) {
 		if (strcmp(given ? given : "json", names[i]) != 0)
 			continue;
-		*ret_format = (enum format)i;
+		*ret_format = (enum rows_format)i;
 		exchange->content_type = types[i];
 		return true;
 	}
@@ -243,22 +240,28 @@ static bool read_format(struct exchange *exchange, enum format *ret_format)
 static void answer_table(struct exchange *exchange, struct asked *asked)
 {
 	char error[PARAMS_ERROR_MAX];
-	enum format format;
+	enum rows_format format;
 	bool live = false;
 	uint64_t limit = 0;
-	if (!read_format(exchange, &format))
+	if (!rows_read_format(exchange, &format))
 		return;
 	if (params_bool(&exchange->params, "watch", &live, error) ||
 	    params_count(&exchange->params, "limit", &limit, error)) {
 		exchange_problem(exchange, 400, "%s", error);
 		return;
 	}
-	asked->spec.limit =
-		limit || params_get(&exchange->params, "limit") || format != FORMAT_JSON ? limit : JSON_LIMIT;
+	asked->spec.limit = limit || params_get(&exchange->params, "limit") || format != ROWS_JSON ? limit : JSON_LIMIT;
 	/* A page and a live view show the first rows, so they need an order; whole streams go as the rows are found. */
-	if (!asked->spec.sort && (live || format == FORMAT_JSON))
+	if (!asked->spec.sort && (live || format == ROWS_JSON))
 		asked->spec.sort = "";
-	if (live && format != FORMAT_NDJSON) {
+	if (params_get(&exchange->params, "at")) {
+		if (live)
+			exchange_problem(exchange, 400, "what was does not change: \"at\" goes without \"watch\"");
+		else
+			route_table_at(exchange, asked, format);
+		return;
+	}
+	if (live && format != ROWS_NDJSON) {
 		exchange_problem(exchange, 400, "parameter \"watch\" needs format=ndjson");
 		return;
 	}
@@ -267,7 +270,7 @@ static void answer_table(struct exchange *exchange, struct asked *asked)
 		return;
 	}
 	/* A page says how many rows match in all, which a query in any order knows only at its end. */
-	if (format == FORMAT_JSON && !asked->spec.sort)
+	if (format == ROWS_JSON && !asked->spec.sort)
 		asked->spec.sort = "";
 	struct rows *rows = rows_open(exchange, &asked->spec);
 	if (!rows)
@@ -362,6 +365,10 @@ static void answer_row(struct exchange *exchange, struct asked *asked)
 		web->frontend->tables(web->self, name_all_columns,
 				      &(struct all_columns){.table = asked->spec.table, .asked = asked});
 	asked->spec.key = exchange->arguments[1];
+	if (params_get(&exchange->params, "at")) {
+		route_table_at(exchange, asked, ROWS_JSON);
+		return;
+	}
 	struct rows *rows = rows_open(exchange, &asked->spec);
 	if (!rows)
 		return;

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""What was: the event log and tables as they were, over a real daemon, its HTTP and its client, and across restarts."""
+
+import datetime
+import signal
+import sqlite3
+import time
+
+import pytest
+
+from harness import wait_for
+from test_actions import act, configuration, end_of, request, start_again
+
+
+def events(daemon, query=""):
+    status, answer, _ = request(daemon, "GET", "/api/v1/events" + ("?" + query if query else ""))
+    assert status == 200, answer
+    return answer["rows"]
+
+
+def texts(daemon, *query):
+    return [event["text"] for event in events(daemon, "&".join(["where=kind=note", "where=by!=null", *query]))]
+
+
+def note(daemon, text):
+    status, answer, _ = request(daemon, "POST", "/api/v1/events", {"text": text})
+    assert status == 201, answer
+
+
+def logged(daemon, text):
+    wait_for(lambda: text in texts(daemon), 20, what=f"the note {text}")
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def at(daemon, table, when, query=""):
+    return request(daemon, "GET", f"/api/v1/tables/{table}?at={when}" + ("&" + query if query else ""))
+
+
+@pytest.mark.sanitize
+def test_notes_are_in_the_log_by_whom_and_outlive_a_restart(daemon):
+    daemon.start(configuration(daemon))
+    note(daemon, "deploy 42")
+    logged(daemon, "deploy 42")
+    [event] = events(daemon, "where=text=deploy%2042")
+    assert event["kind"] == "note" and event["by"].startswith("user ") and event["from"] is None
+    between = now()
+    note(daemon, "rolled back")
+    logged(daemon, "rolled back")
+    daemon.process.kill()
+    start_again(daemon)
+    assert texts(daemon) == ["rolled back", "deploy 42"]
+    assert texts(daemon, "order=oldest") == ["deploy 42", "rolled back"]
+    assert texts(daemon, f"until={between}") == ["deploy 42"]
+    assert texts(daemon, f"since={between}") == ["rolled back"]
+    assert texts(daemon, "limit=1") == ["rolled back"]
+
+
+@pytest.mark.sanitize
+def test_table_as_it_was_between_two_tasks_and_across_a_restart(daemon):
+    daemon.start(configuration(daemon))
+    before = now()
+    first = act(daemon, "run", {})[1]["task_id"]
+    assert end_of(daemon, first)["task"]["state"] == "success"
+    time.sleep(0.01)  # so that the times differ by more than what they are told in
+    between = now()
+    time.sleep(0.01)
+    second = act(daemon, "run", {})[1]["task_id"]
+    end_of(daemon, second)
+
+    def then(when, query=""):
+        status, answer, _ = at(daemon, "tasks", when, query)
+        assert status == 200, answer
+        return answer
+
+    def rows_then(when, query=""):
+        return {row["task_id"]: row["state"] for row in then(when, query)["rows"]}
+
+    wait_for(lambda: rows_then(now()) == {first: "success", second: "success"}, 20)
+    assert rows_then(between) == {first: "success"}
+    answer = then(between, "columns=state,duration_seconds" if "duration_seconds" in then(between)["columns"] else "columns=state")
+    assert answer["at"] == between and answer["complete"] is True and answer["as_of"] == [between, between]
+    assert answer["log_from"] <= before and answer["total"] == 1
+    assert rows_then(between, "where=state=error") == {}
+    daemon.process.kill()
+    killed = now()
+    start_again(daemon)
+    assert rows_then(between) == {first: "success"}
+    status, answer, _ = at(daemon, "tasks", "2020-01-01T00:00:00Z")
+    assert status == 404 and "reaches back to" in answer["detail"]
+    status, answer, _ = at(daemon, "tasks", "2200-01-01T00:00:00Z")
+    assert status == 404 and "not come yet" in answer["detail"]
+    assert killed
+
+
+def test_questions_that_the_log_cannot_answer_say_why(daemon):
+    daemon.start(configuration(daemon))
+    moment = now()
+    for path, status, words in [
+            (f"/api/v1/tables/events?at={moment}", 404, "no column that is watched"),
+            (f"/api/v1/tables/nonsense?at={moment}", 404, "no table"),
+            ("/api/v1/tables/tasks?at=02:10", 400, "RFC 3339"),
+            (f"/api/v1/tables/instances?at={moment}&cursor=x", 400, "cursor"),
+            (f"/api/v1/tables/instances?at={moment}&watch=true&format=ndjson", 400, "watch"),
+            ("/api/v1/events?where=colour=red", 400, "colour"),
+            ("/api/v1/events?order=random", 400, "newest or oldest"),
+            ("/api/v1/events?since=yesterday", 400, "RFC 3339")]:
+        got, answer, _ = request(daemon, "GET", path)
+        assert got == status and words in answer["detail"], (path, got, answer)
+    for body in ({}, {"text": ""}, {"text": "x" * 1001}, {"text": "x", "by": "somebody"}, {"text": 7}):
+        assert request(daemon, "POST", "/api/v1/events", body)[0] == 400, body
+
+
+def test_without_a_state_dir_the_last_events_are_in_memory_and_nothing_else_was(daemon):
+    daemon.start(configuration(daemon, state=False))
+    note(daemon, "deploy 42")
+    logged(daemon, "deploy 42")
+    assert texts(daemon, "since=" + now()) == []
+    status, answer, _ = at(daemon, "instances", now())
+    assert status == 404 and "no state_dir" in answer["detail"]
