@@ -58,15 +58,13 @@ static const char *const texts[STATEMENTS] = {
 	[ADD_COLUMN] = "INSERT INTO shape_column VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SEE_LIFE] = "UPDATE life SET seen = ?2 WHERE id = ?1",
 	[COUNT_PAGES] =
-		"SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, "
-		"pragma_page_size",
+		"SELECT (a.page_count - b.freelist_count) * 4096 FROM pragma_page_count a, pragma_freelist_count b",
 	[OLDEST_EVENT] = "SELECT min(time) FROM event",
 	[OLDEST_ROW] = "SELECT min(ended) FROM row_log WHERE ended IS NOT NULL",
-	[FORGET_EVENTS] =
-		"DELETE FROM event WHERE id IN (SELECT id FROM event WHERE time < ? ORDER BY time LIMIT 2000) "
-		"RETURNING time",
-	[FORGET_ROWS] = "DELETE FROM row_log WHERE id IN (SELECT id FROM row_log WHERE ended IS NOT NULL AND ended < ? "
-			"ORDER BY ended LIMIT 2000) RETURNING ended",
+	[FORGET_EVENTS] = ("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE time < ? ORDER BY time LIMIT "
+			   "2000) RETURNING time"),
+	[FORGET_ROWS] = ("DELETE FROM row_log WHERE id IN (SELECT id FROM row_log WHERE ended < ? ORDER BY ended LIMIT "
+			 "2000) RETURNING ended"),
 	[SET_REACH] = "INSERT INTO reach VALUES(?1, ?2) ON CONFLICT(what) DO UPDATE SET since = max(since, ?2)",
 };
 

@@ -271,9 +271,10 @@ static int read_note(const char *bytes, size_t length, json_t **ret_json, const 
 				     ? body_text(value, name, ret_text, error)
 				     : body_wrong(error, "there is no member `%.64s`; known: text", name);
 	}
-	if (rc == 0 && (!*ret_text || !**ret_text))
+	const char *text = *ret_text ? *ret_text : "";
+	if (rc == 0 && !*text)
 		rc = body_wrong(error, "say what happened: `text`");
-	if (rc == 0 && strlen(*ret_text) > NOTE_MAX)
+	if (rc == 0 && strlen(text) > NOTE_MAX)
 		rc = body_wrong(error, "`text` has more than %d bytes", NOTE_MAX);
 	return rc;
 }
