@@ -443,16 +443,16 @@ static void add_empty(void *arg, const struct cw_table_info *info)
 
 static int make_table(struct cw_log *log)
 {
-	int rc = judge_time(log);
 	struct empty_parts empty = {.log = log};
-	if (rc == 0)
-		rc = page_begin(&log->page);
+	int rc = page_begin(&log->page);
 	if (rc == 0 && shapes_read(log->history->reading, log->spec.query.table, &log->page.shapes) < 0)
 		rc = unreadable(log);
 	if (rc == 0)
 		tables_each(log->live, add_empty, &empty);
 	if (rc == 0 && (rc = empty.rc) == 0 && log->page.shapes.count == 0)
 		rc = fail(log, -ENOENT, "no table '%.60s' is in the log", log->spec.query.table);
+	if (rc == 0)
+		rc = judge_time(log);
 	if (rc == 0)
 		rc = fill_table(log);
 	if (rc < 0)

@@ -103,13 +103,14 @@ def test_table_as_it_was_between_two_tasks_and_across_a_restart(daemon):
 
 def test_questions_that_the_log_cannot_answer_say_why(daemon):
     daemon.start(configuration(daemon))
-    moment = now()
+    wait_for(lambda: at(daemon, "instances", now())[0] == 200, 20)
+    told = now()
     for path, status, words in [
-            (f"/api/v1/tables/events?at={moment}", 404, "no column that is watched"),
-            (f"/api/v1/tables/nonsense?at={moment}", 404, "no table"),
+            (f"/api/v1/tables/events?at={told}", 404, "no column that is watched"),
+            (f"/api/v1/tables/nonsense?at={told}", 404, "no table"),
             ("/api/v1/tables/tasks?at=02:10", 400, "RFC 3339"),
-            (f"/api/v1/tables/instances?at={moment}&cursor=x", 400, "cursor"),
-            (f"/api/v1/tables/instances?at={moment}&watch=true&format=ndjson", 400, "watch"),
+            (f"/api/v1/tables/instances?at={told}&cursor=x", 400, "cursor"),
+            (f"/api/v1/tables/instances?at={told}&watch=true&format=ndjson", 400, "watch"),
             ("/api/v1/events?where=colour=red", 400, "colour"),
             ("/api/v1/events?order=random", 400, "newest or oldest"),
             ("/api/v1/events?since=yesterday", 400, "RFC 3339")]:
