@@ -3,6 +3,7 @@
 
 import datetime
 import json
+import re
 import subprocess
 import urllib.parse
 
@@ -294,3 +295,49 @@ def test_what_is_asked_wrongly_is_said_before_anybody_is_asked(folder):
         (["rules", "test", "--send"], "say which rule's way"), (["rules", "list"], "not \"list\""), (["alerts", "-m", "x"], "takes no --note"),
     ]:
         assert sentence in callwatch(Nobody, *words, code=2), words
+
+
+# -- answers that are wrong --------------------------------------------------------------------------------------------
+
+EVIL = "\x1b[2J\x1b]8;;http://evil\x1b\\x\r\n\t\x9b2J\u202egnp.exe\u2066"
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.sanitize
+def test_hostile_and_garbled_rows_are_shown_as_what_they_are(server):
+    server.on("/api/v1/silences?", lambda connection: connection.sendall(server.page("silences")))
+    for name, names in TABLES.items():
+        server.rows[name] = [{column: EVIL for column in names}, {column: 7 for column in names}, {column: None for column in names},
+                             {column: [{}] for column in names}, {}, {column: 1e308 for column in names}, {column: "" for column in names}]
+    for state in ("firing", "unknown", "pending", "resolved"):
+        for value in (EVIL, 7, None, [{}], "x" * 5000):
+            server.rows["alerts"].append({**{column: value for column in TABLES["alerts"]}, "alert": "x", "state": state})
+    server.rows["events"].append({**{column: EVIL for column in TABLES["events"]}, "by": "x", "kind": "alert"})
+    server.rows["notifications"] += [{**{column: EVIL for column in TABLES["notifications"]}, "alert": "x", "state": state, "attempts": 2}
+                                     for state in ("sent", "dead", "queued", "sending", "?")]
+    status_of(server, {"critical": -1, "warning": "x", "info": 1e300}, -7, [{"alert": EVIL, "summary": [EVIL]}, 7, None])
+    for words in (["alerts"], ["alerts", "--all"], ["why", "x"], ["why", "x", EVIL.strip("\x00")], ["silence", "list", "--all"], ["rules"], ["status"]):
+        shown = callwatch(server, *words)
+        assert shown and not CONTROL.search(shown), (words, shown)
+
+
+def complete(server, *words):
+    return subprocess.run([harness.BIN / "callwatch", "__complete", "--socket", str(server.path), *words], capture_output=True, text=True, check=True,
+                          timeout=30 * harness.SLOWER).stdout.split()
+
+
+def test_names_and_subjects_are_completed(server):
+    server.rows["rules"].append({"name": "capacity"})
+    server.rows["silences"] = [{"id": "s1"}, {"id": "s2"}]
+    server.alert()
+    server.alert("capacity", "ratio")
+    for command in ("why", "ack"):
+        assert complete(server, command, "") == ["call-stale", "capacity"]
+        assert complete(server, command, "call-stale", "") == [SID]
+    assert complete(server, "silence", "") == ["add", "list", "expire"]
+    assert complete(server, "silence", "expire", "") == ["s1", "s2"]
+    assert complete(server, "silence", "add", "ca") == ["call-stale", "capacity"]
+    assert complete(server, "rules", "test", "cap") == ["capacity"]
+    assert "--every" in complete(server, "silence", "add", "--") and "--config" not in complete(server, "silence", "add", "--")
+    assert complete(server, "silence", "add", "-c", "") == []
+    assert "severity=" in complete(server, "alerts", "--where", "se")
