@@ -29,6 +29,7 @@ struct why {
 	json_t *rule;          /* its row; NULL: not known */
 	json_t *alerts;        /* rows; an array */
 	json_int_t total;      /* of them */
+	json_t *log_from;      /* since when what happened is known */
 	json_t *events;        /* alerts' of this rule, the latest first; an array */
 	json_t *blind;
 };
@@ -104,15 +105,28 @@ static json_t *ask_for_alerts(struct why *why)
 	return rows;
 }
 
+/* From the event log; where that is not kept, what the table remembers. */
 static json_t *ask_for_events(struct why *why)
 {
-	char *by = must_printf("by=%s", why->alert), *about = NULL;
+	struct path *path = path_new("/api/v1/events");
+	char *by = must_printf("by=%s", why->alert), *limit = must_printf("%d", EVENTS_ASKED), *about = NULL;
 	const char *where[4] = {"kind=alert", by};
+	struct rows_question question = {.table = "events", .where = where, .sort = "-id", .limit = EVENTS_ASKED};
+	struct http_failure failure;
 	if (why->subject)
 		where[2] = about = must_printf("subject~%s", why->subject);
-	struct rows_question question = {.table = "events", .where = where, .sort = "-id", .limit = EVENTS_ASKED};
-	json_t *rows = rows_of(why, &question, /* total: */ NULL);
+	for (size_t i = 0; where[i]; i++)
+		path_query(path, "where", where[i]);
+	path_query(path, "limit", limit);
+	json_t *answer = http_json(why->http, path_text(path), /* whole_s: */ 10, &failure);
+	json_t *rows = json_object_get(answer, "rows");
+	why->log_from = json_incref(json_object_get(answer, "log_from"));
+	rows = json_is_array(rows) ? json_incref(rows) : rows_of(why, &question, /* total: */ NULL);
+	http_failure_release(&failure);
+	json_decref(answer);
+	path_free(path);
 	free(by);
+	free(limit);
 	free(about);
 	return rows;
 }
@@ -542,6 +556,16 @@ static const char *idle_sentence(const struct why *why)
 	return "it does not fire, and nothing is on the way to it";
 }
 
+static void say_never(const struct why *why)
+{
+	const char *from = json_string_value(why->log_from);
+	char *since = from ? time_text(from, &why->manner) : NULL;
+	say(why, "log", TONE_PLAIN,
+	    must_printf("it has not fired%s %s%s", why->subject ? " for this subject" : "",
+			since ? "since the event log begins, " : "in what is remembered", since ? since : ""));
+	free(since);
+}
+
 /* It does not fire now. */
 static void say_idle(struct why *why)
 {
@@ -551,9 +575,7 @@ static void say_idle(struct why *why)
 	say_rule(why);
 	if (say_events(why) == 0) {
 		putchar('\n');
-		say(why, "log", TONE_PLAIN,
-		    must(strdup(why->subject ? "it has not fired for this subject in what is remembered"
-					     : "it has not fired in what is remembered")));
+		say_never(why);
 	}
 	if (!why->subject || json_array_size(why->events))
 		say_told(why, /* alert: */ NULL);
@@ -641,6 +663,7 @@ int command_why(const struct arguments *arguments)
 	json_decref(why.rule);
 	json_decref(why.alerts);
 	json_decref(why.events);
+	json_decref(why.log_from);
 	json_decref(why.blind);
 	free(why.alert);
 	free(why.subject);
