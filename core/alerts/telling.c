@@ -48,7 +48,7 @@ static int by_importance(const void *a, const void *b)
 		return one->severity > other->severity ? -1 : 1;
 	if (one->firing_since != other->firing_since)
 		return one->firing_since < other->firing_since ? -1 : 1;
-	int order = strcmp(one->instance, other->instance);
+	int order = strcmp(one->source, other->source);
 	return order ? order : strcmp(one->subject, other->subject);
 }
 
@@ -447,12 +447,12 @@ static void fill_alert(const struct telling *telling, struct words *words, uint3
 	struct cw_tag *tags = words->alert_labels[i];
 	add_label(tags, &labels, "alertname", alert->rule_name);
 	add_label(tags, &labels, "severity", severity_names[alert->severity]);
-	add_label(tags, &labels, "instance", alert->instance);
+	add_label(tags, &labels, "instance", alert->source);
 	add_label(tags, &labels, "subject", alert->subject);
 	add_rules_labels(telling->group, tags, &labels);
 	words->alerts[i] = (struct cw_alert){
 		.fingerprint = alert->fingerprint,
-		.instance = alert->instance,
+		.instance = alert->source,
 		.subject = alert->subject,
 		.is_firing = is_firing,
 		.summary = alert->summary,

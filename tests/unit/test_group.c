@@ -605,6 +605,9 @@ static void notifier__that_is_broken__is_told_to_the_others(void **state)
 	assert_string_equal(world->told[0].to, "email");
 	assert_string_equal(world->told[1].to, "slack");
 	assert_string_equal(world->told[2].to, "slack email");
+	const struct cw_alert *alert = cw_at(&world->told[0].notice->said.alerts, 0);
+	assert_string_equal(alert->instance, "slack"); /* what it is about, not where its row is */
+	assert_string_equal(((const struct cw_tag *)cw_at(&alert->labels, 2))->value, "slack");
 	fire(world, &unheard, "x");
 	assert_int_equal(pass(world, 10 * SECOND), 1);
 	assert_string_equal(last(world)->rule, "unheard");

@@ -430,6 +430,25 @@ static void check_soon(struct life *life)
 	assert_true(life->overdue <= SOON);
 }
 
+/* What is shown of alerts and silences. */
+static void check_shown(void)
+{
+	for (int i = 0; i < world.lives_count; i++) {
+		const struct life *life = &world.lives[i];
+		if (!life->alert || !is_firing(life))
+			continue;
+		assert_int_equal(life->alert->silenced_by != NULL, is_silenced(life));
+		assert_int_equal(life->alert->inhibited_by != NULL, is_inhibited(life));
+	}
+	for (const struct silence *silence = silences_first(world.silences); silence; silence = silence->next) {
+		uint32_t mutes = 0;
+		for (int i = 0; i < world.lives_count; i++)
+			mutes += is_firing(&world.lives[i]) && world.lives[i].alert &&
+				 silence_mutes(silence, world.lives[i].alert, world.wall);
+		assert_int_equal(silence->mutes, mutes);
+	}
+}
+
 static void pass_second(void)
 {
 	world.watched += SECOND;
@@ -438,6 +457,8 @@ static void pass_second(void)
 	assert_true(next > world.watched);
 	if (world.is_crashed)
 		crash();
+	else
+		check_shown();
 	for (int i = 0; i < world.lives_count; i++)
 		check_soon(&world.lives[i]);
 }

@@ -26,31 +26,13 @@ static int64_t at(const char *time)
 
 static struct cw_fact facts[] = {{"worker", "ai-7"}, {"business_name", "Rosa's \"Café\""}};
 static struct alert stale = {.rule_name = "call-stale",
-			     .instance = "calls",
+			     .source = "calls",
 			     .subject = "CA1",
 			     .severity = CW_SEVERITY_WARNING,
 			     .facts = facts,
 			     .facts_count = 2};
 static struct alert deep = {
-	.rule_name = "dlq-growing", .instance = "dlq", .subject = "dlq_depth", .severity = CW_SEVERITY_CRITICAL};
-
-/* Until asked the real one: what a matcher needs of it. */
-__attribute__((weak)) const char *alert_text(const struct alert *alert, const char *name)
-{
-	static const char *const severities[] = {"info", "warning", "critical"};
-	if (strcmp(name, "alertname") == 0)
-		return alert->rule_name;
-	if (strcmp(name, "severity") == 0)
-		return severities[alert->severity];
-	if (strcmp(name, "instance") == 0)
-		return alert->instance;
-	if (strcmp(name, "subject") == 0)
-		return alert->subject;
-	for (uint32_t i = 0; i < alert->facts_count; i++)
-		if (strcmp(name, alert->facts[i].name) == 0)
-			return alert->facts[i].text;
-	return NULL;
-}
+	.rule_name = "dlq-growing", .source = "dlq", .subject = "dlq_depth", .severity = CW_SEVERITY_CRITICAL};
 
 static struct cw_silence_spec asked(const char *const *matchers, uint32_t count)
 {
