@@ -398,10 +398,12 @@ static void stop_all(struct agent *agent)
 {
 	int64_t asked = atomic_load(&agent->stop_asked);
 	reload_abort(agent);
+	alerting_deafen(agent->alerting); /* that instances end now tells nothing of what they watch */
 	stop_some(agent, role_sends, /* others */ true, asked + sources_end_ns);
 	hub_stop(agent->hub);
 	stop_some(agent, role_sends, /* others */ false, asked + outputs_end_ns);
 	tasks_stop(agent->tasks);
+	alerting_stop(agent->alerting);
 	journal_stop(agent->journal, asked + journal_end_ns);
 	history_stop(agent->history, asked + journal_end_ns);
 	atomic_store(&agent->running, false);
@@ -415,7 +417,7 @@ static bool anybody_acts(const struct agent *agent)
 	return false;
 }
 
-/* The journal reads for `tasks`, whose mailbox takes that also before it runs. */
+/* The journal reads for `tasks` and `alerts`, whose mailboxes take that also before they run. */
 static int start_actors(struct agent *agent)
 {
 	int rc = hub_start(agent->hub);
@@ -425,6 +427,8 @@ static int start_actors(struct agent *agent)
 		rc = history_start(agent->history);
 	if (rc == 0 && agent->tasks)
 		rc = tasks_start(agent->tasks, agent->journal);
+	if (rc == 0 && agent->alerting)
+		rc = alerting_start(agent->alerting, agent->journal);
 	if (rc == 0 && agent->tasks && !agent->journal && anybody_acts(agent))
 		log_line(NULL, CW_WARNING,
 			 "there is no state_dir: what people ask instances to do is known until callwatchd ends only");
@@ -495,6 +499,7 @@ void agent_use_plan(struct agent *agent, struct plan *plan)
 		.roster = agent->roster,
 		.tasks = agent->tasks,
 		.history = agent->history,
+		.alerting = agent->alerting,
 		.hostname = agent->hostname,
 		.version = CALLWATCH_VERSION,
 		.state_dir = agent->state_dir,
@@ -530,6 +535,7 @@ static void on_journal_opened(void *arg, struct sqlite3 *db)
 {
 	const struct agent *agent = arg;
 	tasks_read(agent->tasks, db);
+	alerting_read(agent->alerting, db);
 }
 
 static void on_journal_said(void *arg, const char *text)
@@ -537,6 +543,23 @@ static void on_journal_said(void *arg, const char *text)
 	const struct agent *agent = arg;
 	log_change(NULL, CW_WARNING, "%s", text);
 	hub_event(agent->hub, "note", "journal", /* from */ NULL, /* to */ NULL, /* by */ NULL, text);
+}
+
+/* Before anybody has anything to say: it has to hear of everything. */
+static int make_alerting(struct agent *agent)
+{
+	struct alerting_options options = {
+		.hub = agent->hub,
+		.roster = agent->roster,
+		.hostname = agent->hostname,
+		.phones_full = cw_get_integer(agent->plan->agent, "phones", 0) == 1,
+	};
+	agent->alerting = alerting_new(&options);
+	if (!agent->alerting)
+		return -ENOMEM;
+	alerting_use(agent->alerting, agent->plan);
+	hub_set_alerting(agent->hub, agent->alerting);
+	return 0;
 }
 
 static int make_journal(struct agent *agent)
@@ -550,6 +573,8 @@ static int make_journal(struct agent *agent)
 	if (agent->once)
 		return 0;
 	agent->tasks = tasks_new(agent->hub, agent->roster);
+	if (make_alerting(agent) < 0)
+		return -ENOMEM;
 	if (agent->state_dir)
 		agent->journal = journal_new(&options);
 	return agent->tasks && (agent->journal || !agent->state_dir) ? 0 : -ENOMEM;
@@ -676,6 +701,7 @@ void agent_free(struct agent *agent)
 	journal_free(agent->journal);
 	history_free(agent->history);
 	tasks_free(agent->tasks);
+	alerting_free(agent->alerting);
 	resolver_free(agent->resolver);
 	lookups_free(agent->lookups);
 	roster_free(agent->roster);

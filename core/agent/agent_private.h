@@ -6,6 +6,7 @@
 #define CALLWATCH_CORE_AGENT_PRIVATE_H
 
 #include "agent.h"
+#include "alerting.h"
 #include "history.h"
 #include "hub.h"
 #include "instance.h"
@@ -56,9 +57,10 @@ struct agent {
 	struct resolver *resolver;
 	struct lookups *lookups;
 	struct roster *roster;
-	struct journal *journal; /* NULL: there is no state_dir */
-	struct history *history; /* the same */
-	struct tasks *tasks;     /* NULL with once */
+	struct journal *journal;   /* NULL: there is no state_dir */
+	struct history *history;   /* the same */
+	struct tasks *tasks;       /* NULL with once */
+	struct alerting *alerting; /* NULL with once */
 	struct instance_context context;
 	struct slot *slots;
 	size_t count;

@@ -7,6 +7,7 @@
  */
 #include "acting.h"
 #include "agent.h"
+#include "alerting.h"
 #include "clock.h"
 #include "doctor.h"
 #include "history.h"
@@ -570,6 +571,34 @@ static int frontend_endpoint(struct cw_instance *instance, const char *method, c
 	return gone(self) ? -ENOENT : offered_endpoint(self->context.roster, method, path, key, ret_found);
 }
 
+static int frontend_silence(struct cw_instance *instance, const struct cw_silence_spec *spec,
+			    void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : alerting_silence(self->context.alerting, self->box, spec, done, arg);
+}
+
+static int frontend_expire(struct cw_instance *instance, const char *silence, const char *by,
+			   void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : alerting_expire(self->context.alerting, self->box, silence, by, done, arg);
+}
+
+static int frontend_ack(struct cw_instance *instance, const struct cw_ack_spec *spec,
+			void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : alerting_ack(self->context.alerting, self->box, spec, done, arg);
+}
+
+static int frontend_try_rule(struct cw_instance *instance, const char *rule, const char *by,
+			     void (*done)(void *arg, const struct cw_alerts_answer *answer), void *arg)
+{
+	struct instance *self = own(instance);
+	return gone(self) ? -EPIPE : alerting_try_rule(self->context.alerting, self->box, rule, by, done, arg);
+}
+
 /* ---- the two hosts ---- */
 
 static const struct cw_frontend frontend = {
@@ -600,6 +629,10 @@ static const struct cw_frontend frontend = {
 	.log_info = history_log_info,
 	.log_error = history_log_error,
 	.log_close = logs_close,
+	.silence = frontend_silence,
+	.expire = frontend_expire,
+	.ack = frontend_ack,
+	.try_rule = frontend_try_rule,
 };
 
 #define HOST(of_frontend)                                                                                              \

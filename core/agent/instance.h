@@ -18,6 +18,7 @@
 enum { INSTANCE_REASON_MAX = 256 };
 
 struct agent;
+struct alerting;
 struct instance;
 struct roster;
 struct tasks;
@@ -28,8 +29,9 @@ struct instance_context {
 	struct lookups *lookups;
 	struct agent *agent; /* for frontends: reload, readiness */
 	struct roster *roster;
-	struct tasks *tasks;     /* NULL: nobody may be asked to act (--once) */
-	struct history *history; /* NULL: there is no state_dir */
+	struct tasks *tasks;       /* NULL: nobody may be asked to act (--once) */
+	struct history *history;   /* NULL: there is no state_dir */
+	struct alerting *alerting; /* NULL: nothing is judged (--once) */
 	const char *hostname, *version, *state_dir;
 	bool once, phones_full;
 	int64_t interval; /* default */

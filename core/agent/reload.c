@@ -283,6 +283,7 @@ static void complete(struct agent *agent)
 	bool *was_there = calloc(plan->count + 1, sizeof *was_there);
 	for (size_t i = 0; was_there && i < plan->count; i++)
 		was_there[i] = find_slot(agent, plan->instances[i].name) != NULL;
+	alerting_use(agent->alerting, plan); /* who is not in it is gone for good, not blind */
 	bid_farewell(agent, &restarted, &removed);
 	size_t unchanged = agent->count;
 	struct words rules = {.length = 0};

@@ -19,7 +19,6 @@
 #include <time.h>
 
 const char *const alert_state_names[] = {"pending", "firing", "unknown", "resolved", NULL};
-enum { SHOWN_PENDING, SHOWN_FIRING, SHOWN_UNKNOWN, SHOWN_RESOLVED };
 
 int alert_shown(const struct alert *alert)
 {

@@ -21,6 +21,7 @@
 enum alert_state { ALERT_PENDING = 0, ALERT_FIRING = 1, ALERT_RESOLVED = 2 };
 /* As table `alerts` says it: pending, firing, unknown (it is blind), resolved. */
 extern const char *const alert_state_names[];
+enum { SHOWN_PENDING = 0, SHOWN_FIRING = 1, SHOWN_UNKNOWN = 2, SHOWN_RESOLVED = 3 };
 
 /* What a group's notices have said of it. */
 enum alert_told { TOLD_NOTHING = 0, TOLD_FIRING = 1, TOLD_RESOLVED = 2 };

@@ -56,10 +56,12 @@ void alerting_free(struct alerting *alerting); /* NULL is fine */
 void alerting_read(struct alerting *alerting, struct sqlite3 *db);
 /* Any thread: the journal works again, or was begun anew: all that is open is written once more. */
 void alerting_rewrite(struct alerting *alerting);
-/* Another plan is in force: its ruleset counts from now on. Takes a reference to the plan, and lets go of the old one
- * by giving it back through release() on whatever thread: only the agent's may unref. Waits until nobody uses the old
- * one. The agent's thread. */
-void alerting_use(struct alerting *alerting, const struct plan *plan);
+/* Another plan is in force: its ruleset counts from now on. Keeps a reference to it, and lets go of the one before; so
+ * it waits until nobody looks at that any more, some milliseconds. Who is not in the new plan is gone for good, and
+ * what is known of it ends; so it is called before the tables forget it. The agent's thread. */
+void alerting_use(struct alerting *alerting, struct plan *plan);
+/* The agent ends: what instances and tables do from now on tells nothing. What is on its way is still delivered. */
+void alerting_deafen(struct alerting *alerting);
 
 /* All below: any thread, wait for nobody. A NULL alerting is fine.
  *
@@ -67,7 +69,7 @@ void alerting_use(struct alerting *alerting, const struct plan *plan);
 void alerting_hint(struct alerting *alerting, const struct transition *transition);
 /* The hub routes a batch: what rules and guards want of it is copied. */
 void alerting_samples(struct alerting *alerting, const struct cw_batch *batch);
-/* An instance's state, or that it has gone. */
+/* An instance's state, or that it does not run any more. */
 void alerting_instance(struct alerting *alerting, const char *instance, enum cw_role role, enum cw_state state,
 		       bool is_gone);
 

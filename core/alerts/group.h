@@ -60,12 +60,14 @@ struct group {
 
 	char *common; /* what the last notice said that the subjects share; NULL: nothing yet */
 
+	char notified[160]; /* alerting's: column `notified` of table `alerts` */
+
 	/* this room's */
 	int64_t due;          /* watched instant of the next notice; 0: none */
 	int64_t told_watched; /* of the last one; known once knows_told */
 	int64_t changed_at;   /* watched instant since when there is something to tell; 0: there is nothing */
 	bool knows_told, is_touched;
-	struct alert *last; /* of alerts; those that are gone are behind the others */
+	struct alert *last;    /* of alerts; those that are gone are behind the others */
 	uint32_t parts[PARTS]; /* how many alerts are what */
 };
 

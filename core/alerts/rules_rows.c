@@ -352,7 +352,6 @@ static uint32_t index_of(const struct rules_rows *rows, const struct rule *rule,
 
 static void count(const struct rules_rows *rows, struct engine *engine)
 {
-	enum { SHOWN_PENDING, SHOWN_FIRING, SHOWN_UNKNOWN }; /* as in alert_state_names */
 	uint32_t rules = ruleset_count(rows->ruleset), i = 0;
 	memset(rows->seen, 0, (rules + 1) * sizeof *rows->seen);
 	for (const struct alert *alert = engine_first(engine); alert; alert = alert->next) {

@@ -169,13 +169,14 @@ void hub_event(struct hub *hub, const char *kind, const char *subject, const cha
 /* Runs on the thread that wrote the row. */
 static void on_transition(void *arg, const struct transition *transition)
 {
-	const struct hub *hub = arg;
+	struct hub *hub = arg;
 	history_transition(hub->history, transition);
+	alerting_hint(hub->alerting, transition);
 	if (!hub_is_event(transition))
 		return;
 	char subject[1024];
 	snprintf(subject, sizeof(subject), "%s/%s", transition->table, transition->key);
-	post_event(arg, &(struct event){.kind = "transition",
+	post_event(hub, &(struct event){.kind = "transition",
 					.subject = subject,
 					.from = transition->from,
 					.to = transition->to,
@@ -327,6 +328,7 @@ static void add_instance(struct hub *hub, struct order *order)
 	order->stats = NULL;
 	order->queue = NULL;
 	hub_show_instance(hub, instance);
+	alerting_instance(hub->alerting, instance->name, instance->role, CW_STARTING, /* is_gone */ false);
 }
 
 static void set_state(struct hub *hub, struct order *order)
@@ -349,6 +351,7 @@ static void set_state(struct hub *hub, struct order *order)
 	instance->next_try = order->next_try;
 	order->text = NULL;
 	hub_show_instance(hub, instance);
+	alerting_instance(hub->alerting, instance->name, instance->role, instance->state, /* is_gone */ false);
 }
 
 static void remove_instance(struct hub *hub, struct order *order)
@@ -357,6 +360,7 @@ static void remove_instance(struct hub *hub, struct order *order)
 	if (!instance || !instance->present)
 		return;
 	hub_hide_instance(hub, instance);
+	alerting_instance(hub->alerting, instance->name, instance->role, CW_DOWN, /* is_gone */ true);
 	leave(hub, instance);
 }
 
@@ -402,6 +406,7 @@ void hub_route(struct hub *hub, const struct cw_batch *batch)
 	for (struct hub_instance *instance = hub->instances; instance; instance = instance->next)
 		if (instance->queue)
 			outqueue_push(instance->queue, batch);
+	alerting_samples(hub->alerting, batch);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -524,6 +529,11 @@ void hub_use_history(struct hub *hub, struct history *history)
 struct tables *hub_tables(struct hub *hub)
 {
 	return hub->tables;
+}
+
+void hub_set_alerting(struct hub *hub, struct alerting *alerting)
+{
+	hub->alerting = alerting;
 }
 
 static void free_instances(struct hub *hub)

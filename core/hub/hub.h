@@ -2,7 +2,7 @@
  *
  * The hub: the actor that every batch and every transition passes. It routes batches to the outputs' queues, keeps the
  * books (produced, sent, dropped by reason), makes the agent's own samples, and keeps the tables `instances` and
- * `events`. Rules come to live here too. Private to the core.
+ * `events`. What rules look at it passes on to the actor `alerts` (alerting.h). Private to the core.
  */
 #ifndef CALLWATCH_CORE_HUB_H
 #define CALLWATCH_CORE_HUB_H
@@ -11,10 +11,11 @@
 #include "outqueue.h"
 #include "table.h"
 
+struct alerting;
 struct history;
 struct hub;
 
-extern const struct cw_table_decl hub_events_decl; /* table `events` */
+extern const struct cw_table_decl hub_events_decl;                    /* table `events` */
 extern const char *const hub_event_kinds[], *const hub_state_names[]; /* NULL-terminated */
 
 /* Counters of one instance that the hub publishes; written by the instance's thread with relaxed atomics.
@@ -44,6 +45,9 @@ struct hub *hub_new(const struct hub_options *options); /* makes the tables too 
 struct tables *hub_tables(struct hub *hub);
 /* Where events and rows are kept; before hub_start(). It ends after the hub. */
 void hub_use_history(struct hub *hub, struct history *history);
+/* Who hears of transitions, samples and states from now on; before hub_start() and before anybody writes a row. NULL:
+ * nobody. */
+void hub_set_alerting(struct hub *hub, struct alerting *alerting);
 int hub_start(struct hub *hub); /* its thread */
 void hub_stop(struct hub *hub); /* drains what was posted, then ends */
 void hub_free(struct hub *hub);

@@ -6,6 +6,7 @@
 #ifndef CALLWATCH_CORE_HUB_PRIVATE_H
 #define CALLWATCH_CORE_HUB_PRIVATE_H
 
+#include "alerting.h"
 #include "history.h"
 #include "hub.h"
 #include "mailbox.h"
@@ -53,7 +54,8 @@ struct hub {
 	struct hub_options options; /* its strings are owned, below */
 	struct cw_tag *tags;
 	struct tables *tables;
-	struct history *history; /* NULL: there is no state_dir */
+	struct history *history;   /* NULL: there is no state_dir */
+	struct alerting *alerting; /* NULL: nobody holds anything against rules */
 
 	struct mailbox *orders;  /* instances, reload outcomes: never turned away */
 	struct mailbox *batches; /* bounded */

@@ -267,6 +267,8 @@ bool hub_is_event(const struct transition *transition)
 		return false; /* told as `source`, with the reason */
 	if (strcmp(transition->table, "tasks") == 0)
 		return false; /* told as `action`, with who and why */
+	if (strcmp(transition->table, "alerts") == 0 || strcmp(transition->table, "notifications") == 0)
+		return false; /* told as `alert` and `notification`, about their subjects */
 	if (!transition->from)
 		return false;
 	return transition->to || strcmp(transition->from, transition->choices[0]) != 0;

@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,26 @@ static void sample_process(const struct run *run)
 		gauge(run, CPU_SECONDS, /* label */ NULL, seconds(usage.ru_utime) + seconds(usage.ru_stime));
 }
 
+static void sample_alerts(struct hub *hub, const struct run *run)
+{
+	struct alerting_counts counts = {.notice_delay_seconds = (double)NAN};
+	if (!hub->alerting)
+		return;
+	alerting_counts(hub->alerting, &counts);
+	for (size_t i = 0; severities[i]; i++)
+		for (size_t k = 0; alert_states[k]; k++) {
+			const char *const labels[] = {severities[i], alert_states[k]};
+			batch_add(run->builder, &metrics[ALERTS], labels, run->wall, CW_DOUBLE,
+				  (double)counts.alerts[i][k], 0, NULL);
+		}
+	whole(run, NOTIFICATIONS, "sent", counts.notices_sent);
+	whole(run, NOTIFICATIONS, "retried", counts.notices_retried);
+	whole(run, NOTIFICATIONS, "lost", counts.notices_dead);
+	whole(run, NOTIFICATIONS_WAITING, /* label */ NULL, counts.notices_waiting);
+	if (isfinite(counts.notice_delay_seconds))
+		gauge(run, NOTIFICATION_DELAY, /* label */ NULL, counts.notice_delay_seconds);
+}
+
 static void sample_agent(struct hub *hub, const struct run *run)
 {
 	whole(run, RELOAD_OK, /* label */ NULL, hub->reload_ok);
@@ -252,6 +273,7 @@ static void sample_agent(struct hub *hub, const struct run *run)
 	whole(run, EVENTS_DROPPED, /* label */ NULL,
 	      atomic_load_explicit(&hub->events_dropped, memory_order_relaxed) + history_dropped(hub->history));
 	whole(run, PRODUCED, /* label */ NULL, hub->self_routed);
+	sample_alerts(hub, run);
 	sample_process(run);
 }
 

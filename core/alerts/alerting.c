@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See alerting.h. Three mailboxes: orders (few, never turned away), hints and batches (bounded). Work that takes its
+ * time (passes) is done in slices, between which mail is taken. A second's beat keeps watched time; what is due sooner
+ * has a timer of its own.
+ *
+ * Until the journal has told what it knew nothing is judged: else what fired before would seem to begin now. A journal
+ * that says nothing is not waited for longer than 5 s.
+ */
+#include "alerting_private.h"
+
+#include "clock.h"
+#include "hub.h"
+#include "log.h"
+#include "plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	HINTS_MAX = 4096,
+	BATCHES_MAX = 4096,
+	ENDED_SHOWN_MAX = 1000,
+	PENDING_REFRESHED_MAX = 200,
+	EVENT_SUBJECT_MAX = 1024
+};
+
+static const int64_t journal_wait_ns = 5 * CW_SECOND;
+static const int64_t ended_shown_ns = 3600 * CW_SECOND;
+
+struct moment alerting_now(struct alerting *alerting)
+{
+	int64_t now = clock_now();
+	watched_tick(&alerting->clock, now);
+	return (struct moment){.watched = alerting->clock.watched, .wall = clock_wall(), .instant = now};
+}
+
+/* ---- what follows from a change ---- */
+
+/* How many there are, as they are shown. */
+static void count(struct alerting *alerting, struct alert *alert, int state)
+{
+	if (alert->counted_as >= 0)
+		atomic_fetch_sub_explicit(&alerting->counts[alert->counted_severity][alert->counted_as], 1,
+					  memory_order_relaxed);
+	alert->counted_as = state;
+	alert->counted_severity = (int)alert->severity;
+	if (state >= 0)
+		atomic_fetch_add_explicit(&alerting->counts[alert->severity][state], 1, memory_order_relaxed);
+}
+
+static void tell_event(struct alerting *alerting, const struct alert *alert, const char *from, const char *to,
+		       const char *text)
+{
+	char subject[EVENT_SUBJECT_MAX];
+	const struct rule *rule = alert->rule;
+	if (rule && rule->kind == RULE_ROWS)
+		snprintf(subject, sizeof subject, "%s/%s", rule->table, alert->subject);
+	else
+		snprintf(subject, sizeof subject, "%s", alert->subject);
+	hub_event(alerting->options.hub, "alert", subject, from, to, alert->rule_name, text);
+}
+
+/* From what it was shown as last. */
+static const char *shown_before(const struct alert *alert)
+{
+	return alert->counted_as >= 0 ? alert_state_names[alert->counted_as] : NULL;
+}
+
+void alerting_show(struct alerting *alerting, struct alert *alert)
+{
+	count(alerting, alert, alert_shown(alert));
+	alerts_show(alerting, alert);
+}
+
+void alerting_has_ended(struct alerting *alerting, struct alert *alert)
+{
+	alert->forget = clock_now() + ended_shown_ns;
+	alerting->is_settling = true;
+}
+
+static void on_change(void *arg, struct alert *alert, enum engine_change change)
+{
+	struct alerting *alerting = arg;
+	const char *from = shown_before(alert);
+	bool was_blind = alert->counted_as == SHOWN_UNKNOWN;
+	switch (change) {
+	case ENGINE_PENDS:
+		tell_event(alerting, alert, NULL, "pending", alert->summary);
+		break;
+	case ENGINE_FIRES:
+		tell_event(alerting, alert, from, "firing", alert->summary);
+		break;
+	case ENGINE_ENDS:
+		tell_event(alerting, alert, from, "resolved", alert->reason);
+		if (!alert->group)
+			alerting_has_ended(alerting, alert);
+		break;
+	case ENGINE_GOES:
+		tell_event(alerting, alert, from, NULL, alert->reason);
+		following_change(alerting, alert, change, was_blind);
+		alerts_hide(alerting, alert);
+		count(alerting, alert, -1);
+		return;
+	case ENGINE_SHOWS:
+		break;
+	}
+	following_change(alerting, alert, change, was_blind);
+	alerting_show(alerting, alert);
+}
+
+static void on_look(void *arg, struct alert *alert)
+{
+	rows_look(((struct alerting *)arg)->rows, alert);
+}
+
+static struct moment on_now(void *arg)
+{
+	return alerting_now(arg);
+}
+
+/* ---- what ended lately ---- */
+
+/* Another life of the same has its row by now. */
+static bool is_shown_by_another(struct alerting *alerting, const struct alert *alert)
+{
+	for (const struct alert *other = engine_first(alerting->engine); other; other = other->next)
+		if (other != alert && other->has_row && other->pending_since >= alert->pending_since &&
+		    strcmp(other->key, alert->key) == 0)
+			return true;
+	return false;
+}
+
+static void forget(struct alerting *alerting, struct alert *alert)
+{
+	if (!is_shown_by_another(alerting, alert))
+		alerts_hide(alerting, alert);
+	count(alerting, alert, -1);
+	if (alert->group)
+		groups_remove(alerting->groups, alert);
+	engine_settle(alerting->engine, alert);
+}
+
+static int by_forget(const void *a, const void *b)
+{
+	int64_t one = (*(struct alert *const *)a)->forget, other = (*(struct alert *const *)b)->forget;
+	return (one > other) - (one < other);
+}
+
+/* Those that ended an hour ago, and the oldest of those that are too many. */
+static void forget_ended(struct alerting *alerting)
+{
+	uint32_t count_ended = 0, n = 0;
+	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next)
+		count_ended += alert->forget != 0;
+	alerting->is_settling = count_ended > 0;
+	struct alert **ended = count_ended ? calloc(count_ended, sizeof(struct alert *)) : NULL;
+	if (!ended)
+		return;
+	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next)
+		if (alert->forget)
+			ended[n++] = alert;
+	qsort(ended, n, sizeof(struct alert *), by_forget);
+	for (uint32_t i = 0; i < n && (n - i > ENDED_SHOWN_MAX || ended[i]->forget <= clock_now()); i++)
+		forget(alerting, ended[i]);
+	free(ended);
+}
+
+/* ---- orders ---- */
+
+struct order {
+	struct mail mail; /* first */
+	void (*carry_out)(struct alerting *alerting, struct order *order);
+	char *name;
+	enum cw_state state;
+	bool is_gone;
+	const struct plan *plan;
+	bool *done; /* of who waits */
+};
+
+static void drop_order(struct mail *mail)
+{
+	free(((struct order *)mail)->name);
+	free(mail);
+}
+
+static void on_order(struct mail *mail, void *owner)
+{
+	struct order *order = (struct order *)mail;
+	order->carry_out(owner, order);
+	alerting_turn(owner);
+	drop_order(mail);
+}
+
+static void post(struct alerting *alerting, const struct order *template, const char *name)
+{
+	struct order *order = malloc(sizeof *order);
+	char *own_name = name ? strdup(name) : NULL;
+	if (!order || (name && !own_name)) {
+		free(own_name);
+		free(order);
+		log_line(NULL, CW_ERROR, "alerts: out of memory, what was said of %s is lost", name ? name : "it");
+		return;
+	}
+	*order = *template;
+	order->mail = (struct mail){.deliver = on_order, .drop = drop_order};
+	order->name = own_name;
+	if (mailbox_post(alerting->orders, &order->mail) < 0)
+		drop_order(&order->mail);
+}
+
+static void take_state(struct alerting *alerting, struct order *order)
+{
+	sources_state(alerting, order->name, order->state, order->is_gone);
+}
+
+void alerting_instance(struct alerting *alerting, const char *instance, enum cw_role role, enum cw_state state,
+		       bool is_gone)
+{
+	(void)role;
+	if (alerting && !atomic_load_explicit(&alerting->listening.is_deaf, memory_order_relaxed))
+		post(alerting, &(struct order){.carry_out = take_state, .state = state, .is_gone = is_gone}, instance);
+}
+
+static void take_rewrite(struct alerting *alerting, struct order *order)
+{
+	(void)order;
+	following_rewrite(alerting);
+}
+
+void alerting_rewrite(struct alerting *alerting)
+{
+	if (alerting)
+		post(alerting, &(struct order){.carry_out = take_rewrite}, NULL);
+}
+
+/* ---- a plan ---- */
+
+static void use(struct alerting *alerting, const struct plan *plan)
+{
+	alerting->plan = plan;
+	alerting->ruleset = plan->ruleset;
+	if (alerting->ruleset)
+		engine_use(alerting->engine, alerting->ruleset, alerting_now(alerting));
+	if (rows_use(alerting->rows, alerting->ruleset) < 0 || listening_use(alerting, alerting->ruleset) < 0)
+		log_line(NULL, CW_ERROR, "alerts: out of memory, some rules are not followed");
+	sources_use(alerting);
+	following_use(alerting);
+}
+
+static void take_plan(struct alerting *alerting, struct order *order)
+{
+	use(alerting, order->plan);
+	pthread_mutex_lock(&alerting->use_lock);
+	*order->done = true;
+	pthread_cond_broadcast(&alerting->used);
+	pthread_mutex_unlock(&alerting->use_lock);
+}
+
+void alerting_use(struct alerting *alerting, struct plan *plan)
+{
+	if (!alerting)
+		return;
+	struct plan *before = alerting->held;
+	alerting->held = plan_ref(plan);
+	if (!alerting->started) {
+		use(alerting, plan);
+	} else {
+		bool done = false;
+		post(alerting, &(struct order){.carry_out = take_plan, .plan = plan, .done = &done}, NULL);
+		pthread_mutex_lock(&alerting->use_lock);
+		while (!done)
+			pthread_cond_wait(&alerting->used, &alerting->use_lock);
+		pthread_mutex_unlock(&alerting->use_lock);
+	}
+	plan_unref(before);
+}
+
+/* ---- turns ---- */
+
+static void on_turn(uv_idle_t *turn);
+static void on_due(uv_timer_t *timer);
+
+void alerting_turn(struct alerting *alerting)
+{
+	uv_idle_start(&alerting->turn, on_turn);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The second's beat comes anyway. */
+static void wait_for(struct alerting *alerting, int64_t ns)
+{
+	if (ns < CW_SECOND)
+		uv_timer_start(&alerting->due, on_due, (uint64_t)(ns > 0 ? ns / CW_MILLISECOND + 1 : 0), 0);
+}
+
+/* All that is to be done now, but one slice of a pass at most. */
+static void work(struct alerting *alerting)
+{
+	if (!alerting->is_read || atomic_load(&alerting->listening.is_deaf)) {
+		uv_idle_stop(&alerting->turn);
+		return;
+	}
+	listening_make_good(alerting);
+	bool more = rows_step(alerting->rows);
+	struct moment now = alerting_now(alerting);
+	int64_t next = engine_tick(alerting->engine, now), due = rows_due(alerting->rows);
+	next = sooner(next, following_step(alerting, now, more));
+	if (more)
+		return;
+	uv_idle_stop(&alerting->turn);
+	int64_t wait = next == INT64_MAX ? INT64_MAX : next - now.watched;
+	wait_for(alerting, sooner(wait, due == INT64_MAX ? INT64_MAX : due - now.instant));
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+	work(turn->data);
+}
+
+static void on_due(uv_timer_t *timer)
+{
+	alerting_turn(timer->data);
+}
+
+static void refresh_pending(struct alerting *alerting)
+{
+	uint32_t n = 0;
+	for (struct alert *alert = engine_first(alerting->engine); alert && n < PENDING_REFRESHED_MAX;
+	     alert = alert->next)
+		if (alert->is_open && alert->state == ALERT_PENDING && alert->is_counting) {
+			alerts_show(alerting, alert);
+			n++;
+		}
+}
+
+void alerting_begin(struct alerting *alerting)
+{
+	alerting->is_read = true;
+	rows_pass_soon(alerting->rows, NULL);
+	alerting_turn(alerting);
+}
+
+static void begin_without_journal(struct alerting *alerting)
+{
+	if (alerting->is_read || clock_awake() < alerting->read_due)
+		return;
+	log_line(NULL, CW_WARNING, "the journal does not answer: alerts of before are not known");
+	alerting_begin(alerting);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	struct alerting *alerting = timer->data;
+	(void)alerting_now(alerting);
+	begin_without_journal(alerting);
+	sources_look(alerting);
+	if (alerting->is_settling)
+		forget_ended(alerting);
+	refresh_pending(alerting);
+	alerts_confirm(alerting);
+	following_second(alerting);
+	people_second(alerting);
+	alerting_turn(alerting);
+}
+
+/* ---- the actor ---- */
+
+static void on_stop(uv_async_t *async)
+{
+	struct alerting *alerting = async->data;
+	mailbox_drain(alerting->orders);
+	people_release(alerting);
+	mailbox_close(alerting->orders);
+	mailbox_close(alerting->hints);
+	mailbox_close(alerting->samples);
+	uv_close((uv_handle_t *)&alerting->second, NULL);
+	uv_close((uv_handle_t *)&alerting->due, NULL);
+	uv_close((uv_handle_t *)&alerting->turn, NULL);
+	uv_close((uv_handle_t *)&alerting->stop, NULL);
+}
+
+static void *run(void *arg)
+{
+	struct alerting *alerting = arg;
+	pthread_setname_np(pthread_self(), "alerts");
+	uv_run(&alerting->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&alerting->loop);
+	return NULL;
+}
+
+static int set_up_loop(struct alerting *alerting)
+{
+	int rc = uv_loop_init(&alerting->loop);
+	if (rc < 0)
+		return rc;
+	uv_timer_init(&alerting->loop, &alerting->second);
+	uv_timer_init(&alerting->loop, &alerting->due);
+	uv_idle_init(&alerting->loop, &alerting->turn);
+	alerting->second.data = alerting->due.data = alerting->turn.data = alerting->stop.data = alerting;
+	if ((rc = uv_async_init(&alerting->loop, &alerting->stop, on_stop)) < 0 ||
+	    (rc = mailbox_attach(alerting->orders, &alerting->loop, alerting)) < 0 ||
+	    (rc = mailbox_attach(alerting->hints, &alerting->loop, alerting)) < 0 ||
+	    (rc = mailbox_attach(alerting->samples, &alerting->loop, alerting)) < 0)
+		return rc;
+	uv_timer_start(&alerting->second, on_second, 1000, 1000);
+	alerting_turn(alerting);
+	return 0;
+}
+
+int alerting_start(struct alerting *alerting, struct journal *journal)
+{
+	alerting->journal = journal;
+	alerting->is_read = !journal;
+	alerting->read_due = clock_awake() + journal_wait_ns;
+	int rc = set_up_loop(alerting);
+	if (rc == 0)
+		rc = -pthread_create(&alerting->thread, /* attributes */ NULL, run, alerting);
+	alerting->started = rc == 0;
+	return rc;
+}
+
+void alerting_deafen(struct alerting *alerting)
+{
+	if (alerting)
+		atomic_store(&alerting->listening.is_deaf, true);
+}
+
+void alerting_stop(struct alerting *alerting)
+{
+	if (!alerting || !alerting->started)
+		return;
+	alerting_deafen(alerting);
+	uv_async_send(&alerting->stop);
+	pthread_join(alerting->thread, NULL);
+	alerting->started = false;
+}
+
+/* ---- made and freed ---- */
+
+static int make_rooms(struct alerting *alerting)
+{
+	struct engine_options engine = {.changed = on_change, .look = on_look, .arg = alerting};
+	alerting->engine = engine_new(&engine);
+	struct rows_options rows = {.tables = alerting->tables,
+				    .engine = alerting->engine,
+				    .phones_full = alerting->options.phones_full,
+				    .now = on_now,
+				    .arg = alerting};
+	alerting->rows = rows_new(&rows);
+	alerting->orders = mailbox_new(SIZE_MAX);
+	alerting->hints = mailbox_new(HINTS_MAX);
+	alerting->samples = mailbox_new(BATCHES_MAX);
+	if (!alerting->engine || !alerting->rows || !alerting->orders || !alerting->hints || !alerting->samples)
+		return -ENOMEM;
+	return alerts_open(alerting) < 0 || following_make(alerting) < 0 ? -ENOMEM : 0;
+}
+
+struct alerting *alerting_new(const struct alerting_options *options)
+{
+	struct alerting *alerting = calloc(1, sizeof *alerting);
+	if (!alerting)
+		return NULL;
+	alerting->options = *options;
+	alerting->options.hostname = strdup(options->hostname);
+	alerting->tables = hub_tables(options->hub);
+	pthread_mutex_init(&alerting->use_lock, /* attributes */ NULL);
+	pthread_cond_init(&alerting->used, /* attributes */ NULL);
+	pthread_mutex_init(&alerting->listening.lock, /* attributes */ NULL);
+	watched_tick(&alerting->clock, clock_now());
+	if (alerting->options.hostname && make_rooms(alerting) == 0)
+		return alerting;
+	alerting_free(alerting);
+	return NULL;
+}
+
+void alerting_free(struct alerting *alerting)
+{
+	if (!alerting)
+		return;
+	rows_free(alerting->rows);
+	following_release(alerting);
+	engine_free(alerting->engine);
+	sources_release(alerting);
+	alerts_release(alerting);
+	listening_release(alerting);
+	mailbox_unref(alerting->orders);
+	mailbox_unref(alerting->hints);
+	mailbox_unref(alerting->samples);
+	pthread_mutex_destroy(&alerting->use_lock);
+	pthread_cond_destroy(&alerting->used);
+	plan_unref(alerting->held);
+	free((char *)alerting->options.hostname);
+	free(alerting);
+}
+
+/* ---- for the agent's own samples ---- */
+
+void alerting_counts(struct alerting *alerting, struct alerting_counts *ret_counts)
+{
+	for (size_t i = 0; i < SEVERITIES; i++)
+		for (size_t k = 0; k < SHOWN_STATES; k++)
+			ret_counts->alerts[i][k] = atomic_load_explicit(&alerting->counts[i][k], memory_order_relaxed);
+}
