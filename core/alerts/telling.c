@@ -434,7 +434,8 @@ uint32_t telling_labels(const struct group *group, enum cw_severity severity, st
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < group->labels_count; i++)
-		add_label(labels, &count, group->labels[i].name, group->labels[i].value);
+		if (*group->labels[i].value) /* it splits groups, but is none */
+			add_label(labels, &count, group->labels[i].name, group->labels[i].value);
 	add_label(labels, &count, "severity", severity_names[severity]);
 	add_rules_labels(group, labels, &count);
 	return count;
