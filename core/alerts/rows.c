@@ -440,14 +440,23 @@ static bool take_hint(struct rows *rows)
 
 /* ---- a pass ---- */
 
-static void end_pass(struct ruled *ruled)
+/* When another is due, whatever happens; INT64_MAX: never. */
+static int64_t next_pass(const struct rows *rows, const struct ruled *ruled, int64_t now)
 {
-	int64_t now = clock_now(), between = ruled->rule->guards_count ? between_guarded_ns : between_ns;
+	if (ruled->rule->guards_count)
+		return now + between_guarded_ns;
+	bool is_needed = !rows->options.is_all_told || ruled->timed_count > 0; /* a pass finds deadlines */
+	return is_needed ? now + between_ns : INT64_MAX;
+}
+
+static void end_pass(const struct rows *rows, struct ruled *ruled)
+{
+	int64_t now = clock_now();
 	query_close(ruled->query);
 	ruled->query = NULL;
 	ruled->step = STEP_NONE;
 	if (ruled->due <= ruled->began) /* else another one was asked for meanwhile */
-		ruled->due = now + between;
+		ruled->due = next_pass(rows, ruled, now);
 	if (ruled->deadline < ruled->due)
 		ruled->due = ruled->deadline;
 	ruled->not_before = now + SHARE * ruled->work;
@@ -470,7 +479,7 @@ static void begin_pass(struct rows *rows, struct ruled *ruled)
 		log_line(NULL, CW_ERROR, "rule %s cannot look at table %s: %s", ruled->rule->name, ruled->rule->table,
 			 error);
 	ruled->was_refused = rc != -ENOENT;
-	end_pass(ruled);
+	end_pass(rows, ruled);
 }
 
 static void step_rows(struct rows *rows, struct ruled *ruled)
@@ -483,7 +492,7 @@ static void step_rows(struct rows *rows, struct ruled *ruled)
 	ruled->query = NULL;
 	ruled->step = STEP_ALERTS;
 	if (rc < 0) /* not all were seen: who was not met is asked for the next time */
-		end_pass(ruled);
+		end_pass(rows, ruled);
 }
 
 /* Those that the pass has not met: their rows are asked for. */
@@ -542,7 +551,7 @@ static void step_deadlines(struct rows *rows, struct ruled *ruled)
 {
 	char error[CW_QUERY_ERROR_MAX];
 	if (ruled->timed_next >= ruled->timed_count) {
-		end_pass(ruled);
+		end_pass(rows, ruled);
 		return;
 	}
 	const struct timed *timed = &ruled->timed[ruled->timed_next];

@@ -23,6 +23,7 @@ struct rows_options {
 	struct tables *tables;
 	struct engine *engine;
 	bool phones_full;
+	bool is_all_told; /* whatever changes comes as a hint: a pass is due by time only for deadlines and guards */
 	struct moment (*now)(void *arg);
 	void *arg;
 };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `callwatch rules`: which rules there are and how they stand; `callwatch rules test NAME --send`: one test
- * notification on the way that the rule's alerts would take, followed until everybody who is to hear of it has, or
- * says why not.
+ * `callwatch rules`: which rules there are and how they stand; `callwatch rules test`: when they would have fired
+ * (backtest.h); with --send one test notification on the way that the rule's alerts would take, followed until
+ * everybody who is to hear of it has, or says why not.
  */
+#include "backtest.h"
 #include "query.h"
 #include "rows.h"
 #include "told.h"
@@ -106,8 +107,13 @@ static int send(struct http *http, const struct arguments *arguments, const char
 
 static int test(const struct arguments *arguments)
 {
-	if (!arguments->send)
-		return usage("`rules test NAME --send` sends one test notification on its way");
+	bool is_backtest = arguments->since || arguments->file;
+	if (arguments->send + (arguments->since != NULL) + (arguments->file != NULL) != 1)
+		return usage(
+			"`rules test` takes one of --since 7d and --file FILE, to see when rules would have fired, "
+			"and --send, for one test notification");
+	if (is_backtest)
+		return backtest(arguments, arguments->words[2]);
 	if (!arguments->words[2])
 		return usage("say which rule's way is to be tried: `callwatch rules test NAME --send`");
 	struct http *http = http_open(arguments);

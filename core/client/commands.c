@@ -215,16 +215,33 @@ static const char help_silence[] =
 	"  callwatch silence add --all -d 365d -c 'weekly backup' --every 'Sun 02:00-04:00' --timezone Europe/Berlin\n"
 	"  callwatch silence list\n";
 
-static const char help_rules[] = "Which rules there are and how they stand. `rules test NAME --send` sends one test "
-				 "notification on the way that "
-				 "the\n"
-				 "rule's alerts would take, and says whom it reached. Operators only.\n"
-				 "\n"
-				 "Exit code of a test: 0 everybody has it, 1 somebody has not.\n"
-				 "\n"
-				 "Examples\n"
-				 "  callwatch rules\n"
-				 "  callwatch rules test call-stale --send\n";
+static const char help_rules[] =
+	"Which rules there are and how they stand; and trying one, in three ways:\n"
+	"\n"
+	"`rules test [NAME] --since TIME` says when each rule of the configuration here (-c, default: callwatchd's "
+	"own)\n"
+	"would have fired, for whom, and how long, by what callwatchd remembers of rows and instances. So a rule can "
+	"be\n"
+	"tried before it is in force. `--file FILE` does the same with a record: lines of JSON, samples as plugin "
+	"stdout\n"
+	"prints them (format: json), events as `callwatch events --format ndjson` does, or rows\n"
+	"({\"time\":…,\"table\":…,\"row\":{…}}). Rules about samples need a record. Silences, routes and inhibition "
+	"are not\n"
+	"tried.\n"
+	"\n"
+	"`rules test NAME --send` sends one test notification on the way that the rule's alerts would take, and says "
+	"whom\n"
+	"it reached. Operators only.\n"
+	"\n"
+	"Exit code of a test: 0 it could be tried, or everybody has it; 1 it could not, or somebody has not; 78 the\n"
+	"configuration is wrong.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch rules\n"
+	"  callwatch rules test --since 7d\n"
+	"  callwatch rules test call-too-long --since 02:00 -c ./new-rules.yaml -c /etc/callwatch/conf.d\n"
+	"  callwatch rules test --file samples.ndjson\n"
+	"  callwatch rules test call-stale --send\n";
 
 static const char *const silence_words[] = {"add", "list", "expire", NULL}, *const rules_words[] = {"test", NULL};
 static const char *const config_words[] = {"show", "diff", NULL}, *const token_words[] = {"add", NULL};
@@ -248,8 +265,9 @@ const struct command client_commands[] = {
 	 OPTION_DURATION | OPTION_COMMENT | OPTION_EVERY | OPTION_TIMEZONE | OPTION_FROM | OPTION_ALL | OPTION_DRY_RUN |
 		 OPTION_FORMAT,
 	 1, 30, command_silence, FIRST_CHOICE, silence_words},
-	{"rules", "[test NAME --send]", "which rules there are, and trying one", help_rules, OPTIONS_ROWS | OPTION_SEND,
-	 0, 2, command_rules, FIRST_CHOICE, rules_words},
+	{"rules", "[test [NAME] --since TIME | --file FILE | --send]", "which rules there are, and trying one",
+	 help_rules, OPTIONS_ROWS | OPTION_SEND | OPTION_SINCE | OPTION_FILE | OPTION_CONFIG, 0, 2, command_rules,
+	 FIRST_CHOICE, rules_words},
 	{"plugins", "[NAME | ./FILE.so]", "what plugins offer: options, tables, metrics, a sample", help_plugins,
 	 OPTION_CONFIG, 0, 1, command_plugins, FIRST_PLUGIN, NULL},
 	{"doctor", "[INSTANCE]", "what is wrong, and what to do about it", help_doctor, OPTION_FORMAT | OPTION_CONFIG,
