@@ -44,6 +44,8 @@ static const struct option_row {
 	{OPTION_EVERY, "every", "WINDOW", "only in this window of each week: 'Sun 02:00-04:00', 'Mon-Fri 12:00-13:00'"},
 	{OPTION_TIMEZONE, "timezone", "ZONE", "whose clocks --every means: Europe/Berlin (default: UTC)"},
 	{OPTION_SINCE, "since", "TIME", "from then on: 7d (ago), 02:10, 2026-11-30"},
+	{OPTION_UNTIL, "until", "TIME", "up to then: 2h (ago), 02:10, 2026-11-30"},
+	{OPTION_AT, "at", "TIME", "as it was then: 15m (ago), 02:10, 2026-11-30T02:10"},
 	{OPTION_FILE, "file", "FILE", "what was recorded in this file, - for standard input"},
 	{OPTION_SEND, "send", NULL, "send one test notification on its way"},
 	{OPTION_ROLE, "role", "ROLE", "viewer or operator"},
@@ -229,6 +231,12 @@ static int take_option(struct arguments *arguments, option_bits bit, const char 
 		return 0;
 	case OPTION_SINCE:
 		arguments->since = value;
+		return 0;
+	case OPTION_UNTIL:
+		arguments->until = value;
+		return 0;
+	case OPTION_AT:
+		arguments->at = value;
 		return 0;
 	case OPTION_FILE:
 		arguments->file = value;

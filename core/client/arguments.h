@@ -53,7 +53,9 @@ enum option_bit {
 	OPTION_FROM = INT64_C(1) << 33,
 	OPTION_SEND = INT64_C(1) << 34,
 	OPTION_SINCE = INT64_C(1) << 35,
-	OPTION_FILE = INT64_C(1) << 36
+	OPTION_FILE = INT64_C(1) << 36,
+	OPTION_UNTIL = INT64_C(1) << 37,
+	OPTION_AT = INT64_C(1) << 38
 };
 
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV };
@@ -75,7 +77,7 @@ struct arguments {
 	const char *plan, *cancel;
 	const char *note, *duration, *comment, *every, *timezone, *from;
 	bool send;
-	const char *since, *file;
+	const char *since, *until, *at, *file;
 	const char *keys[ARGUMENTS_KEYS_MAX + 1]; /* NULL-terminated */
 	int64_t limit;                            /* 0: all; -1: not given */
 	enum format format;

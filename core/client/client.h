@@ -46,6 +46,7 @@ int command_help(const struct arguments *arguments, const char *word);
 int command_status(const struct arguments *arguments);
 int command_get(const struct arguments *arguments);
 int command_events(const struct arguments *arguments);
+int command_note(const struct arguments *arguments);
 int command_describe(const struct arguments *arguments);
 int command_plugins(const struct arguments *arguments);
 int command_config(const struct arguments *arguments);

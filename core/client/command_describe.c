@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `callwatch describe TABLE KEY`: one row, a line for each column, and below it what happened to it (table `events`).
+ * `callwatch describe TABLE KEY`: one row, a line for each column, and below it what happened to it, from the event
+ * log.
  */
 #include "query.h"
 #include "rows.h"
@@ -64,9 +65,9 @@ static void print_timeline(struct http *http, const char *table, const char *key
 	/* What happens to an instance bears its name alone. */
 	bool is_instance = strcmp(table, "instances") == 0;
 	char *subject = must_printf("subject=%s%s%s", is_instance ? "" : table, is_instance ? "" : "/", key);
-	struct path *path = path_new("/api/v1/tables/events");
+	struct path *path = path_new("/api/v1/events");
 	path_query(path, "where", subject);
-	path_query(path, "sort", "time");
+	path_query(path, "order", "oldest");
 	path_query(path, "limit", "200");
 	struct http_failure failure;
 	json_t *answer = http_json(http, path_text(path), /* whole_s: */ 10, &failure);

@@ -66,18 +66,43 @@ static int stream(struct http *http, const struct query *query)
 	return code;
 }
 
+static void print_time(const char *words, const struct query *query, const char *rfc3339)
+{
+	struct manner manner = manner_of(query->arguments);
+	char *time = *rfc3339 ? time_text(rfc3339, &manner) : NULL;
+	if (time)
+		printf(" · %s %s", words, time);
+	free(time);
+}
+
+/* As of when, and how far back the log reaches. */
+static void print_past(const struct query *query, const json_t *answer)
+{
+	bool is_cut = query->is_log && query->limit > 0 &&
+		      json_array_size(json_object_get(answer, "rows")) == (size_t)query->limit;
+	if (query->at)
+		print_time("as it was at", query, field_text(answer, "at"));
+	if (is_cut)
+		fputs(" · more with --limit N", stdout);
+	else
+		print_time("known since", query, field_text(answer, "log_from"));
+}
+
 static void print_footer(const struct query *query, const json_t *answer, const struct screen *screen)
 {
 	size_t rows = json_array_size(json_object_get(answer, "rows"));
 	json_int_t total = json_integer_value(json_object_get(answer, "total"));
 	char *shown = count_text(rows), *all = count_text(total > 0 ? (uint64_t)total : 0);
 	struct freshness fresh = freshness_of(query->table, answer);
+	fresh.has_source &= !query->at;
 	char *worth = freshness_text(&fresh, screen);
 	if (total > (json_int_t)rows)
 		printf("%s of %s rows", shown, all);
 	else
 		printf("%s row%s", shown, rows == 1 ? "" : "s");
 	printf("%s%s", *worth ? " · " : "", worth);
+	if (query->is_log || query->at)
+		print_past(query, answer);
 	if (total > (json_int_t)rows && !query->arguments->where[0] && !(query->arguments->given & OPTION_LIMIT))
 		fputs(" · more with --limit N, fewer with --where EXPR", stdout);
 	putchar('\n');
@@ -101,6 +126,7 @@ static int show(struct http *http, const struct query *query, const struct table
 				 .rows = json_object_get(answer, "rows"),
 				 .chosen = query->arguments->columns != NULL};
 	struct freshness fresh = freshness_of(query->table, answer);
+	fresh.has_source &= !query->at;
 	json_t *blind = fresh.has_source ? blind_sources(http, info->json) : NULL;
 	char *hidden = json_array_size(view.rows) ? rows_print(&view, &manner, &screen, /* most: */ 0, stdout) : NULL;
 	hidden_print(hidden, &screen, stdout);
@@ -169,9 +195,10 @@ static int usage(const char *sentence)
 	return EXIT_USAGE;
 }
 
-static int run(const struct arguments *arguments, const char *table, const char *key)
+static int run(const struct arguments *arguments, const char *table, const char *key, bool is_log)
 {
-	struct query query = {.arguments = arguments, .table = table, .key = key, .sort = arguments->sort};
+	struct query query = {
+		.arguments = arguments, .table = table, .key = key, .sort = arguments->sort, .is_log = is_log};
 	bool machine = arguments->format != FORMAT_TABLE;
 	if (machine && !table)
 		return usage("name a table; `callwatch get` lists them");
@@ -181,6 +208,10 @@ static int run(const struct arguments *arguments, const char *table, const char 
 		return usage("--watch follows a table: `callwatch calls --watch`, and --where chooses rows");
 	if (arguments->watch && (arguments->format == FORMAT_JSON || arguments->format == FORMAT_CSV))
 		return usage("--watch gives a table or ndjson");
+	if (arguments->at && (arguments->watch || arguments->reveal || !table))
+		return usage("--at shows a table as it was: it goes without --watch and --reveal");
+	if (query_times(&query) < 0)
+		return EXIT_USAGE;
 	bool all = arguments->format == FORMAT_NDJSON || arguments->format == FORMAT_CSV;
 	query.limit = arguments->limit >= 0 ? arguments->limit : all && !arguments->watch ? 0 : QUERY_LIMIT;
 	if (arguments->watch)
@@ -195,17 +226,21 @@ static int run(const struct arguments *arguments, const char *table, const char 
 
 int get_table(const struct arguments *arguments, const char *table)
 {
-	return run(arguments, table, /* key: */ NULL);
+	return run(arguments, table, /* key: */ NULL, /* is_log: */ false);
 }
 
 int command_get(const struct arguments *arguments)
 {
 	bool is_short = strcmp(arguments->words[0], "get") != 0;
 	const char *const *words = arguments->words + (is_short ? 0 : 1);
-	return run(arguments, words[0], words[0] ? words[1] : NULL);
+	return run(arguments, words[0], words[0] ? words[1] : NULL, /* is_log: */ false);
 }
 
+/* What comes is followed in the table; what was, in any order but that of time, too. */
 int command_events(const struct arguments *arguments)
 {
-	return get_table(arguments, "events");
+	bool is_log = !arguments->watch && !arguments->sort && !arguments->instance && !arguments->reveal;
+	if (!is_log && (arguments->since || arguments->until))
+		return usage("--since and --until go without --follow, --sort, --instance and --reveal");
+	return run(arguments, "events", NULL, is_log);
 }

@@ -45,8 +45,13 @@ static const char help_get[] =
 	"all\n"
 	"rows, however many. --watch redraws on a terminal and prints changes as ndjson elsewhere.\n"
 	"\n"
+	"--at shows a table with states as it was, from the log of what happened; what changed without a trace "
+	"between\n"
+	"two changes of state is not known then.\n"
+	"\n"
 	"Examples\n"
 	"  callwatch calls\n"
+	"  callwatch calls --at 02:10 --where health_status!=healthy\n"
 	"  callwatch calls --where health_status=stale --sort -duration_seconds\n"
 	"  callwatch calls --where 'duration_seconds>4h' --where 'business_name~acme'\n"
 	"  callwatch calls --watch --where health_status!=healthy\n"
@@ -59,11 +64,22 @@ static const char help_describe[] = "One row with all its columns, and the timel
 				    "  callwatch describe calls CA0123456789abcdef0123456789abcdef\n"
 				    "  callwatch describe instances calls\n";
 
-static const char help_events[] = "What happened: transitions, states of sources, reloads. The same as `get events`.\n"
-				  "\n"
-				  "Examples\n"
-				  "  callwatch events --limit 20\n"
-				  "  callwatch events --where kind=transition --where to=stale --follow\n";
+static const char help_events[] =
+	"What happened, the newest first: transitions, alerts, notifications, actions, states of sources, "
+	"reloads, notes.\n"
+	"Kept for 30 days, where callwatchd has a state_dir. ndjson and csv stream all of it.\n"
+	"\n"
+	"Examples\n"
+	"  callwatch events --since 2h\n"
+	"  callwatch events --since 02:00 --until 02:30 --where kind=alert --limit 0\n"
+	"  callwatch events --where subject=calls/CA0123456789abcdef0123456789abcdef\n"
+	"  callwatch events --where kind=transition --where to=stale --follow\n";
+
+static const char help_note[] = "Puts a mark into the event log, by whom, so that others see later what was done.\n"
+				"\n"
+				"Examples\n"
+				"  callwatch note deploy of backend 4.2\n"
+				"  callwatch events --where kind=note\n";
 
 static const char help_doctor[] =
 	"Finds out what is wrong, rung by rung. Is callwatchd reached? Of each instance, or of INSTANCE: does\n"
@@ -249,12 +265,13 @@ static const char *const config_words[] = {"show", "diff", NULL}, *const token_w
 const struct command client_commands[] = {
 	{"status", "[--check]", "how callwatch and the platform are", help_status, OPTION_CHECK, 0, 0, command_status,
 	 FIRST_NONE, NULL},
-	{"get", "[TABLE [KEY]]", "rows of a table (short: `callwatch TABLE`)", help_get, OPTIONS_ROWS, 0, 2,
+	{"get", "[TABLE [KEY]]", "rows of a table (short: `callwatch TABLE`)", help_get, OPTIONS_ROWS | OPTION_AT, 0, 2,
 	 command_get, FIRST_TABLE, NULL},
 	{"describe", "TABLE KEY", "one row with its timeline", help_describe, OPTION_REVEAL | OPTION_INSTANCE, 2, 2,
 	 command_describe, FIRST_TABLE, NULL},
-	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW, 0, 0, command_events, FIRST_NONE,
-	 NULL},
+	{"events", "", "what happened", help_events, OPTIONS_ROWS | OPTION_FOLLOW | OPTION_SINCE | OPTION_UNTIL, 0, 0,
+	 command_events, FIRST_NONE, NULL},
+	{"note", "TEXT", "put a mark into the event log", help_note, 0, 1, 30, command_note, FIRST_NONE, NULL},
 	{"alerts", "[--where EXPR]… [--all]", "what fires, and who knows of it", help_alerts, OPTIONS_ROWS | OPTION_ALL,
 	 0, 0, command_alerts, FIRST_NONE, NULL},
 	{"why", "ALERT [SUBJECT]", "the whole life of an alert", help_why, OPTION_INSTANCE, 1, 2, command_why,

@@ -5,6 +5,8 @@
 #include "query.h"
 
 #include "problems.h"
+#include "text.h"
+#include "when.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +20,22 @@ static void where_instance(struct path *path, const struct query *query)
 	free(where);
 }
 
+static void path_time(struct path *path, const char *name, int64_t wall)
+{
+	char text[TEXT_TIME_SIZE];
+	if (!wall)
+		return;
+	text_time(text, wall);
+	path_query(path, name, text);
+}
+
 struct path *query_path(const struct query *query, enum format format, bool watch)
 {
 	const struct arguments *arguments = query->arguments;
 	char limit[24];
-	struct path *path = path_new("/api/v1/tables");
-	path_segment(path, query->table);
+	struct path *path = path_new(query->is_log ? "/api/v1/events" : "/api/v1/tables");
+	if (!query->is_log)
+		path_segment(path, query->table);
 	if (query->key)
 		path_segment(path, query->key);
 	for (size_t i = 0; arguments->where[i]; i++)
@@ -39,7 +51,29 @@ struct path *query_path(const struct query *query, enum format format, bool watc
 		path_query(path, "format", format_names[format]);
 	path_query(path, "reveal", arguments->reveal ? "true" : NULL);
 	path_query(path, "watch", watch ? "true" : NULL);
+	path_time(path, "at", query->at);
+	path_time(path, "since", query->since);
+	path_time(path, "until", query->until);
 	return path;
+}
+
+/* `-15m` is `15m` ago, as other tools write it. */
+static int read_time(const struct arguments *arguments, const char *option, const char *given, int64_t *ret_wall)
+{
+	struct manner manner = manner_of(arguments);
+	if (!given || when_parse(given + (*given == '-'), &manner, ret_wall) == 0)
+		return 0;
+	complain("--%s takes " WHEN_FORMS, option);
+	return -EINVAL;
+}
+
+int query_times(struct query *query)
+{
+	const struct arguments *arguments = query->arguments;
+	int rc = read_time(arguments, "since", arguments->since, &query->since);
+	if (rc == 0)
+		rc = read_time(arguments, "until", arguments->until, &query->until);
+	return rc == 0 ? read_time(arguments, "at", arguments->at, &query->at) : rc;
 }
 
 json_t *tables_ask(struct http *http, struct http_failure *ret_failure)

@@ -16,7 +16,12 @@ struct query {
 	const char *table, *key; /* key NULL: all */
 	const char *sort;        /* NULL: the table's own order */
 	int64_t limit;           /* 0: all */
+	bool is_log;             /* of the event log instead, with these bounds; wall times, 0: none */
+	int64_t since, until;
+	int64_t at; /* the table as it was then; 0: as it is */
 };
+/* What --since, --until and --at say. 0, or -EINVAL: complained of. */
+int query_times(struct query *query);
 
 /* The path of this question, with format and watch; free with path_free(). */
 struct path *query_path(const struct query *query, enum format format, bool watch);

@@ -127,3 +127,23 @@ def test_without_a_state_dir_the_last_events_are_in_memory_and_nothing_else_was(
     assert texts(daemon, "since=2200-01-01T00:00:00Z") == []
     status, answer, _ = at(daemon, "instances", now())
     assert status == 404 and "no state_dir" in answer["detail"]
+
+
+def test_client_notes_and_shows_what_was(daemon, client):
+    daemon.start(configuration(daemon))
+    assert client("note", "deploy", "of", "42").stdout == "noted\n"
+    wait_for(lambda: "deploy of 42" in client("events", "--since", "2h", "--where", "kind=note").stdout, 20)
+    shown = client("events", "--limit", "1", "--until", "-0s")
+    assert shown.returncode == 0 and "more with --limit" in shown.stdout
+    assert "known since" in client("events").stdout
+    assert "deploy of 42" in client("events", "--format", "ndjson").stdout
+    assert "deploy of 42" not in client("events", "--until", "2020-01-01").stdout
+    made = act(daemon, "run", {})[1]["task_id"]
+    end_of(daemon, made)
+    wait_for(lambda: "success" in client("get", "tasks", made, "--at", now()).stdout, 20)
+    assert "as it was at" in client("tasks", "--at", now()).stdout
+    wait_for(lambda: "action" in client("describe", "tasks", made).stdout.split("timeline")[1], 20)
+    refused = client("tasks", "--at", "3d")
+    assert refused.returncode == 1 and "reaches back to" in refused.stderr
+    for words in (["tasks", "--at", "noonish"], ["tasks", "--at", "3d", "--watch"], ["events", "--since", "2h", "--follow"], ["note"]):
+        assert client(*words).returncode == 2, words
