@@ -206,7 +206,7 @@ static void fail(struct lookup *lookup, const struct postgres_outcome *outcome)
 		return;
 	lookup->not_before =
 		lookup->host->now() + (lookup->is_hopeless ? hopeless_pause : backoff_next(&lookup->backoff));
-	examine_explain(lookup, outcome, lookup->refused);
+	checks_explain(lookup, outcome, lookup->refused);
 }
 
 static void on_done(void *arg, const struct postgres_outcome *outcome)
@@ -308,7 +308,7 @@ static void on_probed(void *arg, const struct postgres_outcome *outcome)
 {
 	struct lookup *lookup = arg;
 	lookup->query_seconds = (double)(lookup->host->now() - lookup->began) / (double)CW_SECOND;
-	examine_queried(lookup, outcome);
+	checks_queried(lookup, outcome);
 	batch_soon(lookup);
 }
 

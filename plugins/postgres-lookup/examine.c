@@ -22,7 +22,7 @@ static void hint_right(const struct lookup *lookup, const char *reason, char hin
 	snprintf(hint, POSTGRES_ERROR_MAX, ": GRANT %s TO %.64s", what, postgres_user(lookup->postgres));
 }
 
-void examine_explain(const struct lookup *lookup, const struct postgres_outcome *outcome, char text[POSTGRES_ERROR_MAX])
+void checks_explain(const struct lookup *lookup, const struct postgres_outcome *outcome, char text[POSTGRES_ERROR_MAX])
 {
 	char hint[POSTGRES_ERROR_MAX] = "";
 	const char *state = outcome->sqlstate;
@@ -57,7 +57,7 @@ static void on_resolved(void *arg, int status, const struct sockaddr_storage *ad
 	say(lookup, status == 0 ? CW_CHECK_OK : CW_CHECK_FAILED, text);
 }
 
-static void examine_name(struct lookup *lookup)
+static void checks_name(struct lookup *lookup)
 {
 	struct postgres_address address;
 	char error[POSTGRES_ERROR_MAX];
@@ -100,7 +100,7 @@ static void say_let_in(struct lookup *lookup)
 	}
 }
 
-void examine_connected(struct lookup *lookup)
+void checks_connected(struct lookup *lookup)
 {
 	if (lookup->examining == CHECK_TCP)
 		say_reached(lookup);
@@ -123,7 +123,7 @@ static bool tries_again(struct lookup *lookup)
 
 /* ---- query ---- */
 
-void examine_queried(struct lookup *lookup, const struct postgres_outcome *outcome)
+void checks_queried(struct lookup *lookup, const struct postgres_outcome *outcome)
 {
 	char text[POSTGRES_ERROR_MAX];
 	if (lookup->examining != CHECK_QUERY)
@@ -132,7 +132,7 @@ void examine_queried(struct lookup *lookup, const struct postgres_outcome *outco
 		snprintf(text, sizeof(text), "answered within %.0f ms; %u names known", lookup->query_seconds * 1000,
 			 lookup->names.counts[NAME_KNOWN]);
 	else
-		examine_explain(lookup, outcome, text);
+		checks_explain(lookup, outcome, text);
 	say(lookup, outcome->ok ? CW_CHECK_OK : CW_CHECK_FAILED, text);
 }
 
@@ -141,16 +141,16 @@ void lookup_examine(void *state, uint32_t check)
 	struct lookup *lookup = state;
 	lookup->examining = (enum check)check;
 	if (check == CHECK_NAME)
-		examine_name(lookup);
+		checks_name(lookup);
 	else if (check == CHECK_QUERY && !postgres_is_up(lookup->postgres))
 		say(lookup, CW_CHECK_SKIPPED, "not signed in");
 	else if (check == CHECK_QUERY)
 		batch_probe(lookup); /* else with the end of the query under way */
 	else if (postgres_is_up(lookup->postgres) || !tries_again(lookup))
-		examine_connected(lookup);
+		checks_connected(lookup);
 }
 
-void examine_stop(struct lookup *lookup)
+void checks_stop(struct lookup *lookup)
 {
 	if (lookup->resolve)
 		lookup->host->resolve_cancel(lookup->resolve);

@@ -81,16 +81,15 @@ void lookup_say(struct lookup *lookup); /* tells the host the state that follows
 int batch_init(struct lookup *lookup); /* 0 or -ENOMEM */
 void batch_release(struct lookup *lookup);
 void batch_soon(struct lookup *lookup); /* if something waits and may be asked for: sets the timer, or sends */
-/* One query by itself, for no keys; its outcome goes to examine_queried(). False: not now. */
+/* One query by itself, for no keys; its outcome goes to checks_queried(). False: not now. */
 bool batch_probe(struct lookup *lookup);
 
 /* examine.c */
 void lookup_examine(void *state, uint32_t check);
-void examine_connected(struct lookup *lookup); /* the connection came up, or failed */
-void examine_queried(struct lookup *lookup, const struct postgres_outcome *outcome);
-void examine_stop(struct lookup *lookup);
+void checks_connected(struct lookup *lookup); /* the connection came up, or failed */
+void checks_queried(struct lookup *lookup, const struct postgres_outcome *outcome);
+void checks_stop(struct lookup *lookup);
 /* A query's failure with what to do about it, as far as its reason does not say enough. */
-void examine_explain(const struct lookup *lookup, const struct postgres_outcome *outcome,
-		     char text[POSTGRES_ERROR_MAX]);
+void checks_explain(const struct lookup *lookup, const struct postgres_outcome *outcome, char text[POSTGRES_ERROR_MAX]);
 
 #endif

@@ -74,7 +74,7 @@ static void on_up(void *arg)
 	lookup->not_before = 0;
 	uv_timer_stop(&lookup->timer);
 	lookup_say(lookup);
-	examine_connected(lookup);
+	checks_connected(lookup);
 	first_done(lookup, 0);
 	batch_soon(lookup);
 }
@@ -90,9 +90,9 @@ static void on_down(void *arg, enum postgres_failure failure, const char *reason
 	lookup->host->count_error(lookup->self, 1);
 	uv_timer_stop(&lookup->timer);
 	lookup_say(lookup);
-	examine_connected(lookup);
+	checks_connected(lookup);
 	if (lookup->examining == CHECK_QUERY)
-		examine_queried(lookup, &(struct postgres_outcome){.reason = reason});
+		checks_queried(lookup, &(struct postgres_outcome){.reason = reason});
 	first_done(lookup, -ENOTCONN);
 }
 
@@ -295,7 +295,7 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 static void stop(void *state)
 {
 	struct lookup *lookup = state;
-	examine_stop(lookup);
+	checks_stop(lookup);
 	postgres_close(lookup->postgres);
 	uv_close((uv_handle_t *)&lookup->timer, NULL);
 	uv_close((uv_handle_t *)&lookup->save, NULL);
