@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A template and what stands in its places, both from strangers: what is rendered is never longer than its buffer and,
- * if both were, valid UTF-8. The first line is the value, the rest the template; which is also read as a selector.
+ * if both were, valid UTF-8; in JSON no value leaves its quotes. The first line is the value, the rest the template;
+ * which is also read as a selector.
  */
 #include "rule.h"
 #include "template.h"
@@ -29,6 +30,22 @@ static void render(const struct template *template, const struct stranger *stran
 	size_t length = template_render(template, look, (void *)(uintptr_t)stranger, said, size);
 	if (length >= size || strlen(said) != length || (is_valid && !text_is_utf8(said, length)))
 		abort();
+	free(said);
+}
+
+/* One quoted text: no quote but the outer two, no control character, valid UTF-8, whatever the value. */
+static void render_quoted(const struct template *quoted, const struct stranger *stranger, size_t size)
+{
+	char *said = malloc(size);
+	size_t length = template_render_json(quoted, look, (void *)(uintptr_t)stranger, said, size);
+	if (length >= size || strlen(said) != length || !text_is_utf8(said, length))
+		abort();
+	for (size_t i = 0; i < length; i++) {
+		bool is_outer = i == 0 || i + 1 == length;
+		if ((unsigned char)said[i] < ' ' || (said[i] == '"') != is_outer)
+			abort();
+		i += said[i] == '\\';
+	}
 	free(said);
 }
 
@@ -63,6 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (template_parse(text, &template, error) == 0)
 		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
 			render(template, &stranger, sizes[i], is_valid);
+	template_free(template);
+	if (template_parse("\"{{ a }}{{ c | upper }}{{ b | number }}\"", &template, error) == 0)
+		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+			render_quoted(template, &stranger, sizes[i]);
 	template_free(template);
 	read_selector(text);
 	free(value);
