@@ -408,13 +408,19 @@ static uint32_t changes_of(const struct group *group)
 	return group->parts[PART_NEWS] + group->parts[PART_ENDED];
 }
 
+static void note_since(int64_t *since, bool holds, int64_t watched)
+{
+	if (!holds)
+		*since = 0;
+	else if (*since == 0)
+		*since = watched;
+}
+
 /* From when on its waits are counted. */
 static void note_change(struct group *group, int64_t watched)
 {
-	if (changes_of(group) == 0)
-		group->changed_at = 0;
-	else if (group->changed_at == 0)
-		group->changed_at = watched;
+	note_since(&group->changed_at, changes_of(group) > 0, watched);
+	note_since(&group->loud_since, group->parts[PART_TOLD] > 0, watched);
 }
 
 void groups_add_known(struct groups *groups, struct alert *alert, const char *key, int64_t watched)
@@ -520,9 +526,11 @@ static void judge(struct group *group, int64_t watched)
 	if (changes_of(group) > 0)
 		group->due = later(group->changed_at + wait_of(group),
 				   group->incident[0] ? group->told_watched + interval_of(group) : 0);
+	else if (group->parts[PART_TOLD] > 0 && group->incident[0])
+		/* after a restart, or a time of blindness, it is seen first whether it still fires */
+		group->due = later(group->loud_since + wait_of(group), group->told_watched + repeat_of(group));
 	else
-		group->due =
-			group->parts[PART_TOLD] > 0 && group->incident[0] ? group->told_watched + repeat_of(group) : 0;
+		group->due = 0;
 }
 
 /* ---- telling ---- */

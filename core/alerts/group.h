@@ -66,6 +66,7 @@ struct group {
 	int64_t due;          /* watched instant of the next notice; 0: none */
 	int64_t told_watched; /* of the last one; known once knows_told */
 	int64_t changed_at;   /* watched instant since when there is something to tell; 0: there is nothing */
+	int64_t loud_since;   /* watched instant since when there is something to remind of; 0: there is nothing */
 	bool knows_told, is_touched;
 	struct alert *last;    /* of alerts; those that are gone are behind the others */
 	uint32_t parts[PARTS]; /* how many alerts are what */
