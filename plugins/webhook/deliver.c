@@ -124,7 +124,7 @@ static void make_heads(const struct webhook *webhook, const struct cw_notice *no
 
 static int post(struct webhook *webhook, const struct cw_notice *notice, const char *body, size_t length)
 {
-	struct heads heads;
+	struct heads heads = {.all = {NULL}};
 	make_heads(webhook, notice, body, length, &heads);
 	const struct http_request request = {.method = "POST",
 					     .url = webhook->url,
