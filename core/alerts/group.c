@@ -256,6 +256,13 @@ static struct group *group_for(struct groups *groups, const struct alert *alert,
 	return group;
 }
 
+/* The number in an incident's id. */
+static int64_t number_of(const char *incident)
+{
+	const char *number = strrchr(incident, '-');
+	return number ? (int64_t)(strtoull(number + 1, NULL, 16) & (UINT64_MAX >> 2)) : 0;
+}
+
 int groups_restore(struct groups *groups, const char *key, const char *rule, const char *incident, uint32_t sequence,
 		   int64_t since, int64_t told_at)
 {
@@ -266,6 +273,7 @@ int groups_restore(struct groups *groups, const char *key, const char *rule, con
 	if (!group)
 		return -ENOMEM;
 	snprintf(group->incident, sizeof group->incident, "%s", incident);
+	group->last_number = number_of(incident);
 	group->sequence = sequence;
 	group->since = since;
 	group->told_at = told_at;
@@ -578,17 +586,24 @@ static enum cw_notice_kind kind_of(const struct group *group)
 	return changes_of(group) > 0 ? CW_NOTICE_FIRING : CW_NOTICE_REPEAT;
 }
 
-/* An incident begins with its first alert; never in the millisecond of an earlier one, whose ids it would have. */
-static int64_t find_beginning(const struct group *group, const struct telling *telling)
+/* An incident begins with its first alert. */
+static int64_t find_beginning(const struct telling *telling)
 {
-	int64_t since = INT64_MAX, last = group->since / CW_MILLISECOND;
+	int64_t since = INT64_MAX;
 	for (uint32_t i = 0; i < telling->firing_count; i++)
 		since = telling->firing[i]->firing_since < since ? telling->firing[i]->firing_since : since;
 	for (uint32_t i = 0; i < telling->ended_count; i++)
 		since = telling->ended[i]->firing_since < since ? telling->ended[i]->firing_since : since;
-	if (since == INT64_MAX)
-		since = telling->wall;
-	return group->since && since / CW_MILLISECOND <= last ? (last + 1) * CW_MILLISECOND : since;
+	return since == INT64_MAX ? telling->wall : since;
+}
+
+/* Its id is of its beginning, but never that of an earlier one of the group, whose notices would have its ids. */
+static void name_incident(const struct group *group, int64_t since, char incident[INCIDENT_ID_SIZE])
+{
+	int64_t number = since / CW_MILLISECOND;
+	if (number <= group->last_number)
+		number = group->last_number + 1;
+	snprintf(incident, INCIDENT_ID_SIZE, "%s-%" PRIx64, group->key, (uint64_t)number);
 }
 
 /* From now on those who are told know it. */
@@ -639,8 +654,10 @@ static void tell_notice(struct groups *groups, struct group *group, struct telli
 {
 	struct hearing hearing = {.notifier = NULL};
 	find_hearers(groups, group, notice->said.severity, &hearing);
-	if (!group->incident[0])
+	if (!group->incident[0]) {
 		snprintf(group->incident, sizeof group->incident, "%s", telling->incident);
+		group->last_number = number_of(group->incident);
+	}
 	group->since = telling->since;
 	group->sequence = telling->sequence;
 	group->told_at = telling->wall;
@@ -660,9 +677,8 @@ static bool make_and_tell(struct groups *groups, struct group *group, struct tel
 	telling->ended_count =
 		collect_ended(group, telling->firing, telling->firing_count, fingerprints, telling->ended);
 	if (!group->incident[0]) {
-		telling->since = find_beginning(group, telling);
-		snprintf(incident, sizeof incident, "%s-%" PRIx64, group->key,
-			 (uint64_t)(telling->since / CW_MILLISECOND));
+		telling->since = find_beginning(telling);
+		name_incident(group, telling->since, incident);
 		telling->incident = incident;
 	}
 	struct notice *notice = telling_notice(telling);

@@ -55,7 +55,7 @@ struct group {
 	/* kept by the journal */
 	char incident[INCIDENT_ID_SIZE]; /* key, `-`, ms of its beginning in hex; "": none is under way */
 	uint32_t sequence;               /* of its last notice */
-	int64_t since;                   /* wall: its first alert; of the last incident, if none is under way */
+	int64_t since;                   /* wall: its first alert */
 	int64_t told_at;                 /* wall: of its last notice; 0: never */
 
 	char *common; /* what the last notice said that the subjects share; NULL: nothing yet */
@@ -63,6 +63,7 @@ struct group {
 	char notified[160]; /* alerting's: column `notified` of table `alerts` */
 
 	/* this room's */
+	int64_t last_number;  /* of its last incident: the milliseconds in its id */
 	int64_t due;          /* watched instant of the next notice; 0: none */
 	int64_t told_watched; /* of the last one; known once knows_told */
 	int64_t changed_at;   /* watched instant since when there is something to tell; 0: there is nothing */

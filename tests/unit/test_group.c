@@ -824,6 +824,7 @@ static void incident__after_one_of_the_same_millisecond__has_an_id_of_its_own(vo
 	assert_int_equal(last(world)->sequence, 1);
 	assert_string_not_equal(last(world)->incident, world->told[0].notice->said.incident);
 	assert_string_not_equal(last(world)->id, world->told[0].notice->said.id);
+	assert_true(last(world)->since == two->firing_since);
 }
 
 int main(void)
