@@ -538,6 +538,11 @@ static void on_journal_opened(void *arg, struct sqlite3 *db)
 	alerting_read(agent->alerting, db);
 }
 
+static void on_journal_restored(void *arg)
+{
+	alerting_rewrite(((const struct agent *)arg)->alerting);
+}
+
 static void on_journal_said(void *arg, const char *text)
 {
 	const struct agent *agent = arg;
@@ -568,6 +573,7 @@ static int make_journal(struct agent *agent)
 		.folder = agent->state_dir,
 		.opened = on_journal_opened,
 		.said = on_journal_said,
+		.restored = on_journal_restored,
 		.arg = agent,
 	};
 	if (agent->once)

@@ -15,6 +15,7 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,7 @@ struct order {
 	struct mail mail; /* first */
 	void (*carry_out)(struct alerting *alerting, struct order *order);
 	char *name;
+	enum cw_role role;
 	enum cw_state state;
 	bool is_gone;
 	const struct plan *plan;
@@ -214,20 +216,25 @@ static void post(struct alerting *alerting, const struct order *template, const 
 static void take_state(struct alerting *alerting, struct order *order)
 {
 	sources_state(alerting, order->name, order->state, order->is_gone);
+	if (order->role == CW_NOTIFIER)
+		deliveries_instance(alerting->deliveries, order->name,
+				    !order->is_gone && (order->state == CW_UP || order->state == CW_DEGRADED));
 }
 
 void alerting_instance(struct alerting *alerting, const char *instance, enum cw_role role, enum cw_state state,
 		       bool is_gone)
 {
-	(void)role;
 	if (alerting && !atomic_load_explicit(&alerting->listening.is_deaf, memory_order_relaxed))
-		post(alerting, &(struct order){.carry_out = take_state, .state = state, .is_gone = is_gone}, instance);
+		post(alerting,
+		     &(struct order){.carry_out = take_state, .role = role, .state = state, .is_gone = is_gone},
+		     instance);
 }
 
 static void take_rewrite(struct alerting *alerting, struct order *order)
 {
 	(void)order;
-	following_rewrite(alerting);
+	if (alerting->is_read) /* else it has all that there is */
+		following_rewrite(alerting);
 }
 
 void alerting_rewrite(struct alerting *alerting)
@@ -282,6 +289,7 @@ void alerting_use(struct alerting *alerting, struct plan *plan)
 
 static void on_turn(uv_idle_t *turn);
 static void on_due(uv_timer_t *timer);
+static void on_sending(uv_timer_t *timer);
 
 void alerting_turn(struct alerting *alerting)
 {
@@ -322,6 +330,12 @@ static void work(struct alerting *alerting)
 static void on_turn(uv_idle_t *turn)
 {
 	work(turn->data);
+}
+
+/* The round that this makes is all that is wanted. */
+static void on_sending(uv_timer_t *timer)
+{
+	(void)timer;
 }
 
 static void on_due(uv_timer_t *timer)
@@ -370,6 +384,17 @@ static void on_second(uv_timer_t *timer)
 	alerting_turn(alerting);
 }
 
+/* What came by mail in this round may be an outcome, or the journal's word, and what was told waits to be sent. */
+static void on_round(uv_check_t *round)
+{
+	struct alerting *alerting = round->data;
+	int64_t now = clock_now(),
+		next = alerting->is_read ? deliveries_step(alerting->deliveries, now, clock_wall()) : INT64_MAX;
+	if (next - now < CW_SECOND)
+		uv_timer_start(&alerting->sending, on_sending,
+			       next > now ? (uint64_t)((next - now) / CW_MILLISECOND) + 1 : 0, 0);
+}
+
 /* ---- the actor ---- */
 
 static void on_stop(uv_async_t *async)
@@ -380,8 +405,12 @@ static void on_stop(uv_async_t *async)
 	mailbox_close(alerting->orders);
 	mailbox_close(alerting->hints);
 	mailbox_close(alerting->samples);
+	mailbox_drain(alerting->outcomes);
+	mailbox_close(alerting->outcomes);
 	uv_close((uv_handle_t *)&alerting->second, NULL);
 	uv_close((uv_handle_t *)&alerting->due, NULL);
+	uv_close((uv_handle_t *)&alerting->sending, NULL);
+	uv_close((uv_handle_t *)&alerting->round, NULL);
 	uv_close((uv_handle_t *)&alerting->turn, NULL);
 	uv_close((uv_handle_t *)&alerting->stop, NULL);
 }
@@ -402,13 +431,18 @@ static int set_up_loop(struct alerting *alerting)
 		return rc;
 	uv_timer_init(&alerting->loop, &alerting->second);
 	uv_timer_init(&alerting->loop, &alerting->due);
+	uv_timer_init(&alerting->loop, &alerting->sending);
+	uv_check_init(&alerting->loop, &alerting->round);
 	uv_idle_init(&alerting->loop, &alerting->turn);
-	alerting->second.data = alerting->due.data = alerting->turn.data = alerting->stop.data = alerting;
+	alerting->sending.data = alerting->round.data = alerting->second.data = alerting->due.data =
+		alerting->turn.data = alerting->stop.data = alerting;
 	if ((rc = uv_async_init(&alerting->loop, &alerting->stop, on_stop)) < 0 ||
 	    (rc = mailbox_attach(alerting->orders, &alerting->loop, alerting)) < 0 ||
 	    (rc = mailbox_attach(alerting->hints, &alerting->loop, alerting)) < 0 ||
-	    (rc = mailbox_attach(alerting->samples, &alerting->loop, alerting)) < 0)
+	    (rc = mailbox_attach(alerting->samples, &alerting->loop, alerting)) < 0 ||
+	    (rc = mailbox_attach(alerting->outcomes, &alerting->loop, alerting)) < 0)
 		return rc;
+	uv_check_start(&alerting->round, on_round);
 	uv_timer_start(&alerting->second, on_second, 1000, 1000);
 	alerting_turn(alerting);
 	return 0;
@@ -419,7 +453,9 @@ int alerting_start(struct alerting *alerting, struct journal *journal)
 	alerting->journal = journal;
 	alerting->is_read = !journal;
 	alerting->read_due = clock_awake() + journal_wait_ns;
-	int rc = set_up_loop(alerting);
+	int rc = following_start(alerting);
+	if (rc == 0)
+		rc = set_up_loop(alerting);
 	if (rc == 0)
 		rc = -pthread_create(&alerting->thread, /* attributes */ NULL, run, alerting);
 	alerting->started = rc == 0;
@@ -457,7 +493,9 @@ static int make_rooms(struct alerting *alerting)
 	alerting->orders = mailbox_new(SIZE_MAX);
 	alerting->hints = mailbox_new(HINTS_MAX);
 	alerting->samples = mailbox_new(BATCHES_MAX);
-	if (!alerting->engine || !alerting->rows || !alerting->orders || !alerting->hints || !alerting->samples)
+	alerting->outcomes = mailbox_new(SIZE_MAX);
+	if (!alerting->engine || !alerting->rows || !alerting->orders || !alerting->hints || !alerting->samples ||
+	    !alerting->outcomes)
 		return -ENOMEM;
 	return alerts_open(alerting) < 0 || following_make(alerting) < 0 ? -ENOMEM : 0;
 }
@@ -493,6 +531,7 @@ void alerting_free(struct alerting *alerting)
 	mailbox_unref(alerting->orders);
 	mailbox_unref(alerting->hints);
 	mailbox_unref(alerting->samples);
+	mailbox_unref(alerting->outcomes);
 	pthread_mutex_destroy(&alerting->use_lock);
 	pthread_cond_destroy(&alerting->used);
 	plan_unref(alerting->held);
@@ -500,10 +539,66 @@ void alerting_free(struct alerting *alerting)
 	free(alerting);
 }
 
+/* ---- the action `test` of notifiers ---- */
+
+struct test {
+	struct mail mail; /* first */
+	char *notifier, *by;
+	void (*settled)(void *arg, bool delivered, const char *text);
+	void *arg;
+};
+
+static void test_free(struct test *test)
+{
+	free(test->notifier);
+	free(test->by);
+	free(test);
+}
+
+static void drop_test(struct mail *mail)
+{
+	struct test *test = (struct test *)mail;
+	test->settled(test->arg, false, "the agent ends");
+	test_free(test);
+}
+
+static void on_test(struct mail *mail, void *owner)
+{
+	struct alerting *alerting = owner;
+	struct test *test = (struct test *)mail;
+	int rc =
+		deliveries_test(alerting->deliveries, test->notifier, test->by, clock_wall(), test->settled, test->arg);
+	if (rc < 0)
+		test->settled(test->arg, false, strerror(-rc));
+	test_free(test);
+}
+
+int alerting_test(struct alerting *alerting, const char *notifier, const char *by,
+		  void (*settled)(void *arg, bool delivered, const char *text), void *arg)
+{
+	struct test *test = alerting ? calloc(1, sizeof *test) : NULL;
+	if (!test)
+		return alerting ? -ENOMEM : -EPIPE;
+	*test = (struct test){
+		{.deliver = on_test, .drop = drop_test}, strdup(notifier), strdup(by ? by : ""), settled, arg};
+	int rc = test->notifier && test->by ? mailbox_post(alerting->orders, &test->mail) : -ENOMEM;
+	if (rc < 0)
+		test_free(test);
+	return rc;
+}
+
 /* ---- for the agent's own samples ---- */
 
 void alerting_counts(struct alerting *alerting, struct alerting_counts *ret_counts)
 {
+	struct delivery_counts notices = {.last_delay_seconds = (double)NAN};
+	if (alerting->deliveries)
+		deliveries_counts(alerting->deliveries, &notices);
+	ret_counts->notices_sent = notices.sent;
+	ret_counts->notices_retried = notices.retried;
+	ret_counts->notices_dead = notices.dead;
+	ret_counts->notices_waiting = notices.waiting;
+	ret_counts->notice_delay_seconds = notices.last_delay_seconds;
 	for (size_t i = 0; i < SEVERITIES; i++)
 		for (size_t k = 0; k < SHOWN_STATES; k++)
 			ret_counts->alerts[i][k] = atomic_load_explicit(&alerting->counts[i][k], memory_order_relaxed);

@@ -83,7 +83,8 @@ int alerting_ack(struct alerting *alerting, struct mailbox *asker, const struct 
 		 void *arg);
 int alerting_try_rule(struct alerting *alerting, struct mailbox *asker, const char *rule, const char *by,
 		      alerts_done done, void *arg);
-/* The action `test` of a notifier: a TEST notice straight to it; settled() on the thread `alerts`. */
+/* The action `test` of a notifier: a TEST notice straight to it; settled() once, on the thread `alerts` (at
+ * its end: on the one that stops it), unless this fails. */
 int alerting_test(struct alerting *alerting, const char *notifier, const char *by,
 		  void (*settled)(void *arg, bool delivered, const char *text), void *arg);
 

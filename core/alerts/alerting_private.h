@@ -9,6 +9,7 @@
 #define CALLWATCH_CORE_ALERTING_PRIVATE_H
 
 #include "alerting.h"
+#include "delivery.h"
 #include "engine.h"
 #include "group.h"
 #include "mailbox.h"
@@ -77,6 +78,7 @@ void silences_rows_hide(struct alerting *alerting, struct silence *silence);
 /* ---- following.c ---- */
 
 int following_make(struct alerting *alerting); /* 0 or negative */
+int following_start(struct alerting *alerting);
 void following_release(struct alerting *alerting);
 void following_use(struct alerting *alerting); /* another ruleset is in force */
 /* `was_blind`: what was shown of it before. */
@@ -98,14 +100,15 @@ struct alerting {
 	struct alerting_options options; /* its strings are owned */
 	struct tables *tables;
 	struct journal *journal; /* NULL: none */
-	struct mailbox *orders, *hints, *samples;
+	struct mailbox *orders, *hints, *samples, *outcomes;
 
 	pthread_t thread;
 	bool started;
 	uv_loop_t loop;
 	uv_async_t stop;
-	uv_timer_t second, due;
-	uv_idle_t turn; /* while there is work to be done in slices */
+	uv_timer_t second, due, sending;
+	uv_check_t round; /* after each round of the loop: something may be to be sent */
+	uv_idle_t turn;   /* while there is work to be done in slices */
 
 	/* alerting_use() and those who wait for it */
 	struct plan *held; /* the agent's thread's: a reference */
@@ -122,6 +125,7 @@ struct alerting {
 	struct source *sources;
 	struct silences *silences;
 	struct groups *groups;
+	struct deliveries *deliveries;
 	struct cw_part *silences_part;
 	struct rules_rows *rules_rows;
 	struct question *waiting; /* for the journal's word */

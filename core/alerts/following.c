@@ -17,32 +17,14 @@
 
 static const int64_t step_least_ns = 100 * CW_MILLISECOND; /* with passes under way */
 
-/* ---- deliveries ---- */
-
-static void deliver(struct alerting *alerting, const struct group *group, const struct notice *notice,
-		    const char *const *notifiers, uint32_t n)
-{
-	(void)notice;
-	(void)notifiers;
-	(void)n;
-	(void)journal_tell(alerting->journal, group, NULL, 0, NULL, NULL);
-}
-
-static void describe_deliveries(const struct alerting *alerting, const char *incident, char *text, size_t size)
-{
-	(void)alerting;
-	(void)incident;
-	(void)size;
-	*text = '\0';
-}
-
 /* ---- groups ---- */
 
 static void on_tell(void *arg, struct group *group, struct notice *notice, const char *const *notifiers, uint32_t n)
 {
 	struct alerting *alerting = arg;
 	snprintf(alerting->last_notice, sizeof alerting->last_notice, "%s", notice->said.id);
-	deliver(alerting, group, notice, notifiers, n);
+	(void)deliveries_tell(alerting->deliveries, group, notice, notifiers, n,
+			      clock_wall()); /* it says what is lost */
 }
 
 static void on_show(void *arg, struct alert *alert)
@@ -70,8 +52,21 @@ int following_make(struct alerting *alerting)
 	return alerting->groups && alerting->rules_rows ? silences_rows_open(alerting) : -ENOMEM;
 }
 
+/* When it is known whether there is a journal. */
+int following_start(struct alerting *alerting)
+{
+	struct deliveries_options options = {.hub = alerting->options.hub,
+					     .roster = alerting->options.roster,
+					     .journal = alerting->journal,
+					     .box = alerting->outcomes,
+					     .hostname = alerting->options.hostname};
+	alerting->deliveries = deliveries_new(&options);
+	return alerting->deliveries ? 0 : -ENOMEM;
+}
+
 void following_release(struct alerting *alerting)
 {
+	deliveries_free(alerting->deliveries);
 	rules_rows_free(alerting->rules_rows);
 	groups_free(alerting->groups);
 	silences_free(alerting->silences);
@@ -127,7 +122,7 @@ static void describe(struct alerting *alerting, struct group *group)
 {
 	char text[sizeof group->notified] = "";
 	if (*group->incident)
-		describe_deliveries(alerting, group->incident, text, sizeof text);
+		deliveries_describe(alerting->deliveries, group->incident, text, sizeof text);
 	if (!*text || strcmp(text, group->notified) == 0)
 		return;
 	memcpy(group->notified, text, sizeof text);
@@ -178,6 +173,7 @@ void following_rewrite(struct alerting *alerting)
 		(void)journal_silence(alerting->journal, silence, NULL, NULL);
 	for (const struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next)
 		write_down(alerting, alert, /* forget */ false);
+	deliveries_rewrite(alerting->deliveries);
 	for (const struct group *group = groups_first(alerting->groups); group; group = group->next)
 		(void)journal_tell(alerting->journal, group, NULL, 0, NULL, NULL);
 }

@@ -127,8 +127,7 @@ static void on_incident(void *arg, const struct group *group)
 
 static void take_receipt(struct alerting *alerting, const struct known *known)
 {
-	(void)alerting;
-	(void)known;
+	(void)deliveries_receipt(alerting->deliveries, known->texts[0], known->texts[1], known->texts[2]);
 }
 
 static void on_receipt(void *arg, const char *incident, const char *notifier, const char *receipt)
@@ -180,8 +179,8 @@ static void take_delivery(struct alerting *alerting, const struct known *known)
 					    .next_try = known->numbers[4],
 					    .settled_at = known->numbers[5],
 					    .is_doubtful = known->is_doubtful};
-	(void)alerting;
-	(void)delivery;
+	if (deliveries_restore(alerting->deliveries, &delivery, clock_now(), clock_wall()) < 0)
+		log_line(NULL, CW_WARNING, "the journal's notice %.64s cannot be used, and is left out", delivery.id);
 }
 
 static void on_delivery(void *arg, const struct journal_delivery *delivery)

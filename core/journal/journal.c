@@ -72,6 +72,8 @@ static void end_trouble(struct journal *journal)
 	if (journal->in_trouble || lost > journal->lost_said)
 		say(journal, "%s/%s is written again; %llu entries were lost meanwhile", journal->options.folder,
 		    journal->kind->name, (unsigned long long)(lost - journal->lost_said));
+	if (journal->options.restored && (journal->in_trouble || lost > journal->lost_said))
+		journal->options.restored(journal->options.arg);
 	journal->in_trouble = false;
 	journal->lost_said = lost;
 }
@@ -128,6 +130,8 @@ static bool open_file(struct journal *journal)
 	int rc = journal_file_open(journal->kind, journal->options.folder, journal->suspect, &journal->db, why, notice);
 	if (*notice)
 		say(journal, "%s", notice);
+	if (*notice && journal->options.restored)
+		journal->options.restored(journal->options.arg);
 	if (rc < 0)
 		begin_trouble(journal, why);
 	else

@@ -50,6 +50,9 @@ struct journal_options {
 	void (*detaching)(void *arg);
 	/* A trouble, or its end, as a sentence; any thread. */
 	void (*said)(void *arg, const char *text);
+	/* On the journal's thread, may be NULL: it can be written again, or is another file: what is to be in it is
+	 * posted once more, for some of it was lost. */
+	void (*restored)(void *arg);
 	void *arg;
 };
 
