@@ -7,9 +7,12 @@
  *                                             `row` the row is known, without it only the column that changed
  *     {"time":…,"table":…,"row":{…}}          a row
  *
- * What is none of them is counted and passed by. With --since the events are callwatchd's, and so are the rows: those
- * that were there at the beginning, and each new one as it was when it came. Samples are not kept there yet, so rules
- * about samples are tried with a record only.
+ * What is none of them is counted and passed by.
+ *
+ * With --since callwatchd is asked. Its event log knows each change from one state to another; that a row came, or went
+ * while all was well with it, is no event. So the tables as they were are looked at too, some hundred times on the way,
+ * and a row that an event is the first to name is asked for by itself. Samples are not kept there yet: rules about them
+ * are tried with a record only.
  */
 #include "backtest.h"
 
@@ -20,6 +23,7 @@
 #include "query.h"
 #include "replay.h"
 #include "text.h"
+#include "told.h"
 #include "when.h"
 
 #include <errno.h>
@@ -28,7 +32,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MOST = 1024 * 1024, PAGE_EVENTS = 5000, ASK_SECONDS = 120 };
+enum { LINE_MOST = 1024 * 1024, PAGE_EVENTS = 5000, ASK_SECONDS = 120, LOOKS = 400 };
+static const int64_t between_looks_least = 30 * CW_SECOND;
 
 /* A record of samples that is silent for so many intervals was not running. */
 enum { SILENT_INTERVALS = 3 };
@@ -44,6 +49,9 @@ struct backtest {
 	int64_t began, ended;    /* wall: of what was told */
 	int64_t silence;         /* ns after which a record is taken to have been interrupted; 0: it has no samples */
 	uint64_t lines, samples, changes, states, others;
+	int64_t next_look, between_looks; /* wall, ns: at the tables of callwatchd */
+	bool was_unknown;                 /* nobody knows what was at the last look */
+	bool said_unknown;
 };
 
 /* ---- the plan ---- */
@@ -94,7 +102,7 @@ static void go_to(struct backtest *test, int64_t wall)
 		test->began = test->ended = wall;
 		test->replay = replay_new(test->plan, wall);
 	}
-	bool is_watched = !test->silence || wall - test->ended < test->silence;
+	bool is_watched = !test->was_unknown && (!test->silence || wall - test->ended < test->silence);
 	replay_until(test->replay, wall, is_watched);
 	test->ended = wall > test->ended ? wall : test->ended;
 }
@@ -119,17 +127,18 @@ static bool tell_row(struct backtest *test, const char *table, const json_t *row
 	return is_one;
 }
 
-/* A row that is new: as it was then, if callwatchd knows. */
-static void fetch_row(struct backtest *test, const char *table, const char *instance, const char *key, const char *time)
+/* A row that is new: as it was then, if callwatchd knows. Times are told in whole milliseconds, so a row that has just
+ * begun is there in the next. */
+static void fetch_row(struct backtest *test, const char *table, const char *instance, const char *key)
 {
 	struct http_failure failure;
+	char time[TEXT_TIME_SIZE];
+	text_time(time, test->ended + CW_MILLISECOND);
 	struct path *path = path_new("/api/v1/tables");
-	char *where = must_printf("instance=%s", instance);
 	path_segment(path, table);
 	path_segment(path, key);
 	path_query(path, "at", time);
-	path_query(path, "where", where);
-	free(where);
+	path_query(path, "instance", instance);
 	json_t *answer = http_json(test->http, path_text(path), ASK_SECONDS, &failure);
 	path_free(path);
 	if (answer)
@@ -156,7 +165,7 @@ static bool tell_transition(struct backtest *test, const json_t *event)
 		is_one = tell_row(test, table, row);
 	} else {
 		if (is_new && test->http)
-			fetch_row(test, table, instance, slash + 1, field_text(event, "time"));
+			fetch_row(test, table, instance, slash + 1);
 		is_one = replay_change(test->replay, table, instance, slash + 1, json_string_value(to));
 		test->changes += is_one;
 	}
@@ -243,45 +252,108 @@ static void say_progress(const struct backtest *test, bool is_over)
 	free(shown);
 }
 
-static int fetch_table(struct backtest *test, const char *table, const char *since)
+/* NULL, and said, or *ret_unknown: nobody knows what was then. */
+static json_t *fetch_table(struct backtest *test, const char *table, int64_t wall, bool *ret_unknown)
 {
 	struct http_failure failure;
+	char time[TEXT_TIME_SIZE];
+	text_time(time, wall);
 	struct path *path = path_new("/api/v1/tables");
-	size_t i;
-	const json_t *row;
 	path_segment(path, table);
-	path_query(path, "at", since);
+	path_query(path, "at", time);
 	path_query(path, "limit", "0");
 	json_t *answer = http_json(test->http, path_text(path), ASK_SECONDS, &failure);
 	path_free(path);
-	if (!answer) {
-		if (failure.kind != HTTP_REFUSED || failure.status != 404)
-			return fail(&failure);
-		complain("%s at the beginning: %s", table, failure.sentence);
+	*ret_unknown = !answer && failure.kind == HTTP_REFUSED && failure.status == 404;
+	if (*ret_unknown && !test->said_unknown)
+		complain("table %s: %s", table, failure.sentence);
+	test->said_unknown = test->said_unknown || *ret_unknown;
+	if (answer || *ret_unknown) {
 		http_failure_release(&failure);
-		return EXIT_FINE; /* what comes later is known all the same */
+		return answer;
 	}
-	json_array_foreach(json_object_get(answer, "rows"), i, row) tell_row(test, table, row);
-	json_decref(answer);
-	return EXIT_FINE;
+	fail(&failure);
+	return NULL;
 }
 
-/* Of each table that a rule looks at, once. */
-static int fetch_tables(struct backtest *test, const char *since)
+/* Who could see when it began. */
+static bool look_at_instances(struct backtest *test)
+{
+	bool is_unknown;
+	size_t i;
+	const json_t *row;
+	json_t *answer = fetch_table(test, "instances", test->ended, &is_unknown);
+	json_array_foreach(json_object_get(answer, "rows"), i, row)
+	{
+		replay_state(test->replay, field_text(row, "instance"), field_text(row, "state"),
+			     json_string_value(json_object_get(row, "reason")));
+	}
+	json_decref(answer);
+	return answer || is_unknown;
+}
+
+/* The whole table, as it is at this moment. */
+static void tell_table(struct backtest *test, const char *table, const json_t *answer)
+{
+	size_t i;
+	const json_t *row;
+	replay_full_begin(test->replay, table);
+	json_array_foreach(json_object_get(answer, "rows"), i, row)
+	{
+		tell_row(test, table, row);
+	}
+	replay_full_end(test->replay, table);
+}
+
+/* Is this the first rule about its table, of those that are tried? Of `instances` events tell all. */
+static bool brings_table(const struct backtest *test, uint32_t i)
 {
 	const struct ruleset *ruleset = test->plan->ruleset;
-	int code = EXIT_FINE;
-	for (uint32_t i = 0; i < ruleset_count(ruleset) && code == EXIT_FINE; i++) {
-		const struct rule *rule = ruleset_at(ruleset, i);
-		bool is_new = rule->kind == RULE_ROWS && !rule->sleeps && is_wanted(test, rule->table);
-		for (uint32_t j = 0; j < i && is_new; j++) {
-			const struct rule *other = ruleset_at(ruleset, j);
-			is_new = other->kind != RULE_ROWS || strcmp(other->table, rule->table) != 0;
-		}
-		if (is_new)
-			code = fetch_table(test, rule->table, since);
+	const struct rule *rule = ruleset_at(ruleset, i);
+	if (rule->kind != RULE_ROWS || rule->sleeps || !is_wanted(test, rule->table) ||
+	    strcmp(rule->table, "instances") == 0)
+		return false;
+	for (uint32_t j = 0; j < i; j++) {
+		const struct rule *other = ruleset_at(ruleset, j);
+		if (other->kind == RULE_ROWS && !other->sleeps && strcmp(other->table, rule->table) == 0)
+			return false;
 	}
-	return code;
+	return true;
+}
+
+/* Time goes on to then, if somebody watched all the while, and the tables are looked at. */
+static bool look(struct backtest *test, int64_t wall)
+{
+	uint32_t count = ruleset_count(test->plan->ruleset);
+	json_t **answers = must(calloc(count + 1, sizeof(json_t *)));
+	bool is_fine = true, is_unknown, any_unknown = false;
+	for (uint32_t i = 0; i < count && is_fine; i++)
+		if (brings_table(test, i)) {
+			answers[i] = fetch_table(test, ruleset_at(test->plan->ruleset, i)->table, wall, &is_unknown);
+			is_fine = answers[i] || is_unknown;
+			any_unknown = any_unknown || is_unknown;
+		}
+	test->was_unknown = test->was_unknown || any_unknown;
+	go_to(test, wall);
+	test->was_unknown = any_unknown;
+	for (uint32_t i = 0; i < count; i++) {
+		if (answers[i])
+			tell_table(test, ruleset_at(test->plan->ruleset, i)->table, answers[i]);
+		json_decref(answers[i]);
+	}
+	free(answers);
+	return is_fine;
+}
+
+/* With a look at each step on the way. */
+static bool walk(struct backtest *test, int64_t wall)
+{
+	for (; test->next_look <= wall; test->next_look += test->between_looks) {
+		if (!look(test, test->next_look))
+			return false;
+		say_progress(test, /* is_over */ false);
+	}
+	return true;
 }
 
 static json_t *fetch_events(struct backtest *test, const char *since, const char *until, struct http_failure *failure)
@@ -318,13 +390,18 @@ static int tell_events(struct backtest *test, const char *since, const char *unt
 				continue;
 			fresh++;
 			test->lines++;
+			if (!walk(test, time_of(event, "time"))) {
+				json_decref(answer);
+				return EXIT_FAILED;
+			}
 			test->others += !tell(test, event);
+			test->was_unknown = false; /* somebody saw it */
 			snprintf(last_id, sizeof last_id, "%s", id);
 			snprintf(from, sizeof from, "%s", field_text(event, "time"));
 		}
 		bool is_last = json_array_size(rows) < PAGE_EVENTS || fresh == 0;
 		json_decref(answer);
-		say_progress(test, is_last);
+		say_progress(test, /* is_over */ false);
 		if (is_last)
 			return EXIT_FINE;
 	}
@@ -344,11 +421,16 @@ static int ask_memory(struct backtest *test, const char *since_text)
 	text_time(from, since);
 	text_time(until, test->manner.now);
 	go_to(test, since);
-	int code = fetch_tables(test, from);
-	if (code == EXIT_FINE)
-		code = tell_events(test, from, until);
+	test->next_look = since;
+	test->between_looks = (test->manner.now - since) / LOOKS;
+	if (test->between_looks < between_looks_least)
+		test->between_looks = between_looks_least;
+	int code = look_at_instances(test) ? tell_events(test, from, until) : EXIT_FAILED;
+	if (code == EXIT_FINE && !walk(test, test->manner.now))
+		code = EXIT_FAILED;
 	if (code == EXIT_FINE)
 		go_to(test, test->manner.now);
+	say_progress(test, /* is_over */ true);
 	return code;
 }
 

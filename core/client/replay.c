@@ -368,6 +368,21 @@ bool replay_row(struct replay *replay, const char *table, const json_t *row)
 	return true;
 }
 
+void replay_full_begin(struct replay *replay, const char *table)
+{
+	for (struct told_part *told = replay->parts; told; told = told->next)
+		if (strcmp(told->decl->name, table) == 0)
+			full_begin(told->part);
+}
+
+/* A part that came in between has no full generation under way: its rows are those of now. */
+void replay_full_end(struct replay *replay, const char *table)
+{
+	for (struct told_part *told = replay->parts; told; told = told->next)
+		if (strcmp(told->decl->name, table) == 0)
+			full_end(told->part, /* missing */ NULL, /* arg */ NULL);
+}
+
 bool replay_has_row(struct replay *replay, const char *table, const char *instance, const char *key)
 {
 	struct told_part *told = part_of(replay, table, instance);

@@ -45,6 +45,9 @@ void replay_end(struct replay *replay);
 bool replay_sample(struct replay *replay, const json_t *line);
 /* A row as the API gives it, of this table; false: the table is not known, or it has no key. */
 bool replay_row(struct replay *replay, const char *table, const json_t *row);
+/* The rows of this table that are told between the two are all that there are. */
+void replay_full_begin(struct replay *replay, const char *table);
+void replay_full_end(struct replay *replay, const char *table);
 /* A row's watched column is this now: "" not known, NULL: the row has gone. */
 bool replay_change(struct replay *replay, const char *table, const char *instance, const char *key, const char *to);
 bool replay_has_row(struct replay *replay, const char *table, const char *instance, const char *key);

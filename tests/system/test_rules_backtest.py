@@ -146,52 +146,97 @@ def test_what_is_wrong_is_said(folder):
 
 # ---- --since ----
 
+class Memory(Server):
+    """A callwatchd that remembers calls: (seconds, call, state) of each change; None: it has gone."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.changes, self.unknown = [], None  # unknown: from and until when nobody watched
+        self.on("/api/v1/tables/", self.table)
+
+    def table(self, connection):
+        path = urllib.parse.urlsplit(self.seen[-1].split(" ")[1])
+        query = dict(urllib.parse.parse_qsl(path.query))
+        when = (datetime.datetime.fromisoformat(query["at"].replace("Z", "+00:00")) - BEGAN).total_seconds()
+        if self.unknown and self.unknown[0] <= when < self.unknown[1]:
+            connection.sendall(answer({"detail": "nobody watched then"}, "404 Not Found", kind="application/problem+json"))
+            return
+        rows = {key: state and dict(CALL, call_sid=key, health_status=state, duration_seconds=when - born) for key, state, born in self.known(when)}
+        _, _, _, _, table, *keys = path.path.split("/")
+        connection.sendall(answer({"rows": [row for key, row in rows.items() if row and table == "calls" and key in (keys or rows)]}))
+
+    def known(self, when):
+        born = {}
+        for s, key, state in self.changes:
+            born.setdefault(key, s)
+            if s < when or s <= 0:
+                yield key, state, born[key]
+
+
 @pytest.fixture
 def memory(folder):
-    server = Server(folder)
+    server = Memory(folder)
     yield server
     server.close()
 
 
 def test_what_callwatchd_remembers_is_lived_through_again(folder, memory):
-    """CA0 was there before, CA1 comes and is asked for as it was then, CA2 cannot be asked for any more; steady's rows do not matter to the rule."""
-    old = dict(CALL, call_sid="CA0", duration_seconds=60.0)
-    memory.on("/tables/calls?", answer({"rows": [old]}))
-    memory.on("/tables/calls/CA1?", answer({"rows": [CALL]}))
+    """CA0 was there before; CA1 comes, is stale for a while, and goes; CA2 comes and goes without a change, in four hours."""
+    memory.changes = [(-60, "CA0", "healthy"), (10, "CA1", "healthy"), (20, "CA2", "healthy"), (30, "CA0", "stale"), (50, "CA1", "stale"), (100, "CA1", "healthy"),
+                      (200, "CA1", None), (5000, "CA0", None), (15000, "CA2", None)]
     memory.on("/api/v1/events?", answer({"rows": [line for _, line in [
-        event(10, "transition", "calls/CA1", None, "healthy"), event(20, "transition", "steps/x", None, "odd", by="steady"),
-        event(30, "transition", "calls/CA0", "healthy", "stale"), event(40, "transition", "calls/CA2", None, "stale"),
-        event(50, "transition", "calls/CA1", "healthy", "stale"), event(100, "transition", "calls/CA1", "stale", "healthy")]]}))
+        event(20, "transition", "steps/x", None, "odd", by="steady"), event(30, "transition", "calls/CA0", "healthy", "stale"),
+        event(50, "transition", "calls/CA1", "healthy", "stale"), event(100, "transition", "calls/CA1", "stale", "healthy"),
+        event(5000, "transition", "calls/CA0", "stale", None)]]}))
     done = run(folder, "stale", "--since", at(0), server=memory.path)
-    assert blocks(done)["stale"][0] == "stale (warning): would have fired 3 times"
-    fired = blocks(done)["stale"][1]
-    assert fired[0].startswith("2026-11-30 02:01:00Z  for ") and ", fires still: CA0 ai-7 +1" in fired[0]
-    assert fired[1].startswith("2026-11-30 02:01:10Z  for ") and ", fires still: CA2 ? ?" in fired[1], "of what is not known any more, what is known"
-    assert fired[2] == "2026-11-30 02:01:20Z  for 20s, recovered: CA1 ai-7 +1••••••0132"
+    assert blocks(done)["stale"] == ("stale (warning): would have fired 2 times", [
+        "2026-11-30 02:01:00Z  for 1h 22m, gone: CA0 ai-7 +1••••••0132", "2026-11-30 02:01:20Z  for 20s, recovered: CA1 ai-7 +1••••••0132"])
     asked = [urllib.parse.unquote(line) for line in memory.seen]
     assert not any("/tables/steps" in line for line in asked), "only what the rule looks at"
-    assert any(f"at={at(10)}" in line and "/tables/calls/CA1?" in line and "where=instance=calls" in line for line in asked)
+    assert any(f"at={at(50.001)}" in line and "/tables/calls/CA1?" in line and "instance=calls" in line for line in asked), "as it was when it was first heard of"
+    assert 300 < sum("/tables/calls?" in line for line in asked) < 500
+    long = blocks(run(folder, "long", "--since", at(0), server=memory.path))["long"][1]
+    assert len(long) == 1 and long[0].startswith("2026-11-30 06:00:20Z  for ") and "CA2" in long[0], "four hours after it began, whenever it was seen to"
     assert "cannot be tried: it is about samples, which callwatchd does not keep" in run(folder, "many", "--since", at(0), server=memory.path).stdout
 
 
 def test_events_come_in_pages(folder, memory):
     """The second page begins where the first ended, in the same millisecond; nothing is told twice."""
     memory.on("/tables/", answer({"rows": []}))
-    first = [event(10 + i // 100, "transition", f"steps/s{i:05}", None, "odd", by="steady")[1] for i in range(5000)]
-    second = first[-10:] + [event(70, "transition", "steps/s99999", None, "odd", by="steady")[1]]
+    first = [event(1 + i // 500, "transition", f"steps/s{i:05}", None, "odd", by="steady")[1] for i in range(5000)]
+    second = first[-10:] + [event(20, "transition", "steps/s99999", None, "odd", by="steady")[1]]
     memory.on("/api/v1/events?", answer({"rows": second}))
     memory.on(f"since={urllib.parse.quote(at(0))}", answer({"rows": first}))
-    memory.on("/tables/", answer({"rows": []}))
     done = run(folder, "odd", "--since", at(0), server=memory.path)
     assert "odd (warning): would have fired 5001 times" in done.stdout
 
 
-def test_beginning_that_is_not_remembered_is_said(folder, memory):
-    memory.on("/tables/calls?", answer({"detail": "the log reaches back to 2026-11-30T01:00:00Z"}, "404 Not Found", kind="application/problem+json"))
-    memory.on("/api/v1/events?", answer({"rows": [event(10, "transition", "calls/CA1", "healthy", "stale")[1]]}))
+def test_time_of_which_nothing_is_known_does_not_count(folder, memory):
+    """callwatchd did not run for an hour: that is said once, and nobody says that it was stale meanwhile."""
+    memory.changes = [(-60, "CA0", "healthy"), (3590, "CA0", "stale")]
+    memory.unknown = (3595, 86400 * 365)
+    memory.on("/api/v1/events?", answer({"rows": [event(3590, "transition", "calls/CA0", "healthy", "stale")[1]]}))
     done = run(folder, "stale", "--since", at(0), server=memory.path)
-    assert "calls at the beginning: " in done.stderr and "reaches back to" in done.stderr
-    assert blocks(done)["stale"][0] == "stale (warning): would have fired 1 time"
+    assert done.stderr == "callwatch: table calls: nobody watched then\n"
+    assert blocks(done)["stale"] == ("stale: would not have fired", []), "it had been stale for 5 of 30 s when nobody watched any more"
+
+
+def test_a_real_callwatchd_is_asked(daemon, folder):
+    """Rows that come and go while it is watched; a rule that is in no configuration of that daemon yet; and what stood so before the time asked about."""
+    text = f"agent: {{ hostname: h, interval: 1s, state_dir: {folder}/state, plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins] }}\nplugins:\n  - {{ plugin: steady, rows: 2 }}\n"
+    daemon.start(text + f"  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n")
+
+    def changes():
+        return [row for row in daemon.rows("events") if row["kind"] == "transition" and row["subject"] == "steps/step-001" and row["from"]]
+
+    wait_for(lambda: len(changes()) >= 3, 20, what="three changes of a row")
+    rules = "rules: [{ name: odd, table: steps, where: [state=odd, step!=step-000], summary: '{{ step }}, {{ seen_age_seconds | duration }}' }]\n"
+    wait_for(lambda: len(blocks(run(folder, "odd", "--since", "10m", text=text + rules, server=daemon.socket))["odd"][1]) >= 2, 20, what="the log to have it")
+    done = run(folder, "odd", "--since", "10m", text=text + rules, server=daemon.socket)
+    fired = blocks(done)["odd"][1]
+    assert all(": step-001, " in line and not line.endswith("?") for line in fired), f"rows are as they were: {done.stdout}"
+    assert ", recovered: " in fired[0], done.stdout
+    assert "would have fired" in run(folder, "odd", "--since", changes()[0]["time"], text=text + rules, server=daemon.socket).stdout
 
 
 def test_vendor_rules_are_quiet_about_a_quiet_night(folder):
