@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "journal_alerts.h"
 #include "journal_tasks.h"
+#include "salvage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +29,10 @@ const struct journal_kind journal_db = {
 	.name = "journal.db",
 	.steps = steps,
 	.steps_count = sizeof steps / sizeof *steps,
+	.salvaged = true,
 	.synced = true,
 	.trouble = "what is done is kept in memory only, and a crash would forget it",
-	.damage = "what it knew is not known any more",
+	.damage = "what else it knew is not known any more",
 };
 
 enum verdict { FINE, UNUSABLE, DAMAGED };
@@ -204,6 +206,16 @@ static int set_aside(const char *path, char aside[PATH_MAX])
 	return 0;
 }
 
+/* What was salvaged, as words behind the notice; their length. */
+static size_t add_salvaged(struct opening *opening, const char *aside, char *words, size_t size)
+{
+	char tables[JOURNAL_WHY_MAX / 2];
+	uint64_t rows = salvage(aside, opening->db, clock_awake() + look_ns, tables, sizeof tables);
+	int length = rows > 0 ? snprintf(words, size, "; salvaged: %s", tables)
+			      : snprintf(words, size, "; nothing of it could be salvaged");
+	return length > 0 && (size_t)length < size ? (size_t)length : size - 1;
+}
+
 static enum verdict begin_anew(struct opening *opening, char notice[JOURNAL_WHY_MAX])
 {
 	char aside[PATH_MAX], why[JOURNAL_WHY_MAX];
@@ -213,9 +225,14 @@ static enum verdict begin_anew(struct opening *opening, char notice[JOURNAL_WHY_
 			 strerror(-rc));
 		return say(opening, UNUSABLE, why);
 	}
-	snprintf(notice, JOURNAL_WHY_MAX, "%s is damaged (%.200s): it was set aside as %s, and a new one is begun; %s",
-		 opening->path, opening->why, strrchr(aside, '/') + 1, opening->kind->damage);
-	return try_open(opening, /* look */ false);
+	snprintf(notice, JOURNAL_WHY_MAX, "%s is damaged (%.200s): it was set aside as %s, and a new one is begun",
+		 opening->path, opening->why, strrchr(aside, '/') + 1);
+	enum verdict verdict = try_open(opening, /* look */ false);
+	size_t used = strlen(notice);
+	if (verdict == FINE && opening->kind->salvaged)
+		used += add_salvaged(opening, aside, notice + used, JOURNAL_WHY_MAX - used);
+	snprintf(notice + used, JOURNAL_WHY_MAX - used, "; %s", opening->kind->damage);
+	return verdict;
 }
 
 int journal_file_open(const struct journal_kind *kind, const char *folder, bool look, struct sqlite3 **ret_db,

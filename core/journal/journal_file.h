@@ -5,7 +5,8 @@
  *
  * `user_version` is the number of the schema. An older one is brought forward, one of a newer callwatch is left alone:
  * then the file cannot be used. A file that is damaged, is no database or no regular file is renamed to
- * NAME.corrupt-DATE, with its -wal and -shm, and a new one is begun.
+ * NAME.corrupt-DATE, with its -wal and -shm, and a new one is begun; where
+ * the kind says so, what can be read of the old one goes into it (salvage.h).
  */
 #ifndef CALLWATCH_CORE_JOURNAL_FILE_H
 #define CALLWATCH_CORE_JOURNAL_FILE_H
@@ -15,13 +16,14 @@
 
 struct sqlite3;
 
-enum { JOURNAL_WHY_MAX = 512 };
+enum { JOURNAL_WHY_MAX = 1024 };
 
 struct journal_kind {
 	const char *name; /* of the file */
 	/* Entry i leads from schema i to i + 1. One that was released is never changed. */
 	const char *const *steps;
 	int steps_count;
+	bool salvaged;       /* rows of a damaged file go into the new one */
 	bool synced;         /* each transaction is on disk when it is done; else a power cut may cost the last ones */
 	uint64_t reserve;    /* bytes of the disk that are left to others: with less it is not written */
 	const char *trouble; /* what it means when it cannot be written: the second half of a sentence */
