@@ -101,11 +101,24 @@ static bool is_asked_about(const struct rule *rule, const char *column)
 	return is_asked;
 }
 
+/* `health_reason` says in words what the rule asked for: all subjects share it, and nobody is wiser. */
+static bool says_why(const char *column)
+{
+	size_t length = strlen(column), tail = strlen("reason");
+	return length >= tail && strcmp(column + length - tail, "reason") == 0;
+}
+
+static bool is_candidate(const struct rule *rule, const struct cw_column *column)
+{
+	bool repeats = column->type == CW_CHOICE || (column->type == CW_TEXT && column->flags & CW_COLUMN_REPEATS) ||
+		       strcmp(column->name, "instance") == 0;
+	return repeats && !(column->flags & (CW_COLUMN_KEY | CW_COLUMN_PHONE)) && !says_why(column->name) &&
+	       !is_asked_about(rule, column->name);
+}
+
 static void consider(struct finding *finding, const struct cw_column *column)
 {
-	if ((column->type != CW_TEXT && column->type != CW_CHOICE) ||
-	    column->flags & (CW_COLUMN_KEY | CW_COLUMN_PHONE) || is_asked_about(finding->rule, column->name) ||
-	    finding->count == COLUMNS_MAX || strlen(column->name) >= NAME_SIZE)
+	if (!is_candidate(finding->rule, column) || finding->count == COLUMNS_MAX || strlen(column->name) >= NAME_SIZE)
 		return;
 	const char *value = majority(finding->alerts, column->name);
 	uint64_t subjects = value ? count_value(finding->alerts, column->name, value) : 0;

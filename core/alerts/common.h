@@ -3,11 +3,12 @@
  * The blast radius of an incident: what its subjects share and the other rows of their table do not. `worker=ai-7: 37
  * of 37; 12 businesses`. Private to core/alerts.
  *
- * Counted over all text and choice columns whose values repeat, but for keys, persons' numbers and the columns that the
- * rule itself asks about: how often a value stands among the subjects, and among all rows. A value is told if at least
- * four in five subjects have it and it is at least one and a half times as common among them as among all rows; at
- * most three, the most telling first, each with how many of the rows that have it are subjects. Then how many
- * different values each column of `summarize_by` has. With fewer than three subjects nothing is told.
+ * Counted over all text and choice columns whose values repeat, but for keys, persons' numbers, the columns that the
+ * rule itself asks about and those that say in words why (`…reason`): how often a value stands among the subjects, and
+ * among all rows. A value is told if at least four in five subjects have it and it is at least one and a half times as
+ * common among them as among all rows; at most three, the most telling first, each with how many of the rows that have
+ * it are subjects. Then how many different values each column of `summarize_by` has. With fewer than three subjects
+ * nothing is told.
  */
 #ifndef CALLWATCH_CORE_COMMON_H
 #define CALLWATCH_CORE_COMMON_H

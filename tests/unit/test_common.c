@@ -14,11 +14,15 @@ static const char *const where[] = {"health=stale"}, *const by[] = {"worker", "b
 static const struct rule stale = {
 	.name = "call-stale", .kind = RULE_ROWS, .table = "calls", .where = {where, 1}, .summarize_by = {by, 2}};
 
-static const struct cw_column extra[] = {{.name = "worker", .type = CW_TEXT, .unit = "", .help = "w"}};
+static const struct cw_column extra[] = {
+	{.name = "worker", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .unit = "", .help = "w"},
+	{.name = "line", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .unit = "", .help = "l"},
+	{.name = "health_reason", .type = CW_TEXT, .flags = CW_COLUMN_REPEATS, .unit = "", .help = "r"},
+	{.name = "lost_text", .type = CW_TEXT, .unit = "", .help = "does not repeat"}};
 static const struct cw_array extras = CW_ARRAY(extra);
 
 struct call {
-	const char *business, *worker, *note;
+	const char *business, *worker, *line;
 	int health;
 };
 
@@ -32,15 +36,17 @@ static struct tables *tables_of(struct cw_part **ret_part, const char *instance)
 static void put_call(struct cw_part *part, int number, const struct call *place)
 {
 	char id[16], phone[32];
-	struct cw_cell cells[COLUMNS + 1] = {{0}};
+	struct cw_cell cells[COLUMNS + 4] = {{0}};
 	snprintf(id, sizeof id, "CA%d", number);
 	snprintf(phone, sizeof phone, "+1415555%04d", number);
 	cells[ID] = text(id);
 	cells[BUSINESS] = text(place->business);
 	cells[PHONE] = text(phone);
 	cells[HEALTH] = integer(place->health);
-	cells[NOTE] = text(place->note);
 	cells[COLUMNS] = text(place->worker);
+	cells[COLUMNS + 1] = text(place->line);
+	/* what all subjects share, and is not said */
+	cells[COLUMNS + 2] = cells[COLUMNS + 3] = text(place->health == 2 ? "silent" : "fine");
 	assert_true(row_put(part, cells) >= 0);
 }
 
@@ -50,11 +56,17 @@ static struct alert *alert_of(int number, const struct call *place, const char *
 	char id[16];
 	snprintf(id, sizeof id, "CA%d", number);
 	struct alert *alert = alert_new("call-stale", instance, id, instance);
-	struct cw_fact facts[] = {{"id", id},          {"business", place->business}, {"phone", "+1••••••0132"},
-				  {"health", "stale"}, {"note", place->note},         {"worker", place->worker}},
-		       known[6];
+	struct cw_fact facts[] = {{"id", id},
+				  {"business", place->business},
+				  {"phone", "+1••••••0132"},
+				  {"health", "stale"},
+				  {"line", place->line},
+				  {"health_reason", "silent"},
+				  {"lost_text", "silent"},
+				  {"worker", place->worker}},
+		       known[8];
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < 6; i++)
+	for (uint32_t i = 0; i < 8; i++)
 		if (facts[i].text)
 			known[count++] = facts[i];
 	alert_set_words(alert, id, NULL, known, count);
@@ -261,7 +273,7 @@ static int different(const int *values, const bool *sick, int rows)
 	return __builtin_popcount(seen);
 }
 
-static void expect(const int *business, const int *worker, const int *note, const bool *sick, int rows,
+static void expect(const int *business, const int *worker, const int *line, const bool *sick, int rows,
 		   char expected[COMMON_TEXT_MAX])
 {
 	struct expected all[8];
@@ -274,7 +286,7 @@ static void expect(const int *business, const int *worker, const int *note, cons
 		return;
 	expect_column(business, sick, rows, "business", "b", all, &count);
 	expect_column(worker, sick, rows, "worker", "w", all, &count);
-	expect_column(note, sick, rows, "note", "n", all, &count);
+	expect_column(line, sick, rows, "line", "n", all, &count);
 	qsort(all, (size_t)count, sizeof all[0], by_lift);
 	for (int i = 0; i < count && i < 3; i++)
 		strcat(strcat(expected, *expected ? "; " : ""), all[i].text);
@@ -291,7 +303,7 @@ static void expect(const int *business, const int *worker, const int *note, cons
 static void common__of_any_table__is_as_counted(void **state)
 {
 	(void)state;
-	static int business[RANDOM_ROWS], worker[RANDOM_ROWS], note[RANDOM_ROWS];
+	static int business[RANDOM_ROWS], worker[RANDOM_ROWS], line[RANDOM_ROWS];
 	static bool sick[RANDOM_ROWS];
 	int told = 0;
 	srand(11);
@@ -304,10 +316,10 @@ static void common__of_any_table__is_as_counted(void **state)
 			char b[16], w[16], n[16];
 			worker[i] = rand() % 50 == 0 ? -1 : rand() % WORKERS;
 			business[i] = rand() % (rand() % 3 ? 3 : 12);
-			note[i] = rand() % 4 ? 0 : rand() % 3;
+			line[i] = rand() % 4 ? 0 : rand() % 3;
 			sick[i] = worker[i] == culprit ? rand() % 100 >= noise : rand() % 100 < noise / 4;
 			struct call place = {word("b", business[i], b), worker[i] < 0 ? NULL : word("w", worker[i], w),
-					     word("n", note[i], n), sick[i] ? 2 : rand() % 2};
+					     word("n", line[i], n), sick[i] ? 2 : rand() % 2};
 			put_call(part, i, &place);
 			if (sick[i])
 				alerts = alert_of(i, &place, "calls", alerts);
@@ -315,7 +327,7 @@ static void common__of_any_table__is_as_counted(void **state)
 		char found[COMMON_TEXT_MAX], expected[COMMON_TEXT_MAX];
 		uint64_t found_rows;
 		common_find(tables, &stale, alerts, found, &found_rows);
-		expect(business, worker, note, sick, rows, expected);
+		expect(business, worker, line, sick, rows, expected);
 		assert_int_equal(found_rows, rows);
 		assert_string_equal(found, expected);
 		told += strchr(found, '=') != NULL;
