@@ -5,6 +5,7 @@
  */
 #include "acting.h"
 
+#include "alerting.h"
 #include "instance_private.h"
 #include "log.h"
 
@@ -109,9 +110,33 @@ static void post(struct instance *self, struct task *task, void (*deliver)(struc
 		drop(&order->mail);
 }
 
+/* The action `test` of a notifier goes the way of its notices, not to act(). */
+static bool is_test(const struct instance *self, const struct task *task)
+{
+	return self->decl->role == CW_NOTIFIER && self->decl->notify && strcmp(task->wish->action->name, "test") == 0;
+}
+
+/* On the thread `alerts`. */
+static void on_tested(void *arg, bool delivered, const char *text)
+{
+	struct task *task = arg;
+	task_tell_end(task, delivered ? CW_TASK_SUCCESS : CW_TASK_ERROR, text);
+	task_unref(task);
+}
+
+static void test(struct instance *self, struct task *task)
+{
+	task_tell_begun(task);
+	if (alerting_test(self->context.alerting, self->name, task->by, on_tested, task_ref(task)) < 0)
+		on_tested(task, /* delivered */ false, "it cannot be tried now: nothing was sent");
+}
+
 void acting_ask(struct instance *self, struct task *task)
 {
-	post(self, task, on_act, on_act_dropped);
+	if (is_test(self, task))
+		test(self, task);
+	else
+		post(self, task, on_act, on_act_dropped);
 }
 
 void acting_cancel(struct instance *self, struct task *task)

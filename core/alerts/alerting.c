@@ -406,6 +406,8 @@ static void on_stop(uv_async_t *async)
 	mailbox_close(alerting->hints);
 	mailbox_close(alerting->samples);
 	mailbox_drain(alerting->outcomes);
+	if (alerting->is_read) /* what became of the last ones is for the journal */
+		(void)deliveries_step(alerting->deliveries, clock_now(), clock_wall());
 	mailbox_close(alerting->outcomes);
 	uv_close((uv_handle_t *)&alerting->second, NULL);
 	uv_close((uv_handle_t *)&alerting->due, NULL);

@@ -401,8 +401,8 @@ int deliveries_tell(struct deliveries *deliveries, const struct group *group, co
 	for (uint32_t i = 0; i < n && telling.jsons && telling.records && telling.deliveries; i++)
 		if (add_to_telling(deliveries, &telling, notifiers[i], notice_for(notice, notifiers[i]), wall) < 0)
 			rc = -ENOMEM;
-	if (telling.records)
-		write_telling(deliveries, &telling, group);
+	if (telling.records) /* a TEST says nothing of a group */
+		write_telling(deliveries, &telling, notice->said.kind == CW_NOTICE_TEST ? NULL : group);
 	telling_release(&telling);
 	return rc;
 }
