@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See template.h. A template is a run of pieces, each some text and what stands behind it: a place (a name with its
- * filters) or nothing. Parsed once; rendering walks the pieces and keeps no state, so any thread may.
+ * See template.h. A template is a run of pieces, each some text and what stands behind it: a name with its filters, or
+ * nothing. Names with `or` between them are a run of pieces without text. Parsed once; rendering walks the pieces and
+ * keeps no state, so any thread may.
  */
 #include "template.h"
 
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FILTERS_MAX = 4, NAME_MAX_LENGTH = 63, VALUE_TEXT_MAX = 64 };
+enum { FILTERS_MAX = 4, OTHERS_MAX = 2, NAME_MAX_LENGTH = 63, VALUE_TEXT_MAX = 64 };
 _Static_assert((int)VALUE_TEXT_MAX >= (int)TEXT_DURATION_SIZE, "a duration fits");
 
 enum filter { FILTER_DURATION, FILTER_NUMBER, FILTER_PERCENT, FILTER_BYTES, FILTER_TIME, FILTER_UPPER, FILTERS };
@@ -30,6 +31,7 @@ struct piece {
 	const char *text; /* in `copy` */
 	size_t length;
 	const char *name; /* in `copy`; NULL: the end */
+	bool has_other;   /* `or`: the next piece, if this one is not known */
 	enum filter filters[FILTERS_MAX];
 	uint32_t filters_count;
 };
@@ -100,15 +102,19 @@ static int parse_filter(struct parser *parser, struct piece *piece)
 		    (int)(length < 40 ? length : 40), parser->at);
 }
 
-/* Behind `{{`. */
-static int parse_place(struct parser *parser, struct piece *piece)
+static int parse_name(struct parser *parser, struct piece *piece, const char *behind)
 {
 	skip_blanks(parser);
 	size_t length = word_length(parser->at);
 	if (length == 0 || length > NAME_MAX_LENGTH)
-		return fail(parser, "a name is missing behind `{{`");
+		return fail(parser, "a name is missing behind `%s`", behind);
 	piece->name = take_word(parser, length);
 	skip_blanks(parser);
+	return 0;
+}
+
+static int parse_filters(struct parser *parser, struct piece *piece)
+{
 	while (*parser->at == '|') {
 		parser->at++;
 		if (parse_filter(parser, piece) < 0)
@@ -118,6 +124,36 @@ static int parse_place(struct parser *parser, struct piece *piece)
 	if (strncmp(parser->at, "}}", 2) != 0)
 		return fail(parser, "`}}` or `|` is missing");
 	parser->at += 2;
+	return 0;
+}
+
+static bool is_or(const char *text)
+{
+	return word_length(text) == 2 && memcmp(text, "or", 2) == 0;
+}
+
+/* Behind `{{`, for the last piece. The names with `or` between them all have the filters behind them. */
+static int parse_place(struct parser *parser, struct template *template)
+{
+	struct piece *first = &template->pieces[template->count - 1], *last = first;
+	if (parse_name(parser, first, "{{") < 0)
+		return -EINVAL;
+	while (is_or(parser->at)) {
+		if (last - first == OTHERS_MAX)
+			return fail(parser, "more than %d times `or`", OTHERS_MAX);
+		parser->at += 2;
+		last->has_other = true;
+		last = &template->pieces[template->count++];
+		last->text = parser->at;
+		if (parse_name(parser, last, "or") < 0)
+			return -EINVAL;
+	}
+	if (parse_filters(parser, last) < 0)
+		return -EINVAL;
+	for (struct piece *piece = first; piece < last; piece++) {
+		memcpy(piece->filters, last->filters, sizeof last->filters);
+		piece->filters_count = last->filters_count;
+	}
 	return 0;
 }
 
@@ -131,7 +167,7 @@ static int parse_pieces(struct parser *parser, struct template *template)
 		if (!place)
 			return 0;
 		parser->at = place + 2;
-		if (parse_place(parser, piece) < 0)
+		if (parse_place(parser, template) < 0)
 			return -EINVAL;
 	}
 }
@@ -140,7 +176,7 @@ static struct template *template_new(const char *text)
 {
 	size_t count = 1;
 	for (const char *at = strstr(text, "{{"); at; at = strstr(at + 2, "{{"))
-		count++;
+		count += 1 + OTHERS_MAX;
 	struct template *template = calloc(1, sizeof *template + count * sizeof(struct piece));
 	if (template && !(template->copy = strdup(text))) {
 		free(template);
@@ -365,6 +401,12 @@ static void write_value(struct writer *writer, const char *text, bool is_upper)
 		write_text(writer, text, strlen(text), is_upper);
 }
 
+static bool is_known(const struct piece *piece, template_look look, void *arg)
+{
+	struct template_value value = {.text = NULL};
+	return look(arg, piece->name, &value) && (value.text ? *value.text != '\0' : isfinite(value.number));
+}
+
 static void write_place(struct writer *writer, const struct piece *place, template_look look, void *arg)
 {
 	struct template_value value = {.text = NULL};
@@ -376,12 +418,12 @@ static void write_place(struct writer *writer, const struct piece *place, templa
 			is_upper = true;
 		else if (filter < 0) /* a number is a text after the first; more change nothing */
 			filter = (int)place->filters[i];
-	bool is_known = look(arg, place->name, &value);
-	if (is_known && value.text) {
+	bool has_value = look(arg, place->name, &value);
+	if (has_value && value.text) {
 		write_value(writer, value.text, is_upper);
 		return;
 	}
-	if (is_known && isfinite(value.number))
+	if (has_value && isfinite(value.number))
 		filter_number(text,
 			      filter >= 0     ? (enum filter)filter
 			      : value.is_time ? FILTER_TIME
@@ -395,8 +437,12 @@ static void render(struct writer *writer, const struct template *template, templ
 	for (uint32_t i = 0; i < template->count && !writer->is_cut; i++) {
 		const struct piece *piece = &template->pieces[i];
 		write_text(writer, piece->text, piece->length, /* is_upper */ false);
+		while (piece->has_other && !is_known(piece, look, arg))
+			piece = &template->pieces[++i];
 		if (piece->name)
 			write_place(writer, piece, look, arg);
+		while (template->pieces[i].has_other) /* those that are not needed any more */
+			i++;
 	}
 	writer->buffer[writer->length] = '\0';
 }

@@ -118,8 +118,7 @@ static void find_table(struct maker *maker)
 		return;
 	const struct place *place = rule_place(maker->options, "table");
 	if (is_known)
-		wrong(maker, place, "table: rules cannot look at `%s`: its rows are no states that begin and end",
-		      table);
+		wrong(maker, place, "table: rules cannot look at `%s`: its rows are about rules, or never end", table);
 	else if (is_certain(maker))
 		wrong(maker, place,
 		      "table: no configured plugin has a table `%s`%s (a rule that is to wait for its "

@@ -83,6 +83,7 @@ def blocks(done):
     return found
 
 
+@pytest.mark.sanitize
 def test_a_record_says_when_each_rule_would_have_fired(folder):
     (folder / "record").write_text(record())
     done = run(folder, "--file", folder / "record")
@@ -122,6 +123,7 @@ def test_one_rule_and_standard_input(folder):
     assert "for 6m 50s, fires still: CA1" in still.stdout
 
 
+@pytest.mark.sanitize
 def test_lines_that_are_none_are_counted(folder):
     junk = 'nonsense\n{"a":1}\n[]\n{"time":"never","metric":"x"}\n\n' + json.dumps({"time": at(1), "table": "nosuch", "row": {}}) + "\n"
     junk += json.dumps({"time": at(1), "table": "calls", "row": {"instance": "calls"}}) + "\n" + json.dumps({"time": at(1), "metric": "calls_active", "instance": "calls",
@@ -180,6 +182,7 @@ def memory(folder):
     server.close()
 
 
+@pytest.mark.sanitize
 def test_what_callwatchd_remembers_is_lived_through_again(folder, memory):
     """CA0 was there before; CA1 comes, is stale for a while, and goes; CA2 comes and goes without a change, in four hours."""
     memory.changes = [(-60, "CA0", "healthy"), (10, "CA1", "healthy"), (20, "CA2", "healthy"), (30, "CA0", "stale"), (50, "CA1", "stale"), (100, "CA1", "healthy"),
@@ -288,8 +291,8 @@ def test_vendor_rules_fire_when_the_workers_die(folder):
             lines += [sample(s, "calls_unhealthy_ratio", 0.0), sample(s, "calls_stale_ratio", 0.0)]
     text = "".join(json.dumps(line) + "\n" for _, line in sorted(lines, key=lambda pair: pair[0]))
     said = blocks(run(folder, "-c", TOP / "conf.d/20-rules.yaml", "--file", "-", stdin=text, text=HEAD))
-    assert said["heartbeats-stopped"][1] == ["2026-11-30 02:02:55Z  for 3m 45s, recovered: calls_unhealthy_ratio: 100% of all calls of calls give no sign of life"]
-    assert said["calls-stale-many"][1] == ["2026-11-30 02:04:10Z  for 2m 30s, recovered: calls_stale_ratio: 100% of the calls of calls are stale"]
+    assert said["heartbeats-stopped"][1] == ["2026-11-30 02:02:55Z  for 3m 45s, recovered: calls_unhealthy_ratio: 100% of all calls give no sign of life (calls)"]
+    assert said["calls-stale-many"][1] == ["2026-11-30 02:04:10Z  for 2m 30s, recovered: calls_stale_ratio: 100% of all calls are stale (calls)"]
     assert len(said["call-stale"][1]) == 8 and said["call-stale"][1][0].startswith("2026-11-30 02:03:40Z  for 3m 00s, gone: CA")
     fired = {name for name, (line, _) in said.items() if "would have fired" in line}
     assert fired == {"heartbeats-stopped", "calls-stale-many", "call-stale"}, fired

@@ -56,6 +56,7 @@ notify:
 """
 
 
+@pytest.mark.sanitize
 def test_every_error_of_a_file_has_its_place_and_what_would_be_right(folder):
     """One run shows them all; but of a rule with a key or a value that cannot be, no more is looked at."""
     done = run_once(folder, AGENT.strip() + "\n" + WRONG + PLUGINS, "-t", "-c", VENDOR)
@@ -89,6 +90,7 @@ def test_wrong_rules_stop_a_start_and_a_reload_changes_nothing(daemon, client):
     assert client("config", "diff").returncode == 78
 
 
+@pytest.mark.sanitize
 def test_reload_and_diff_say_which_rules_changed(daemon, client):
     head = AGENT + f"plugins:\n  - {{ plugin: steady }}\n  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n"
     daemon.start(head + "rules:\n  - { name: a, table: steps, where: [state=odd] }\n  - { name: b, table: steps }\n")
@@ -110,6 +112,7 @@ def test_vendor_rules_are_right_beside_every_sample(folder, plugin):
     assert [line for line in lines(done) if "rule" in line or "notifier" in line] in ([NOBODY], []), done.stderr
 
 
+@pytest.mark.sanitize
 def test_vendor_rules_are_right_when_all_that_they_are_about_is_there(folder):
     """None sleeps then, so that every word of them has been held against a declaration."""
     done = run_once(folder, AGENT + PLUGINS, "-t", "-c", VENDOR)

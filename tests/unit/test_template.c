@@ -71,6 +71,10 @@ static const struct {
 	 "? ? 11574074d 01h 1e+300 1e+302%"},
 	{"{{ gone }} {{ nothing | percent }} {{ endless }}", "? ? ?"},
 	{"a } b }} c { d", "a } b }} c { d"},
+	{"{{ gone or who }}{{ who or gone }}", "anna üanna ü"},
+	{"<{{ gone or nothing or age | duration }}> {{ gone or lost }} {{ empty or who | upper }}",
+	 "<2m 37s> ? ANNA ü"},
+	{"{{ or }} {{ gone or or }} {{ who or who or who }}.", "? ? anna ü."},
 	{"{\"a\":{\"b\":{{ age }}}}", "{\"a\":{\"b\":157}}"},
 };
 
@@ -99,6 +103,9 @@ static const struct {
 	{"{{ who what }}", "`}}` or `|` is missing"},
 	{"{{ who | durtion }}", "no filter `durtion` (duration, number, percent, bytes, time, upper) at character 10"},
 	{"{{ who | }}", "no filter ``"},
+	{"{{ who or }}", "a name is missing behind `or`"},
+	{"{{ who or what who }}", "`}}` or `|` is missing"},
+	{"{{ a or b or c or d }}", "more than 2 times `or`"},
 	{"{{ a | upper | upper | upper | upper | upper }}", "more than 4 filters"},
 	{"{{ \x1b[31m }}", "a name is missing"},
 };
@@ -139,6 +146,13 @@ static void names_and_filters__can_be_asked_for(void **state)
 	assert_null(template_name(template, 2));
 	assert_null(template_name(template, 3));
 	assert_null(template_filter(template, 3));
+	template_free(template);
+	assert_int_equal(template_parse("{{ a or b | time }} {{ c }}", &template, error), 0);
+	assert_string_equal(template_name(template, 0), "a");
+	assert_string_equal(template_filter(template, 0), "time");
+	assert_string_equal(template_name(template, 1), "b");
+	assert_string_equal(template_name(template, 2), "c");
+	assert_null(template_name(template, 3));
 	template_free(template);
 	template_free(NULL);
 }
