@@ -679,7 +679,10 @@ static void make_info(struct instance *self)
 {
 	const struct cw_value *common = self->what->common;
 	bool sends = role_sends(self->decl->role);
-	int64_t interval = cw_get_integer(common, "interval", sends ? 10 * CW_SECOND : self->context.interval);
+	int64_t usual = sends                             ? 10 * CW_SECOND
+			: self->decl->role == CW_NOTIFIER ? 60 * CW_SECOND
+							  : self->context.interval;
+	int64_t interval = cw_get_integer(common, "interval", usual);
 	const char *host = cw_get_string(common, "host");
 	self->info = (struct cw_info){
 		.size = sizeof self->info,
