@@ -26,6 +26,7 @@ enum {
 	BODY_BYTES_MAX = 2 << 20,
 	BODIES_MAX = 128, /* so all of the 50,000 that may be open, and some */
 	URL_MAX = 512,
+	LOOK_COLUMNS = 12,
 };
 
 struct alertmanager;
@@ -47,9 +48,9 @@ void bodies_test(struct bodies *bodies, const char *host, const char *by, int64_
 
 /* A look at the table, in slices. */
 struct look {
-	struct cw_query *query; /* NULL: none is under way */
-	const struct cw_column *columns;
-	uint32_t column_count;
+	struct cw_query *query;                        /* NULL: none is under way */
+	const struct cw_column *columns[LOOK_COLUMNS]; /* those asked for, and where they stand among the cells */
+	uint32_t at[LOOK_COLUMNS];
 	struct bodies *bodies;
 	int64_t wall, ends_at;
 	const char *external_url; /* NULL: none */

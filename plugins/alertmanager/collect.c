@@ -28,6 +28,7 @@ enum column {
 	INHIBITED_BY,
 	COLUMNS
 };
+_Static_assert((int)COLUMNS == (int)LOOK_COLUMNS, "a place for each");
 static const char *const column_names[COLUMNS] = {
 	[SUBJECT] = "subject",
 	[ALERT] = "alert",
@@ -231,7 +232,7 @@ static void say(struct look *look, const struct said *said, bool fires)
 
 static const char *choice(const struct look *look, const struct cw_cell *cells, enum column column)
 {
-	const struct cw_column *declared = &look->columns[column];
+	const struct cw_column *declared = look->columns[column];
 	const struct cw_cell *cell = &cells[column];
 	if (cell->type == CW_CELL_TEXT)
 		return NULL;
@@ -249,7 +250,10 @@ static bool is_text(const struct cw_cell *cell)
 static int on_row(void *arg, const struct cw_cell *all, uint32_t count)
 {
 	struct look *look = arg;
-	const struct cw_cell *cells = all + (count - COLUMNS); /* whatever comes before is the key */
+	struct cw_cell cells[COLUMNS];
+	(void)count;
+	for (uint32_t i = 0; i < COLUMNS; i++)
+		cells[i] = all[look->at[i]];
 	const char *state = choice(look, cells, STATE), *severity = choice(look, cells, SEVERITY);
 	bool is_resolved = state && strcmp(state, "resolved") == 0;
 	bool fires = state && (strcmp(state, "firing") == 0 || strcmp(state, "unknown") == 0);
@@ -280,11 +284,16 @@ int look_begin(struct look *look, struct cw_instance *self, const struct cw_host
 	int status = host->reader->query_open(self, &spec, &look->query, error);
 	if (status < 0)
 		return status;
-	look->columns = host->reader->query_columns(look->query, &n);
-	if (n < COLUMNS)
-		return -EINVAL;
-	look->column_count = n;
-	look->columns += n - COLUMNS;
+	const struct cw_column *columns = host->reader->query_columns(look->query, &n);
+	for (uint32_t i = 0; i < COLUMNS; i++) {
+		uint32_t at = 0;
+		while (at < n && strcmp(columns[at].name, column_names[i]) != 0)
+			at++;
+		if (at == n)
+			return -EINVAL;
+		look->at[i] = at;
+		look->columns[i] = &columns[at];
+	}
 	return 0;
 }
 
