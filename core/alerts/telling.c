@@ -317,7 +317,8 @@ static bool look(void *arg, const char *name, struct template_value *ret_value)
 	return ret_value->text != NULL;
 }
 
-/* That of the most important alert as it was frozen; rendered anew only if it asks for what the subjects share. */
+/* That of the most important alert as it was frozen; rendered anew only if it asks for what the subjects share. Who is
+ * told that all is well again needs no advice. */
 static const char *make_description(struct telling *telling, char *text, size_t size)
 {
 	const struct template *template = telling->group->rule ? telling->group->rule->description : NULL;
@@ -325,6 +326,8 @@ static const char *make_description(struct telling *telling, char *text, size_t 
 				    : telling->ended_count ? telling->ended[0]
 							   : NULL;
 	bool asks = telling->kind == CW_NOTICE_TEST;
+	if (telling->kind == CW_NOTICE_RESOLVED)
+		return "";
 	for (uint32_t i = 0; template && !asks && template_name(template, i); i++)
 		asks = strcmp(template_name(template, i), "common") == 0;
 	if (!template || !asks)
@@ -401,6 +404,8 @@ static int make_breakdown(const struct telling *telling, struct words *words, st
 	for (uint32_t c = 0; c < rule->summarize_by.count; c++) {
 		const char *column = rule->summarize_by.items[c];
 		uint32_t different = count_values(alerts, count, column, shares), told = 0, others = 0;
+		if (different == 1 && strcmp(shares[0].value, "?") == 0)
+			continue; /* known of none */
 		for (; told < different && told < BREAKDOWN_PER_COLUMN; told++)
 			add_share(words, &used, column, shares[told].value, shares[told].count);
 		for (uint32_t i = told; i < different; i++)

@@ -331,6 +331,7 @@ static void incident__from_its_first_alert_to_its_end__is_told(void **state)
 	assert_int_equal(said->sequence, 4);
 	assert_true(said->firing == 0 && said->resolved == 1);
 	assert_string_equal(said->title, "call-stale: gone: CA2 is silent");
+	assert_string_equal(said->description, ""); /* no advice is needed any more */
 	assert_int_equal(world->settled, 2);
 	assert_null(groups_first(world->groups));
 
@@ -390,6 +391,16 @@ static void burst__of_alerts__is_one_notice(void **state)
 	assert_string_equal(said->title, "call-stale: all 37 have ended after 5m 10s (35 recovered, 2 gone)");
 	assert_int_equal(said->kind, CW_NOTICE_RESOLVED);
 	assert_string_equal(((const struct cw_fact *)cw_at(&said->breakdown, 0))->name, "worker ai-7");
+}
+
+static void breakdown__by_what_is_known_of_none__is_left_out(void **state)
+{
+	struct world *world = *state;
+	fire_as(world, &stale, "calls", "calls", "CA1", NULL);
+	fire_as(world, &stale, "calls", "calls", "CA2", NULL);
+	const struct cw_notice *said = expect_after(world, 10 * SECOND);
+	for (uint32_t i = 0; i < said->breakdown.count; i++)
+		assert_string_not_equal(((const struct cw_fact *)cw_at(&said->breakdown, i))->name, "worker ?");
 }
 
 static void repeat__of_what_still_fires__comes_until_somebody_has_it(void **state)
@@ -834,6 +845,7 @@ int main(void)
 		TEST(incident__from_its_first_alert_to_its_end__is_told),
 		TEST(alert__that_ends_before_it_was_told__is_not_told),
 		TEST(burst__of_alerts__is_one_notice),
+		TEST(breakdown__by_what_is_known_of_none__is_left_out),
 		TEST(repeat__of_what_still_fires__comes_until_somebody_has_it),
 		TEST(title__of_what_began_yesterday__says_so),
 		TEST(alert__that_fires_again_before_its_end_was_told__goes_on),
