@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Notifier deadman: it pings while all is well, and says why it does not."""
+
+import http.server
+import threading
+
+import pytest
+from harness import BUILD, always, free_port, run_client, wait_for
+from notifiers import MailServer
+
+
+class Switch:
+    """What is pinged. `status` is its answer."""
+
+    def __init__(self):
+        switch, self.pings, self.status = self, [], 200
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                switch.pings.append((self.command, self.path))
+                self.send_response(switch.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_POST = do_HEAD = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/ping/canary-9f3c"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def pings_on(self, n=2):
+        before = len(self.pings)
+        wait_for(lambda: len(self.pings) >= before + n, 20, what="pings")
+
+
+@pytest.fixture
+def switch():
+    switch = Switch()
+    yield switch
+    switch.stop()
+
+
+def configured(daemon, switch, options="", more=""):
+    return (f"agent: {{ plugin_dir: [{BUILD}/plugins], interval: 1s, state_dir: {daemon.folder}/state }}\n"
+            "plugins:\n"
+            f'  - {{ plugin: deadman, url: "{switch.url}", interval: 500ms, allow_local: [127.0.0.1]{options} }}\n'
+            f"  - {{ plugin: web, listen: [unix:{daemon.socket}] }}\n" + more)
+
+
+@pytest.mark.sanitize
+def test_it_pings_while_all_is_well_and_a_failed_ping_is_down(daemon, switch):
+    daemon.start(configured(daemon, switch, ", method: POST"))
+    daemon.wait_state("up", name="deadman")
+    switch.pings_on()
+    assert set(switch.pings) == {("POST", "/ping/canary-9f3c")}
+    switch.status = 404
+    daemon.wait_state("down", "it is answered with 404 Not Found", name="deadman")
+    switch.pings_on()  # tried again within the interval
+    switch.status = 200
+    daemon.wait_state("up", name="deadman")
+    shown = run_client(daemon, "doctor", "deadman").stdout + run_client(daemon, "config", "show").stdout + daemon.stderr
+    assert "all is well" in shown and "canary-9f3c" not in shown
+
+
+def test_it_stops_when_no_notifier_works_and_goes_on_when_one_does(daemon, switch):
+    port = free_port()
+    mail = f'  - {{ plugin: email, smarthost: "127.0.0.1:{port}", from: "a@example.net", to: ["b@example.net"], require_tls: false }}\n'
+    daemon.start(configured(daemon, switch, more=mail))
+    daemon.wait_state("degraded", "not pinging: no notifier works, first email is down", name="deadman")
+    n = len(switch.pings)
+    always(lambda: len(switch.pings) == n, 2, what="no ping")
+    assert run_client(daemon, "trigger", "deadman", "test", "--yes", "--wait").returncode == 0 and len(switch.pings) > n  # the action does
+    server = MailServer(port=port)
+    server.start()
+    try:
+        daemon.wait_state("up", name="email", deadline=40)
+        daemon.wait_state("up", name="deadman")
+        switch.pings_on()
+    finally:
+        server.stop()
+
+
+def test_what_well_includes_is_a_choice(daemon, switch):
+    more = f'  - {{ plugin: graphite, address: "127.0.0.1:{free_port()}", interval: 1s }}\n'
+    daemon.start(configured(daemon, switch, ", well: [outputs]", more))
+    daemon.wait_state("degraded", "not pinging: 1 of 1 outputs do not work, first graphite is down", name="deadman")
+
+
+def test_it_does_not_ping_this_machine_unless_it_may(daemon, switch):
+    daemon.start(configured(daemon, switch).replace(", allow_local: [127.0.0.1]", "").replace("127.0.0.1:", "localhost:"))
+    daemon.wait_state("down", "the ping fails", name="deadman")
+    assert not switch.pings
