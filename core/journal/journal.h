@@ -6,7 +6,7 @@
  *
  * Whoever has something to keep posts an *entry*, which knows how to write itself (journal_tasks.h; another kind of
  * entry is another file). All that waits is written in one transaction, and synced once: SQLite with WAL and
- * (but for the history) synchronous=FULL. Then each entry's owner is told.
+ * (but for the history) synchronous=EXTRA. Then each entry's owner is told.
  *
  * What cannot be written (disk full, read-only, locked by somebody for longer than 2 s) is kept in memory, in order, up
  * to 32 MiB, and its owner is told so at once; it is tried again every 5 s. A file that is damaged is set aside and

@@ -155,7 +155,9 @@ static enum verdict open_database(struct opening *opening, bool look)
 		return say(opening, UNUSABLE, "cannot be opened (out of memory)");
 	sqlite3_busy_timeout(opening->db, BUSY_MS);
 	if (code == SQLITE_OK)
-		code = run(opening, opening->kind->synced ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
+		/* EXTRA is FULL, and the rollback journal that is there before the WAL is gone for good when it is
+		 * removed: found again after a power cut it would undo all that came later */
+		code = run(opening, opening->kind->synced ? "PRAGMA synchronous=EXTRA; PRAGMA journal_mode=WAL"
 							  : "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL");
 	if (code != SQLITE_OK)
 		return judge(opening, code);
