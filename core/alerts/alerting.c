@@ -255,6 +255,7 @@ static void use(struct alerting *alerting, const struct plan *plan)
 		log_line(NULL, CW_ERROR, "alerts: out of memory, some rules are not followed");
 	sources_use(alerting);
 	following_use(alerting);
+	alerting->show_again = 2;
 }
 
 static void take_plan(struct alerting *alerting, struct order *order)
@@ -369,6 +370,19 @@ static void begin_without_journal(struct alerting *alerting)
 	alerting_begin(alerting);
 }
 
+/* Who asked for the new plan has its tables forgotten right after; the alerts that ended by that are shown for a while
+ * like all others. */
+static void show_again(struct alerting *alerting)
+{
+	if (alerting->show_again-- <= 0) {
+		alerting->show_again = 0;
+		return;
+	}
+	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next)
+		if (!alert->is_open && alert->has_row)
+			alerts_show(alerting, alert);
+}
+
 static void on_second(uv_timer_t *timer)
 {
 	struct alerting *alerting = timer->data;
@@ -378,6 +392,7 @@ static void on_second(uv_timer_t *timer)
 	if (alerting->is_settling)
 		forget_ended(alerting);
 	refresh_pending(alerting);
+	show_again(alerting);
 	alerts_confirm(alerting);
 	following_second(alerting);
 	people_second(alerting);

@@ -136,6 +136,7 @@ struct alerting {
 	bool is_read;     /* the journal has told what it knew, or is not waited for any longer */
 	int64_t read_due; /* awake */
 	bool is_settling; /* some have ended and are still shown */
+	int show_again;   /* seconds: rows of those that ended with their source went with its tables */
 
 	_Atomic uint64_t counts[SEVERITIES][SHOWN_STATES]; /* any thread reads */
 };

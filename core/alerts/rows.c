@@ -22,7 +22,8 @@
 enum {
 	COLUMNS_KEPT = 64,
 	CONDITIONS_MAX = 32,
-	SHARE = 100, /* a pass takes one in so many parts of the time */
+	SHARE = 100,      /* passes take one in so many parts of the time … */
+	SHARE_ASKED = 10, /* … and those that were asked for */
 	LOOKS_A_STEP = 100,
 	SUBJECT_ROOM = 3 * 4096 + 1,
 	TIMED_MAX = 4,
@@ -50,13 +51,14 @@ struct ruled {
 	const char *columns[COLUMNS_KEPT]; /* asked for; their texts are in `names` */
 	char *names;
 	uint32_t columns_count;
-	int64_t due, not_before; /* instants */
+	int64_t due, ended; /* instants: of the next pass, of the end of the last */
+	bool is_asked;      /* not only its time has come */
 	enum step step;
 	struct cw_query *query;
 	struct timed timed[TIMED_MAX];
 	uint32_t timed_count, timed_next;
 	uint64_t timed_bits; /* conditions of `where` that are so */
-	int64_t deadline, work, began;
+	int64_t deadline, work;
 	uint64_t pass;
 	bool was_refused; /* said already */
 };
@@ -413,11 +415,17 @@ void rows_hint(struct rows *rows, const char *table, const char *instance, const
 	rows_pass_soon(rows, table);
 }
 
+static void ask_for_pass(struct ruled *ruled)
+{
+	ruled->is_asked = true;
+	ruled->due = 0;
+}
+
 void rows_pass_soon(struct rows *rows, const char *table)
 {
 	for (uint32_t i = 0; i < rows->count; i++)
 		if (!table || strcmp(rows->ruled[i].rule->table, table) == 0)
-			rows->ruled[i].due = 0;
+			ask_for_pass(&rows->ruled[i]);
 }
 
 /* True: there was one. */
@@ -455,18 +463,19 @@ static void end_pass(const struct rows *rows, struct ruled *ruled)
 	query_close(ruled->query);
 	ruled->query = NULL;
 	ruled->step = STEP_NONE;
-	if (ruled->due <= ruled->began) /* else another one was asked for meanwhile */
+	if (!ruled->is_asked) /* else another one was asked for meanwhile */
 		ruled->due = next_pass(rows, ruled, now);
 	if (ruled->deadline < ruled->due)
 		ruled->due = ruled->deadline;
-	ruled->not_before = now + SHARE * ruled->work;
+	ruled->ended = now;
 }
 
 static void begin_pass(struct rows *rows, struct ruled *ruled)
 {
 	char error[CW_QUERY_ERROR_MAX] = "";
 	struct question question = {.ruled = ruled};
-	ruled->began = ruled->due = clock_now();
+	ruled->due = clock_now();
+	ruled->is_asked = false;
 	ruled->work = 0;
 	ruled->deadline = INT64_MAX;
 	choose_columns(rows, ruled);
@@ -600,7 +609,8 @@ static void step_pass(struct rows *rows, struct ruled *ruled)
 
 static int64_t due_of(const struct ruled *ruled)
 {
-	return ruled->due > ruled->not_before ? ruled->due : ruled->not_before;
+	int64_t not_before = ruled->ended + ruled->work * (ruled->is_asked ? SHARE_ASKED : SHARE);
+	return ruled->due > not_before ? ruled->due : not_before;
 }
 
 /* The one whose pass is under way; else one whose pass is due; NULL: none. */

@@ -7,7 +7,8 @@
  * `where`. A *pass* asks for all rows that match, in slices of a millisecond, and then for each open alert that it did
  * not meet. It is due at the start and after a reload, when hints were lost or are too many (256 of a table), when a
  * source comes to see, at the deadline of the next row that time alone will make match, and after 30 s (5 s if the rule
- * has guards, for these change without a row). It takes no more than a hundredth of the time.
+ * has guards, for these change without a row). Passes take no more than a hundredth of the time; a
+ * tenth, if they are asked for.
  */
 #ifndef CALLWATCH_CORE_ALERTS_ROWS_H
 #define CALLWATCH_CORE_ALERTS_ROWS_H

@@ -3,6 +3,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,191 @@ def test_what_fires_is_told_once_and_so_is_its_end(redis, make_sim, daemon):
     assert wait_for(lambda: [row["state"] for row in daemon.rows("notifications", where="alert=call-stale")] == ["sent"] * len(notices))
     daemon.stop()
     daemon.check_clean()
+
+
+# ---- who cannot see does not judge ----
+
+
+def start_with_stale(redis, make_sim, daemon, calls=30, stale=5, hold="1s", **how):
+    """Calls, some of them stale and told of."""
+    sim = make_sim(redis.url, "--calls", calls, "--beat", "500ms")
+    herald = Herald(daemon)
+    daemon.start(told(daemon, redis, herald, rules(hold)), **how)
+    wait_complete(daemon, calls)
+    sim.say(f"stale {stale}")
+    wait_for(lambda: list(states(daemon, "call-stale").values()) == ["firing"] * stale, 30)
+    wait_for(lambda: herald.notices("call-stale") and herald.notices("call-stale")[-1]["firing"] == stale, 20)
+    wait_for(lambda: herald.notices("many-stale"), 20)
+    return sim, herald
+
+
+@pytest.mark.sanitize
+def test_fault_01_a_source_that_was_never_there_is_one_alert(make_redis, make_sim, daemon):
+    redis = make_redis(start=False)
+    herald = Herald(daemon)
+    daemon.start(told(daemon, redis, herald, rules()))
+    blind = wait_for(lambda: [row for row in alerts(daemon) if row["state"] == "firing"], 20)
+    assert [(row["alert"], row["subject"], row["instance"]) for row in blind] == [("source-blind", "calls", "calls")]
+    wait_for(lambda: len(herald.notices()) == 1, 10)
+    redis.start()
+    make_sim(redis.url, "--calls", 10, "--beat", "500ms")
+    wait_for(lambda: states(daemon, "source-blind") == {"calls": "resolved"}, 40)
+    wait_for(lambda: [n["kind"] for n in herald.notices()] == ["firing", "resolved"], 10)
+    assert {row["alert"] for row in alerts(daemon)} == {"source-blind"}
+
+
+def test_fault_03_a_redis_that_comes_back_empty_ends_them_in_one_message(redis, make_sim, daemon):
+    sim, herald = start_with_stale(redis, make_sim, daemon, calls=120, stale=100)
+    before = len(herald.notices("call-stale"))
+    sim.stop()
+    redis.restart(empty=True)
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"resolved"}, 40)
+    wait_for(lambda: len(herald.notices("call-stale")) > before, 10)
+    after = herald.notices("call-stale")[before:]
+    assert [n["kind"] for n in after] == ["resolved"], "one message for all of them"
+    assert {row["reason"] for row in alerts(daemon, where="alert=call-stale", columns="reason")} == {"gone"}
+
+
+@pytest.mark.sanitize
+def test_fault_04_a_source_that_is_blind_is_one_alert_and_ends_none(redis, make_sim, daemon):
+    sim, herald = start_with_stale(redis, make_sim, daemon)
+    stale = set(states(daemon, "call-stale"))
+    redis.freeze()
+    wait_for(lambda: states(daemon, "source-blind") == {"calls": "firing"}, 30)
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"unknown"})
+    assert set(states(daemon, "many-stale").values()) == {"unknown"}
+    seen = len(events(daemon, "call-stale"))
+    time.sleep(6)  # the fault itself: longer than all that is waited for
+    assert len(events(daemon, "call-stale")) == seen and set(states(daemon, "call-stale")) == stale
+    redis.thaw()
+    wait_for(lambda: states(daemon, "source-blind") == {"calls": "resolved"}, 40)
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"firing"}, 10)
+    assert not [e for e in events(daemon, "call-stale") if e[2] == "resolved"], "none ended because nobody could see"
+    assert [n["kind"] for n in herald.notices("source-blind")][:1] == ["firing"]
+    assert len([n for n in herald.notices("source-blind") if n["kind"] == "firing"]) == 1
+    sim.say("resume")
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"resolved"}, 30)
+
+
+@pytest.mark.parametrize("step", ["-1h", "+1d"])
+def test_fault_23_clock_steps_fire_and_resolve_nothing(redis, make_sim, daemon, folder, step):
+    if harness.SANITIZED:
+        pytest.skip("libfaketime and the sanitizers do not go together")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    rc = folder / "faketime.rc"
+    rc.write_text("+0\n")
+    sim, herald = start_with_stale(redis, make_sim, daemon, env={
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(rc), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "1"})
+    before, notices = [events(daemon, rule) for rule in ("call-stale", "many-stale", "source-blind")], len(herald.notices())
+    rc.write_text(step + "\n")
+    wait_for(lambda: daemon.rows("events", where=["kind=note", "text~stepped"]), what="a word about the step")
+    time.sleep(5)  # the fault itself: longer than all that is waited for
+    assert [events(daemon, rule) for rule in ("call-stale", "many-stale", "source-blind")] == before
+    assert set(states(daemon, "call-stale").values()) == {"firing"} and len(herald.notices()) == notices
+    sim.say("resume")
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"resolved"}, 30)
+    wait_for(lambda: herald.notices("call-stale")[-1]["kind"] == "resolved", 20)
+
+
+@pytest.mark.sanitize
+def test_fault_24_an_agent_that_was_stopped_fires_and_resolves_nothing(redis, make_sim, daemon):
+    sim, herald = start_with_stale(redis, make_sim, daemon, hold="12s")
+    sim.say("stale 3")  # these pend
+    wait_for(lambda: sorted(states(daemon, "call-stale").values()).count("pending") == 3, 20)
+    before, notices = [events(daemon, rule) for rule in ("call-stale", "many-stale", "source-blind")], len(herald.notices())
+    daemon.process.freeze()
+    time.sleep(14)  # the fault itself: longer than `for`
+    daemon.process.thaw()
+    wait_for(lambda: daemon.rows("events", where=["kind=note", "text~nothing was watched"]), 10)
+    time.sleep(2)  # what would fire by the agent's own sleep would by now
+    assert [events(daemon, rule) for rule in ("call-stale", "many-stale", "source-blind")] == before
+    assert len(herald.notices()) == notices
+    wait_for(lambda: list(states(daemon, "call-stale").values()) == ["firing"] * 8, 40)
+
+
+# ---- another life, another configuration ----
+
+
+@pytest.mark.sanitize
+def test_for_goes_on_over_a_restart_and_nothing_is_told_twice(redis, make_sim, daemon):
+    sim, herald = start_with_stale(redis, make_sim, daemon, hold="6s")
+    sim.say("stale 2")
+    wait_for(lambda: sorted(states(daemon, "call-stale").values()).count("pending") == 2, 20)
+    ids = {row["subject"]: row["pending_since"] for row in alerts(daemon, where="alert=call-stale")}
+    notices = herald.notices("call-stale")
+    text = told(daemon, redis, herald, rules("6s"))
+    daemon.stop()
+    daemon.start(text)
+    wait_for(lambda: list(states(daemon, "call-stale").values()) == ["firing"] * 7, 30)
+    assert {row["subject"]: row["pending_since"] for row in alerts(daemon, where="alert=call-stale")} == ids, "the same lives"
+    wait_for(lambda: herald.notices("call-stale")[-1]["firing"] == 7, 20)
+    assert {n["incident"] for n in herald.notices("call-stale")} == {notices[0]["incident"]}
+    assert len({n["id"] for n in herald.notices()}) == len(herald.notices()), "no notice twice"
+    assert not states(daemon, "source-blind")
+    sim.say("resume")
+    wait_for(lambda: herald.notices("call-stale")[-1]["kind"] == "resolved", 30)
+
+
+@pytest.mark.sanitize
+def test_a_reload_ends_what_its_rules_no_longer_say(redis, make_sim, daemon):
+    sim, herald = start_with_stale(redis, make_sim, daemon)
+    text = told(daemon, redis, herald, rules("1s"))
+    daemon.configure(text.replace("name: call-stale", "name: call-silent"))
+    daemon.hup()
+    wait_for(lambda: set(states(daemon, "call-stale").values()) == {"resolved"}, 10)
+    assert {row["reason"] for row in alerts(daemon, where="alert=call-stale", columns="reason")} == {"rule removed"}
+    wait_for(lambda: list(states(daemon, "call-silent").values()) == ["firing"] * 5, 20)
+    assert set(states(daemon, "many-stale").values()) == {"firing"}, "what did not change goes on"
+    assert [e[2] for e in events(daemon, "many-stale")] == ["pending", "firing"]
+    daemon.configure(text.replace("name: calls\n", "name: other\n"))
+    daemon.hup()
+    wait_for(lambda: [(row["state"], row["reason"]) for row in alerts(daemon, columns="state,reason", where=["instance=calls", "alert=many-stale"])]
+             == [("resolved", "source removed")], 10)
+
+
+# ---- many ----
+
+
+@pytest.mark.large
+def test_thousands_that_go_stale_together_are_one_message(redis, make_sim, daemon):
+    calls = 5000 if harness.LARGE else 3000
+    sim = make_sim(redis.url, "--calls", calls + 200, "--beat", "2s", "--workers", 4)
+    herald = Herald(daemon)
+    tell = "notify: { group_wait: 8s, group_interval: 5m, repeat_interval: 4h }\n"
+    daemon.start(told(daemon, redis, herald, rules("0s").replace("for: 0s", "").replace("    for: 1s", ""), calls="warning_after: 5s\nstale_after: 8s", tell=tell))
+    wait_complete(daemon, calls + 200)
+    sim.say(f"stale {calls}")
+    notice = wait_for(lambda: herald.notices("call-stale"), 60)[0]
+    stale = daemon.total("calls", where="health_status=stale")  # it may choose a call more than once
+    wait_for(lambda: len(states(daemon, "call-stale")) == stale, 30, what=f"{stale} alerts")
+    began = min(row["firing_since"] for row in alerts(daemon, where="alert=call-stale"))
+    (delivered,) = [row["settled_at"] for row in daemon.rows("notifications", where="alert=call-stale", columns="settled_at,alert")]
+    print(f"{notice['firing']} of {stale} in the first message; first alert {began}, delivered {delivered}")
+    time.sleep(3)  # no other may come
+    assert [n["firing"] for n in herald.notices("call-stale")] == [stale]
+    sim.stop()
+
+
+@pytest.mark.large
+def test_a_redis_that_stops_under_ten_thousand_calls_is_one_alert(redis, make_sim, daemon):
+    if not harness.LARGE:
+        pytest.skip("on a small scale it is test_fault_04")
+    sim = make_sim(redis.url, "--calls", 10000, "--beat", "2s")
+    herald = Herald(daemon)
+    daemon.start(told(daemon, redis, herald, rules("2s"), calls="warning_after: 10s\nstale_after: 20s"))
+    wait_complete(daemon, 10000)
+    sim.say("stale 300")
+    wait_for(lambda: list(states(daemon, "call-stale").values()) == ["firing"] * 300, 60)
+    before = events(daemon, "call-stale")
+    redis.stop()
+    wait_for(lambda: states(daemon, "source-blind") == {"calls": "firing"}, 30)
+    time.sleep(30)  # the fault itself: longer than stale_after
+    assert set(states(daemon, "call-stale").values()) == {"unknown"}
+    redis.start()
+    sim.say("rewrite")
+    wait_for(lambda: states(daemon, "source-blind") == {"calls": "resolved"}, 60)
+    wait_for(lambda: set(states(daemon, "call-stale").values()) != {"unknown"}, 30)
+    assert events(daemon, "call-stale") == before or {e[2] for e in events(daemon, "call-stale")[len(before):]} <= {"resolved"}
+    assert [n["kind"] for n in herald.notices("source-blind")][:2] in (["firing"], ["firing", "resolved"])
+    assert {row["alert"] for row in alerts(daemon)} <= {"call-stale", "source-blind", "many-stale"}
