@@ -176,6 +176,7 @@ static int enter_lane(struct deliveries *deliveries, struct delivery *delivery, 
 	if (!delivery->next)
 		lane->last = &delivery->next;
 	lane->count++;
+	lane->is_touched = true;
 	count(deliveries, 1, NULL);
 	return 0;
 }
@@ -263,6 +264,7 @@ static void on_word(struct mail *mail, void *owner)
 			if (delivery->ticket == word->ticket) {
 				delivery->is_awaited = false;
 				delivery->on_disk = word->on_disk;
+				lane->is_touched = true;
 				delivery_show(deliveries, delivery);
 			}
 	word_free(mail);
@@ -647,8 +649,10 @@ void deliveries_instance(struct deliveries *deliveries, const char *notifier, bo
 	struct lane *lane = find_lane(deliveries, notifier);
 	if (lane && is_up && !lane->was_up)
 		lane_hurry(deliveries, lane);
-	if (lane)
+	if (lane) {
 		lane->was_up = is_up;
+		lane->is_touched = true;
+	}
 }
 
 void deliveries_counts(struct deliveries *deliveries, struct delivery_counts *ret_counts)

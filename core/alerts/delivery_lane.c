@@ -21,6 +21,7 @@
 
 static const int64_t word_of_plugin_ns = 120 * CW_SECOND; /* how long a notifier has to say what became of it */
 static const int64_t look_ns = CW_SECOND;                 /* how often is looked at what tells nobody */
+static const int64_t longest_wait_ns = 60 * CW_SECOND;    /* then it is looked for what is to be given up */
 static const int64_t hurry_ns = 30 * CW_SECOND;           /* at most so often pauses are cut short */
 
 /* ---- what became of it ---- */
@@ -169,6 +170,7 @@ void lane_hurry(struct deliveries *deliveries, struct lane *lane)
 	if (lane->hurried && now - lane->hurried < hurry_ns)
 		return;
 	lane->hurried = now;
+	lane->is_touched = true;
 	for (struct delivery *delivery = lane->first; delivery; delivery = delivery->next)
 		if (delivery->stage == STAGE_WAITING && !delivery->progress && delivery->due > now) {
 			delivery->due = now;
@@ -221,16 +223,20 @@ static void pick(struct deliveries *deliveries, struct lane *lane, uint32_t most
 	}
 }
 
-/* Unlike `pick` it also says when there will be something to pick. */
-static int64_t next_due(const struct deliveries *deliveries, const struct lane *lane)
+/* When there will be something to pick: the first of a group speaks for all of it. */
+static int64_t next_due(const struct deliveries *deliveries, struct lane *lane)
 {
-	int64_t next = INT64_MAX;
+	int64_t next = deliveries->now + longest_wait_ns;
+	uint64_t walk = ++lane->walks;
 	for (const struct delivery *delivery = lane->first; delivery; delivery = delivery->next) {
 		int64_t wanted = delivery->is_awaited ? delivery->patience : delivery->due;
-		next = wanted < next ? wanted : next;
+		if (delivery->topic->blocked_in != walk && wanted < next)
+			next = wanted;
+		delivery->topic->blocked_in = walk;
 	}
-	if (next != INT64_MAX && next < lane->not_before)
-		next = lane->not_before;
+	if (next < lane->not_before) /* it is looked now and then for what is to be given up */
+		next = lane->not_before < deliveries->now + longest_wait_ns ? lane->not_before
+									    : deliveries->now + longest_wait_ns;
 	return next > deliveries->now ? next : deliveries->now + look_ns;
 }
 
@@ -273,11 +279,13 @@ static struct parcel_item item_of(const struct deliveries *deliveries, const str
 	};
 }
 
-/* On the thread `alerts`: whoever drains the mailbox calls deliveries_step() then, which looks at all parcels. */
+/* On the thread `alerts`: whoever drains the mailbox calls deliveries_step() then. */
 static void on_back(struct mail *mail, void *owner)
 {
 	(void)owner;
-	parcel_unref((struct parcel *)mail);
+	struct parcel *parcel = (struct parcel *)mail;
+	((struct lane *)parcel->arg)->is_touched = true;
+	parcel_unref(parcel);
 }
 
 static void send_picked(struct deliveries *deliveries, struct lane *lane)
@@ -285,7 +293,7 @@ static void send_picked(struct deliveries *deliveries, struct lane *lane)
 	struct parcel_item items[CW_NOTICE_DIGEST_MAX];
 	for (uint32_t i = 0; i < lane->picked_count; i++)
 		items[i] = item_of(deliveries, lane->picked[i]);
-	struct parcel *parcel = parcel_new(items, lane->picked_count, deliveries->options.box, on_back, NULL);
+	struct parcel *parcel = parcel_new(items, lane->picked_count, deliveries->options.box, on_back, lane);
 	if (!parcel || deliveries->way.offer(deliveries->way.arg, lane->notifier, parcel) < 0) {
 		parcel_unref(parcel);
 		end_attempt(deliveries, lane);
@@ -336,7 +344,7 @@ static void pick_next(struct deliveries *deliveries, struct lane *lane)
 		begin_attempt(deliveries, lane);
 }
 
-int64_t lane_step(struct deliveries *deliveries, struct lane *lane)
+static int64_t look_at_lane(struct deliveries *deliveries, struct lane *lane)
 {
 	if (lane->parcel)
 		look_at_parcel(deliveries, lane);
@@ -348,5 +356,14 @@ int64_t lane_step(struct deliveries *deliveries, struct lane *lane)
 		send_picked(deliveries, lane);
 	if (lane->picked_count > 0)
 		return deliveries->now + look_ns;
-	return next_due(deliveries, lane);
+	return lane->first ? next_due(deliveries, lane) : INT64_MAX;
+}
+
+int64_t lane_step(struct deliveries *deliveries, struct lane *lane)
+{
+	if (!lane->is_touched && deliveries->now < lane->wanted)
+		return lane->wanted;
+	lane->is_touched = false;
+	lane->wanted = look_at_lane(deliveries, lane);
+	return lane->wanted;
 }

@@ -69,6 +69,8 @@ struct lane {
 	bool was_up;
 	uint32_t failures;  /* attempts in a row that did not arrive */
 	int64_t not_before; /* instant: it was asked to wait (Retry-After); 0: not */
+	int64_t wanted;     /* instant before which there is nothing to do, unless something comes … */
+	bool is_touched;    /* … and it has */
 	int64_t hurried;    /* instant at which what waits was last tried before its time */
 
 	/* the attempt under way */

@@ -56,7 +56,7 @@ static uint32_t below(uint32_t limit)
 
 struct letter {
 	char id[NOTICE_ID_MAX + 1], group[NOTICE_ID_MAX + 1];
-	int64_t order; /* in which it was told */
+	const struct letter *before; /* of the same group; NULL: it was the first */
 	int arrived;
 };
 
@@ -94,22 +94,12 @@ static struct letter *find_letter(struct receiver *receiver, const char *id)
 	return NULL;
 }
 
-/* Has something of this group been told before, and not arrived? */
-static bool comes_too_early(const struct receiver *receiver, const struct letter *letter)
-{
-	for (int i = 0; i < receiver->count; i++)
-		if (&receiver->letters[i] != letter && receiver->letters[i].order < letter->order &&
-		    strcmp(receiver->letters[i].group, letter->group) == 0 && !receiver->letters[i].arrived)
-			return true;
-	return false;
-}
-
 static void arrive(struct receiver *receiver)
 {
 	for (uint32_t i = 0; i < receiver->parcel->count; i++) {
 		const struct cw_notice *notice = receiver->parcel->notices[i];
 		struct letter *letter = find_letter(receiver, notice->id);
-		receiver->disorder += comes_too_early(receiver, letter);
+		receiver->disorder += letter->before && !letter->before->arrived;
 		receiver->doubles += letter->arrived > 0;
 		receiver->unmarked += letter->arrived > 0 && !notice->is_doubtful;
 		letter->arrived++;
@@ -213,9 +203,11 @@ static void tell(void *arg, struct group *group, struct notice *notice, const ch
 		struct notice *own = notice_for(notice, notifiers[i]);
 		assert_in_range(receiver->count, 0, NOTICES_MAX - 1);
 		struct letter *letter = &receiver->letters[receiver->count];
-		letter->order = receiver->count++;
 		snprintf(letter->id, sizeof letter->id, "%s", own->said.id);
 		snprintf(letter->group, sizeof letter->group, "%s", own->said.group);
+		for (const struct letter *before = letter; before-- > receiver->letters && !letter->before;)
+			letter->before = strcmp(before->group, letter->group) == 0 ? before : NULL;
+		receiver->count++;
 		notice_unref(own);
 	}
 }
@@ -258,7 +250,7 @@ static void happen(struct groups *groups, const struct ruleset *ruleset, struct 
 				alert_free(*alert);
 				*alert = NULL;
 			}
-			if (!*alert && second < CALM_FROM && below(1200) == 0) {
+			if (!*alert && second < CALM_FROM && below(3600) == 0) {
 				*alert = fire(groups, ruleset, rule, subject);
 			} else if (*alert && (*alert)->state == ALERT_FIRING &&
 				   (second >= CALM_FROM || below(600) == 0)) {
