@@ -2,13 +2,14 @@
 """Rules as they are written: what `callwatchd -t` says of real files that are wrong, the vendor's rules with every sample configuration, and what
 the documents say of them; what a reload says of rules that changed."""
 
+import json
 import re
 import subprocess
 
 import pytest
 import yaml
 
-from harness import BIN, BUILD, TOP, run_once
+from harness import BIN, BUILD, TOP, always, run_once, wait_for
 
 VENDOR = TOP / "conf.d/20-rules.yaml"
 RULES = {rule["name"]: rule for rule in yaml.safe_load(VENDOR.read_text())["rules"]}
@@ -174,3 +175,34 @@ def test_rules_that_documents_show_are_rules(folder, page):
     for example in examples:
         done = run_once(folder, AGENT + PLUGINS + example, "-t", "-c", VENDOR)
         assert done.returncode == 0 and lines(done) == [NOBODY], done.stderr
+
+
+# ---- at work ----
+
+def test_vendor_rules_are_quiet_while_all_is_well_and_loud_when_workers_die(daemon, redis, make_sim, folder):
+    """From the start on, with real calls: no alert; then nobody beats any more. Only waits are shorter than the vendor's."""
+    sim = make_sim(redis.url, "--calls", 8, "--beat", "500ms")
+    heard = folder / "heard"
+    daemon.start(AGENT.replace("agent: {", f"agent: {{ interval: 1s, state_dir: {folder}/state,") + f"""plugins:
+  - {{ plugin: redis-calls, name: calls, url: "{redis.url}", warning_after: 3s, stale_after: 30s, sweep: {{ max_age: 2s }} }}
+  - {{ plugin: dlq, url: "{redis.url}" }}
+  - {{ plugin: herald, name: slack, path: {heard} }}
+  - {{ plugin: web, listen: ["unix:{daemon.socket}"] }}
+notify: {{ group_wait: 0s }}
+rules:
+  - {{ name: source-blind, override: true, for: 1s }}
+  - {{ name: heartbeats-stopped, override: true, for: 1s }}
+  - {{ name: notifier-broken, override: true, for: 1s }}
+  - {{ name: output-down, override: true, for: 1s }}
+  - {{ name: instance-down, override: true, for: 1s }}
+""", arguments=("-c", VENDOR))
+    wait_for(lambda: len(daemon.rows("calls")) == 8, 20, what="eight calls")
+    always(lambda: not daemon.rows("alerts"), 4, what="no alert while all is well")
+    sim.popen.kill()
+    [alert] = wait_for(lambda: daemon.rows("alerts", where="state=firing"), 30, what="that nobody beats")
+    assert (alert["alert"], alert["severity"], alert["instance"]) == ("heartbeats-stopped", "critical", "calls")
+    [notice] = wait_for(lambda: heard.exists() and [json.loads(line) for line in heard.read_text().splitlines()], 20, what="a message about it")
+    assert notice["title"] == "heartbeats-stopped: 100% of all calls give no sign of life (calls)"
+    redis.stop()
+    wait_for(lambda: {a["alert"] for a in daemon.rows("alerts", where="state=firing")} == {"source-blind"}, 30, what="only that nothing is seen")
+    assert {a["alert"] for a in daemon.rows("alerts", where="state=unknown")} >= {"heartbeats-stopped"}, "which has not ended: nobody knows"
