@@ -298,6 +298,13 @@ static void await(struct delivery *delivery, uint64_t ticket)
 	delivery->patience = clock_now() + word_ns;
 }
 
+/* Wall time; 0: it is not asked to wait. */
+static int64_t held_until(const struct lane *lane)
+{
+	int64_t wait = lane->not_before - clock_now();
+	return wait > 0 ? clock_wall() + wait : 0;
+}
+
 static struct journal_delivery record_of(const struct delivery *delivery)
 {
 	return (struct journal_delivery){
@@ -314,6 +321,7 @@ static struct journal_delivery record_of(const struct delivery *delivery)
 		.created_at = delivery->created_at,
 		.next_try = delivery->next_try,
 		.settled_at = delivery->settled_at,
+		.not_before = held_until(delivery->lane),
 		.is_doubtful = delivery->is_doubtful,
 		.progress = delivery->progress,
 		.reason = *delivery->reason ? delivery->reason : NULL,
@@ -562,8 +570,6 @@ static int revive(struct deliveries *deliveries, struct delivery *delivery, int6
 {
 	delivery->state = DELIVERY_QUEUED;
 	delivery->due = now + clamp(delivery->next_try - wall, day_ns);
-	if (delivery->due - now > longest_pause_ns) /* nobody waits so long but who was asked to */
-		delivery->lane->not_before = delivery->due;
 	delivery->deadline = now + clamp(delivery->created_at + day_ns - wall, day_ns);
 	delivery->backoff = (struct backoff){.failures = delivery->attempts,
 					     .longest = longest_pause_ns,
@@ -593,6 +599,9 @@ int deliveries_restore(struct deliveries *deliveries, const struct journal_deliv
 	struct delivery *delivery = from_record(deliveries, known);
 	if (!delivery)
 		return -ENOMEM;
+	int64_t hold = clamp(known->not_before - wall, day_ns); /* what was asked for before counts on */
+	if (hold > 0 && now + hold > delivery->lane->not_before)
+		delivery->lane->not_before = now + hold;
 	if (delivery->state >= DELIVERY_SENT) {
 		delivery->stage = STAGE_SETTLED;
 		delivery_show(deliveries, delivery);

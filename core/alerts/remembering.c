@@ -21,7 +21,7 @@ struct known {
 	struct known *next;
 	void (*take)(struct alerting *alerting, const struct known *known);
 	char *texts[TEXTS];
-	int64_t numbers[6];
+	int64_t numbers[7];
 	struct alert *alert;
 	bool is_doubtful;
 };
@@ -178,6 +178,7 @@ static void take_delivery(struct alerting *alerting, const struct known *known)
 					    .created_at = known->numbers[3],
 					    .next_try = known->numbers[4],
 					    .settled_at = known->numbers[5],
+					    .not_before = known->numbers[6],
 					    .is_doubtful = known->is_doubtful};
 	if (deliveries_restore(alerting->deliveries, &delivery, clock_now(), clock_wall()) < 0)
 		log_line(NULL, CW_WARNING, "the journal's notice %.64s cannot be used, and is left out", delivery.id);
@@ -196,6 +197,7 @@ static void on_delivery(void *arg, const struct journal_delivery *delivery)
 	known->numbers[3] = delivery->created_at;
 	known->numbers[4] = delivery->next_try;
 	known->numbers[5] = delivery->settled_at;
+	known->numbers[6] = delivery->not_before;
 	known->is_doubtful = delivery->is_doubtful;
 }
 

@@ -38,7 +38,8 @@ const char journal_alerts_schema[] =
 	"NULL, "
 	"incident TEXT NOT NULL, sequence INTEGER NOT NULL, kind INTEGER NOT NULL, state INTEGER NOT NULL, "
 	"attempts INTEGER NOT NULL, is_doubtful INTEGER NOT NULL, since INTEGER NOT NULL, created_at INTEGER NOT NULL, "
-	"next_try INTEGER NOT NULL, settled_at INTEGER NOT NULL, progress TEXT, reason TEXT, notice TEXT);"
+	"next_try INTEGER NOT NULL, settled_at INTEGER NOT NULL, progress TEXT, reason TEXT, notice TEXT, "
+	"not_before INTEGER NOT NULL);"
 	"CREATE INDEX delivery_settled ON delivery(settled_at) WHERE state >= 2;"
 	"CREATE INDEX delivery_open ON delivery(created_at) WHERE state < 2;"
 	"CREATE TABLE receipt(incident TEXT NOT NULL, notifier TEXT NOT NULL, receipt TEXT NOT NULL, "
@@ -163,16 +164,16 @@ static void add_delivery(struct journal_lines *lines, const struct journal_deliv
 	bool is_settled = delivery->state >= DELIVERY_SENT;
 	journal_lines_add(
 		lines,
-		"INSERT INTO delivery VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+		"INSERT INTO delivery VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
 		"ON CONFLICT(id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, "
 		"is_doubtful = excluded.is_doubtful, next_try = excluded.next_try, settled_at = excluded.settled_at, "
-		"progress = excluded.progress, reason = excluded.reason, "
+		"progress = excluded.progress, reason = excluded.reason, not_before = excluded.not_before, "
 		"notice = CASE WHEN excluded.state >= 2 THEN NULL ELSE coalesce(excluded.notice, notice) END",
-		"tttttiiiiiiiiittt", delivery->id, delivery->notifier, delivery->rule, delivery->group,
+		"tttttiiiiiiiiittti", delivery->id, delivery->notifier, delivery->rule, delivery->group,
 		delivery->incident, (int64_t)delivery->sequence, (int64_t)delivery->kind, (int64_t)delivery->state,
 		(int64_t)delivery->attempts, (int64_t)delivery->is_doubtful, delivery->since, delivery->created_at,
 		delivery->next_try, delivery->settled_at, delivery->progress, delivery->reason,
-		is_settled ? NULL : delivery->notice);
+		is_settled ? NULL : delivery->notice, delivery->not_before);
 }
 
 int journal_tell(struct journal *journal, const struct group *group, const struct journal_delivery *deliveries,
@@ -420,6 +421,7 @@ static void on_delivery(struct reading *reading, const struct journal_alerts_rea
 		.progress = text(reading, 14, CW_NOTICE_KEPT_MAX),
 		.reason = text(reading, 15, PARCEL_REASON_MAX - 1),
 		.notice = text(reading, 16, NOTICE_JSON_MAX),
+		.not_before = number(reading, 17),
 	};
 	if (!reading->is_bad)
 		reader->delivery(reader->arg, &delivery);

@@ -34,9 +34,10 @@ struct journal_delivery {
 	uint32_t sequence, attempts;
 	int kind, state;                                 /* enum cw_notice_kind, enum delivery_state */
 	int64_t since, created_at, next_try, settled_at; /* wall; 0: not */
-	bool is_doubtful;                                /* an attempt may have arrived */
-	const char *progress, *reason;                   /* NULL: none */
-	const char *notice;                              /* JSON; NULL: it is settled, and not kept any more */
+	int64_t not_before;            /* wall: the notifier was asked to send nothing before; 0: not */
+	bool is_doubtful;              /* an attempt may have arrived */
+	const char *progress, *reason; /* NULL: none */
+	const char *notice;            /* JSON; NULL: it is settled, and not kept any more */
 };
 
 /* An alert as it is now, or (forget) that it was a pending one that has ceased. */

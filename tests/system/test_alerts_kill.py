@@ -5,6 +5,7 @@ What is true is a file (plugin board), what was told is two others (plugins hera
 broken stays so until both notifiers have been told, and is mended until both have been told that: whatever is lost on the way keeps the test waiting for it.
 """
 
+import datetime
 import json
 import os
 import random
@@ -135,6 +136,26 @@ def test_fault_49_kill_at_any_point(world):
     world.settle()
     world.check(kills)
     assert world.episodes >= kills
+    world.daemon.stop()
+
+
+def test_retry_after_outlives_a_kill(world):
+    """A receiver that wants nothing for a while gets nothing, of any group, though the agent that was told so is no more."""
+    (world.folder / "script").write_text("hold 2500\nok\n")
+    world.start()
+    world.is_broken["0-0"] = True
+    world.write()
+    held = wait_for(lambda: [r for r in world.daemon.rows("notifications") if r["reason"] == "429 Too Many Requests"], what="the receiver to say wait")[0]
+    until = datetime.datetime.fromisoformat(held["next_try"].replace("Z", "+00:00")).timestamp()
+    world.daemon.process.kill()
+    world.is_broken["1-0"] = True
+    world.write()
+    world.start()
+    wait_for(world.is_all_known, 15)
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert all(notice["now_ms"] / 1000 + started > until - 0.1 for notice in world.told("herald")), (until, world.told("herald"))
+    world.settle()
+    world.check(kills=0)
     world.daemon.stop()
 
 

@@ -674,6 +674,28 @@ static void earlier_life__goes_on_where_it_was(void **state)
 	free(json);
 }
 
+/* Retry-After holds over a crash: for all of the notifier, whichever notice it was an answer to. */
+static void retry_after_of_an_earlier_life__is_not_undercut(void **state)
+{
+	(void)state;
+	struct notice *notice = make_notice("a", 1);
+	char *json = notice_to_json(notice);
+	struct journal_delivery waits = known("a-1-1-x", DELIVERY_QUEUED, json), sent = known("s", DELIVERY_SENT, NULL);
+	waits.not_before = wall_ns + 30 * CW_SECOND;
+	sent.not_before = wall_ns + 60 * CW_SECOND;
+	assert_int_equal(deliveries_restore(deliveries, &waits, now_ns, wall_ns), 0);
+	assert_int_equal(deliveries_restore(deliveries, &sent, now_ns, wall_ns), 0);
+	tell("b", 1);
+	for (int i = 0; i < 59; i++) {
+		step_later(CW_SECOND);
+		assert_true(is_idle());
+	}
+	step_later(CW_SECOND);
+	assert_string_equal(given()->id, "a-1-1-x");
+	notice_unref(notice);
+	free(json);
+}
+
 static void what_cannot_be_read__is_lost_loudly(void **state)
 {
 	(void)state;
@@ -745,6 +767,7 @@ int main(void)
 		TEST(test__goes_the_way_of_all_and_its_end_is_told),
 		TEST(test_that_fails__is_given_up_after_5_min),
 		TEST(earlier_life__goes_on_where_it_was),
+		TEST(retry_after_of_an_earlier_life__is_not_undercut),
 		TEST(what_cannot_be_read__is_lost_loudly),
 		TEST(times_of_an_earlier_life__are_clamped),
 	};

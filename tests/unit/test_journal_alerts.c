@@ -102,6 +102,8 @@ static void on_alert(void *arg, const struct alert *alert, const char *group_key
 static void on_delivery(void *arg, const struct journal_delivery *delivery)
 {
 	(void)arg;
+	if (delivery->not_before)
+		fprintf(reading, "held until %lld: ", (long long)delivery->not_before);
 	fprintf(reading,
 		"delivery %s to %s of %s %s %s.%u kind %d state %d attempts %u%s %lld %lld %lld %lld %s %s %.60s\n",
 		delivery->id, delivery->notifier, delivery->rule, delivery->group, delivery->incident,
@@ -358,10 +360,12 @@ static void delivery__keeps_its_notice_until_it_is_settled(void **state)
 	delivery.attempts = 2;
 	delivery.is_doubtful = true;
 	delivery.next_try = 99;
+	delivery.not_before = 77;
 	delivery.progress = "ada";
 	delivery.reason = "450 later";
 	assert_int_equal(journal_delivered(journal, &delivery, NULL, on_told, NULL), 0);
 	read_again();
+	assert_read("held until 77: delivery n1 ");
 	assert_read("state 1 attempts 2 doubtful 5 6 99 0 ada 450 later {\"id\": 1}\n");
 	delivery.state = DELIVERY_SENT;
 	delivery.settled_at = clock_wall();
@@ -413,7 +417,7 @@ static void what_has_ended__is_folded_away_and_nothing_else(void **state)
 		"INSERT INTO receipt VALUES('bb-1', 'slack', 'm', %lld), ('cc-1', 'slack', 'm', %lld);"
 		"INSERT INTO silence VALUES('s', 'a=b', 1, %lld, NULL, NULL, 'ada', 'x');"
 		"INSERT INTO delivery VALUES('done', 'slack', 'r', 'g', 'i', 1, 0, 2, 1, 0, 1, 1, 0, %lld, NULL, NULL, "
-		"NULL), ('waits', 'slack', 'r', 'g', 'i', 1, 0, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}')",
+		"NULL, 0), ('waits', 'slack', 'r', 'g', 'i', 1, 0, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0)",
 		old, old, old, old, old, old, old);
 	run_sql(sql);
 	begin();
@@ -446,7 +450,7 @@ static void next_notice__folds_too(void **state)
 	WAIT_UNTIL(on_disk == 2);
 	run_sql("INSERT INTO delivery SELECT 'seen', notifier, rule, group_key, incident, (SELECT count(*) FROM "
 		"delivery), "
-		"kind, state, attempts, 0, 0, 0, 0, 0, NULL, NULL, NULL FROM delivery WHERE id = 'fresh'");
+		"kind, state, attempts, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 FROM delivery WHERE id = 'fresh'");
 	read_again();
 	assert_read("delivery seen to slack of call-stale 0011 0011-19ad.1 ");
 	end();
@@ -513,9 +517,9 @@ static void hostile_contents__are_left_out_or_cut(void **state)
 		"NULL, NULL, "
 		"NULL, 0);"
 		"INSERT INTO delivery VALUES"
-		"('d1', 'slack', x'c328', 'g', 'i', -1, 99, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}'),"
+		"('d1', 'slack', x'c328', 'g', 'i', -1, 99, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0),"
 		"('d2', 'slack', x'c328', 'g', 'i', -1, 2, 0, -1, 'yes', 1, 1, 0, 0, NULL, NULL, "
-		"hex(zeroblob(3000000)));"
+		"hex(zeroblob(3000000)), 'soon');"
 		"INSERT INTO incident VALUES('', 'r', 'x', 1, 1, 1), (hex(zeroblob(100)), 'r', hex(zeroblob(100)), 1, "
 		"1, "
 		"9000000000000000000);"
