@@ -5,6 +5,7 @@
  * callback to the way that was configured.
  */
 #include "collectd.h"
+#include "connect/collectd-socket.h"
 #include "seal.h"
 
 #include "address.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 struct output {
 	const struct way *way;
@@ -26,18 +26,6 @@ static bool is_given(const struct cw_value *options, const char *key)
 }
 
 /* ---- the options ---- */
-
-static void check_socket(const struct cw_value *socket, struct cw_problems *problems)
-{
-	if (!socket->known)
-		return; /* in a file that was not read */
-	if (socket->string[0] != '/')
-		problems->error(problems, socket,
-				"socket: a UNIX socket is named by an absolute path, such as "
-				"/run/collectd-unixsock");
-	else if (strlen(socket->string) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		problems->error(problems, socket, "socket: the path of a UNIX socket has at most 107 bytes");
-}
 
 static void check_secrets(const struct cw_value *network, struct cw_problems *problems)
 {
@@ -84,7 +72,7 @@ static void output_check(const struct cw_value *options, struct cw_problems *pro
 				has_socket ? "`socket` and `network` are two ways to a collectd"
 					   : "neither `socket` nor `network` is given");
 	if (has_socket)
-		check_socket(cw_get(options, "socket"), problems);
+		collectd_socket_check(cw_get(options, "socket"), problems);
 	if (has_network)
 		check_network(cw_get(options, "network"), problems);
 }

@@ -4,7 +4,7 @@
  *
  *     collectd.c   the descriptor, its options, which of the two ways is taken
  *     unixsock.c   way one: PUTVAL lines to collectd's UNIX socket; each is answered, so the books are exact
- *       replies.c  what it answers, taken apart
+ *                  (what it answers is taken apart by connect/collectd-replies.h)
  *     network.c    way two: packets to collectd's network plugin; nothing is answered, so they are paced
  *       packet.c   values in packets
  *       seal.c     packets signed or encrypted

@@ -26,7 +26,8 @@
  * there.
  */
 #include "collectd.h"
-#include "replies.h"
+#include "connect/collectd-replies.h"
+#include "connect/collectd-socket.h"
 
 #include "backoff.h"
 #include "format_putval.h"
@@ -131,36 +132,6 @@ static void say_up(struct unixsock *sock)
 	}
 }
 
-/* What an error on the way to the socket means, and what to do about it. */
-static void explain(const struct unixsock *sock, int status, char reason[REASON_MAX])
-{
-	struct stat what;
-	const char *path = sock->path;
-	bool is_other = stat(path, &what) == 0 && !S_ISSOCK(what.st_mode);
-	if (is_other)
-		snprintf(reason, REASON_MAX, "%s is not a socket", path);
-	else if (status == UV_ENOENT)
-		snprintf(reason, REASON_MAX, "no socket %s: is collectd running, with LoadPlugin unixsock?", path);
-	else if (status == UV_EACCES || status == UV_EPERM)
-		snprintf(reason, REASON_MAX,
-			 "no permission to open %s: give collectd's unixsock plugin SocketGroup \"callwatch\" and "
-			 "SocketPerms \"0660\"",
-			 path);
-	else if (status == UV_ECONNREFUSED)
-		snprintf(reason, REASON_MAX, "connection refused: nobody listens at %s, collectd has left it behind",
-			 path);
-	else if (status == UV_EAGAIN)
-		snprintf(reason, REASON_MAX, "collectd takes no connection at %s: it hangs", path);
-	else if (status == UV_ETIMEDOUT)
-		snprintf(reason, REASON_MAX, "collectd does not answer at %s: it hangs or is stopped", path);
-	else if (status == UV_EOF || status == UV_ECONNRESET || status == UV_EPIPE)
-		snprintf(reason, REASON_MAX, "collectd has closed the connection (%s)", path);
-	else if (status == -EBADMSG)
-		snprintf(reason, REASON_MAX, "what answers at %s is not collectd", path);
-	else
-		snprintf(reason, REASON_MAX, "%s (%s)", uv_strerror(status), path);
-}
-
 /* ---- the end of a connection ---- */
 
 static void on_link_closed(uv_handle_t *handle)
@@ -209,7 +180,7 @@ static void forget_batch(struct unixsock *sock)
 static void lose(struct unixsock *sock, int status)
 {
 	bool had_batch = sock->batch != NULL;
-	explain(sock, status, sock->reason);
+	collectd_socket_explain(sock->path, status, sock->reason, sizeof(sock->reason));
 	cut_link(sock);
 	forget_batch(sock);
 	sock->stage = WAITING;
@@ -558,7 +529,7 @@ static void examine_found(struct unixsock *sock)
 		sock->host->examined(sock->self, CW_CHECK_OK, "%s is there", sock->path);
 		return;
 	}
-	explain(sock, status, reason);
+	collectd_socket_explain(sock->path, status, reason, sizeof(reason));
 	sock->host->examined(sock->self, CW_CHECK_FAILED, "%s", reason);
 }
 

@@ -3,7 +3,7 @@
  * What a UNIX socket may answer instead of collectd. However the bytes arrive in pieces, the replies are the same, none
  * is longer than what is kept, and there are no more of them than lines.
  */
-#include "replies.h"
+#include "connect/collectd-replies.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * The pure parts of output collectd: replies taken apart, values in packets, packets sealed. Packets are read back by a
  * decoder written here from the protocol's description; that a real collectd understands them is in tests/system.
  */
+#include "connect/collectd-replies.h"
 #include "packet.h"
-#include "replies.h"
 #include "seal.h"
 
 #include <errno.h>

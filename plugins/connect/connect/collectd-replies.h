@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What collectd's UNIX socket answers, taken apart: a parser of bytes that we did not write.
+ * What collectd's UNIX socket answers, taken apart: a parser of bytes that we did not write. For
+ * plugins (static library connect-collectd).
  *
  * A reply is a line `STATUS TEXT`. A negative status is a failure; a positive one says how many more lines belong to
  * the reply. An empty line between replies is passed over: collectd 5.12 ends some of its error texts with two
  * newlines, and no reply is empty. Memory is bounded by what is kept of a line, whatever comes.
  */
-#ifndef CALLWATCH_COLLECTD_REPLIES_H
-#define CALLWATCH_COLLECTD_REPLIES_H
+#ifndef CALLWATCH_CONNECT_COLLECTD_REPLIES_H
+#define CALLWATCH_CONNECT_COLLECTD_REPLIES_H
 
 #include <stddef.h>
 #include <stdint.h>

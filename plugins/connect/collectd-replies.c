@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See replies.h.
+ * See connect/collectd-replies.h.
  */
-#include "replies.h"
+#include "connect/collectd-replies.h"
 
 #include <errno.h>
 #include <stdbool.h>
