@@ -190,10 +190,10 @@ static int open_query(struct cw_log *log, const char *sort)
 	return query_open(log->page.tables, &spec, log->phones_full, &log->page.query, log->error);
 }
 
-/* Ids grow with time, but for a clock that was stepped. */
+/* Ids grow as things happen; so does time, but for a clock that was stepped. */
 static const char *events_order(const struct cw_log *log)
 {
-	return log->spec.oldest_first ? "time" : "-time";
+	return log->spec.oldest_first ? "id" : "-id";
 }
 
 static int make_events(struct cw_log *log)
