@@ -73,7 +73,7 @@ def run(folder, *words, text=HEAD + RULES, code=0, stdin=None, server=None):
 
 def blocks(done):
     """name → (headline, lines below it)"""
-    found = {}
+    found, name = {}, None
     for line in done.stdout.split("\n\nfrom ")[0].splitlines():
         if line.startswith("  "):
             found[name][1].append(line.strip())
