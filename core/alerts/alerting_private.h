@@ -129,7 +129,7 @@ struct alerting {
 	struct cw_part *silences_part;
 	struct rules_rows *rules_rows;
 	struct question *waiting; /* for the journal's word */
-	char last_notice[96];     /* id of the one that was told last */
+	char last_incident[96];   /* of the notice that was told last */
 	int64_t group_step_due;   /* watched; 0: something has changed */
 	int64_t group_stepped;    /* instant */
 	struct shown_part *shown;

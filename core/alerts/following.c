@@ -22,7 +22,7 @@ static const int64_t step_least_ns = 100 * CW_MILLISECOND; /* with passes under 
 static void on_tell(void *arg, struct group *group, struct notice *notice, const char *const *notifiers, uint32_t n)
 {
 	struct alerting *alerting = arg;
-	snprintf(alerting->last_notice, sizeof alerting->last_notice, "%s", notice->said.id);
+	snprintf(alerting->last_incident, sizeof alerting->last_incident, "%s", notice->said.incident);
 	(void)deliveries_tell(alerting->deliveries, group, notice, notifiers, n,
 			      clock_wall()); /* it says what is lost */
 }

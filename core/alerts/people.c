@@ -297,14 +297,14 @@ static void carry_out_try(struct alerting *alerting, struct question *question)
 		refuse(question, -ENOENT, "there is no rule `%.80s`", question->name);
 		return;
 	}
-	*alerting->last_notice = '\0';
+	*alerting->last_incident = '\0';
 	int rc = groups_try(alerting->groups, rule, clock_wall());
 	if (rc < 0) {
 		refuse(question, rc, "%s",
 		       rc == -ENOENT ? "nobody would hear of it: no notifier is told of this rule" : "out of memory");
 		return;
 	}
-	snprintf(question->id, sizeof question->id, "%s", alerting->last_notice);
+	snprintf(question->id, sizeof question->id, "%s", alerting->last_incident);
 	snprintf(question->text, sizeof question->text, "a test notice is on its way: see table notifications");
 	answer(question);
 }

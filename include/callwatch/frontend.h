@@ -135,7 +135,7 @@ struct cw_ack_spec {
 struct cw_alerts_answer {
 	int status;             /* 0, or -EINVAL, -ENOENT, -ENOSPC, -EAGAIN; `text` says more */
 	const char *text;       /* one line for people: what was done, or what is wrong */
-	const char *id;         /* of the silence, of the notice; NULL: none */
+	const char *id;         /* of the silence, of the incident of a test notice; NULL: none */
 	bool on_disk;           /* it is in the journal */
 	uint32_t count;         /* alerts that it mutes now, or that were acknowledged */
 	const char *const *ids; /* the first of them, at most 100, as `call-stale/CA123` */

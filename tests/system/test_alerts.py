@@ -269,6 +269,48 @@ def test_a_reload_ends_what_its_rules_no_longer_say(redis, make_sim, daemon):
              == [("resolved", "source removed")], 10)
 
 
+# ---- people ----
+
+
+def client(daemon, *arguments):
+    done = harness.run_client(daemon, *arguments)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout
+
+
+@pytest.mark.sanitize
+def test_what_people_do_about_alerts_is_kept(redis, make_sim, daemon):
+    sim = make_sim(redis.url, "--calls", 30, "--beat", "500ms")
+    herald = Herald(daemon)
+    text = told(daemon, redis, herald, rules("1s"))
+    daemon.start(text)
+    wait_complete(daemon, 30)
+    client(daemon, "silence", "add", "alertname=call-stale", "-d", "2h", "-c", "we know")
+    (silence,) = daemon.rows("silences")
+    sim.say("stale 4")
+    wait_for(lambda: [row["silenced_by"] for row in alerts(daemon, where="alert=call-stale") if row["state"] == "firing"] == [silence["id"]] * 4, 20)
+    wait_for(lambda: herald.notices("many-stale"), 10)
+    wait_for(lambda: daemon.rows("silences")[0]["mutes"] == 4, 10)
+    assert not herald.notices("call-stale")
+    daemon.stop()
+    daemon.start(text)
+    assert [(row["id"], row["comment"]) for row in wait_for(lambda: daemon.rows("silences"))] == [(silence["id"], "we know")]
+    wait_for(lambda: [row["silenced_by"] for row in alerts(daemon, where="alert=call-stale") if row["state"] == "firing"] == [silence["id"]] * 4, 20)
+    client(daemon, "silence", "expire", silence["id"])
+    notice = wait_for(lambda: herald.notices("call-stale"), 20)[0]
+    assert notice["firing"] == 4
+    client(daemon, "ack", "call-stale", "-m", "on it")
+    assert {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {"on it"}
+    assert {("silence", "expired"), ("ack", None)} <= {(row["kind"], row["to"]) for row in daemon.rows("events")}
+    daemon.stop()
+    daemon.start(text)
+    wait_for(lambda: {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {"on it"}, 10)
+    client(daemon, "rules", "test", "many-stale", "--send")
+    wait_for(lambda: [n["kind"] for n in herald.notices("many-stale")][-1] == "test", 10)
+    daemon.stop()
+    daemon.check_clean()
+
+
 # ---- many ----
 
 
