@@ -617,6 +617,7 @@ int deliveries_restore(struct deliveries *deliveries, const struct journal_deliv
 		delivery_free(delivery);
 		return -ENOMEM;
 	}
+	deliveries->resumed++;
 	delivery_show(deliveries, delivery);
 	return 0;
 }
@@ -640,9 +641,18 @@ void deliveries_rewrite(struct deliveries *deliveries)
 
 /* ---- the whole ---- */
 
+static void say_resumed(struct deliveries *deliveries)
+{
+	if (deliveries->resumed > 0)
+		log_line(NULL, CW_INFO, "resumed %u notifications that were not settled when the agent last ended",
+			 deliveries->resumed);
+	deliveries->resumed = 0;
+}
+
 int64_t deliveries_step(struct deliveries *deliveries, int64_t now, int64_t wall)
 {
 	int64_t next = INT64_MAX;
+	say_resumed(deliveries);
 	deliveries->now = now;
 	deliveries->wall = wall;
 	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next) {

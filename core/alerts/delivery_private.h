@@ -95,6 +95,7 @@ struct deliveries {
 	uint32_t receipts_count;
 	uint64_t last_ticket, last_bundle;
 	int64_t now, wall;    /* of the step under way */
+	uint32_t resumed;     /* that an earlier life left, and nobody was told so yet */
 	int64_t confirmed;    /* wall: when the table was last said to be complete */
 	struct cw_part *part; /* of table `notifications`; NULL: it could not be made */
 

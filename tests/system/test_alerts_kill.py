@@ -152,6 +152,7 @@ def test_retry_after_outlives_a_kill(world):
     world.write()
     world.start()
     wait_for(world.is_all_known, 15)
+    assert "resumed 1 notifications" in world.daemon.stderr
     started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     assert all(notice["now_ms"] / 1000 + started > until - 0.1 for notice in world.told("herald")), (until, world.told("herald"))
     world.settle()

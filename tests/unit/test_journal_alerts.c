@@ -381,6 +381,24 @@ static void delivery__keeps_its_notice_until_it_is_settled(void **state)
 	end();
 }
 
+/* Though the clock was turned back between them. */
+static void deliveries__are_read_in_the_order_in_which_they_were_told(void **state)
+{
+	(void)state;
+	begin();
+	struct journal_delivery first = a_delivery("b", DELIVERY_QUEUED), second = a_delivery("a", DELIVERY_QUEUED);
+	first.created_at = 100;
+	second.sequence = 4;
+	assert_int_equal(journal_tell(journal, NULL, &first, 1, on_told, NULL), 0);
+	assert_int_equal(journal_tell(journal, NULL, &second, 1, on_told, NULL), 0);
+	first.attempts = 1;
+	assert_int_equal(journal_delivered(journal, &first, NULL, on_told, NULL), 0);
+	read_again();
+	const char *one = strstr(was_read, "delivery b "), *other = strstr(was_read, "delivery a ");
+	assert_true(one && other && one < other);
+	end();
+}
+
 static void without_a_journal__nothing_is_kept_and_told_at_once(void **state)
 {
 	(void)state;
@@ -553,6 +571,7 @@ int main(void)
 		TEST(what_is_posted__is_read_by_the_next_life),
 		TEST(notice__is_written_with_what_it_tells),
 		TEST(delivery__keeps_its_notice_until_it_is_settled),
+		TEST(deliveries__are_read_in_the_order_in_which_they_were_told),
 		TEST(without_a_journal__nothing_is_kept_and_told_at_once),
 		TEST(what_has_ended__is_folded_away_and_nothing_else),
 		TEST(next_notice__folds_too),
