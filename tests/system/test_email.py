@@ -12,7 +12,7 @@ import time
 
 import pytest
 from certificates import Authority
-from harness import free_port, wait_for
+from harness import BUILD, free_port, run_client, wait_for
 from notifiers import Exim, MailServer, Notifier
 
 FROM, OPS, NIGHT, THIRD = "callwatch@example.net", "ops@example.net", "night@example.net", "third@example.net"
@@ -309,3 +309,33 @@ def test_exim_takes_it_after_tls_login_and_greylisting(folder, authority, certif
     assert parsed[0]["Message-ID"] == parsed[1]["Message-ID"] and "Bcc" not in parsed[0]
     assert parsed[0]["Subject"] == "[WARNING] überall\\r\\nBcc: x@example.net"
     assert "\n.\n\n..\n" in body(parsed[0], "plain")
+
+
+# ---- by the way of alerts ----
+
+
+def test_an_alert_gets_through_a_greylisting_server_and_its_end_is_in_the_same_thread(daemon, make_server):
+    server = make_server()
+    server.handler.script = {"RCPT": {NIGHT: ["450 4.2.0 greylisted", "450 4.2.0 greylisted"]}}
+    port = free_port()
+    daemon.start(f"""
+agent: {{ plugin_dir: [{BUILD}/plugins], interval: 1s, state_dir: {daemon.folder}/state }}
+plugins:
+  - {{ plugin: graphite, name: relay, address: "127.0.0.1:{port}", interval: 1s }}
+  - {{ plugin: email, smarthost: "{server.address}", from: "{FROM}", to: ["{OPS}", "{NIGHT}"], require_tls: false }}
+  - {{ plugin: web, listen: [unix:{daemon.socket}] }}
+notify: {{ group_wait: 100ms, group_interval: 1s }}
+rules:
+  - {{ name: relay-down, table: instances, where: [instance=relay, state=down], severity: critical, summary: "{{{{ subject }}}} is down" }}
+""")
+    wait_for(lambda: len(server.mails) >= 2, 40, what="the mail, to both")
+    assert [to for to, _ in server.mails] == [OPS, NIGHT] and server.handler.tried == [OPS, NIGHT, NIGHT, NIGHT]
+    first = [server.parsed(i) for i in range(2)]
+    assert first[0]["Message-ID"] == first[1]["Message-ID"] and first[0]["Subject"].startswith("[CRITICAL] relay-down: relay is down")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", port), socketserver.BaseRequestHandler):
+        wait_for(lambda: len(server.mails) == 4, 40, what="its end, to both")
+        assert run_client(daemon, "trigger", "email", "test", "--yes", "--wait").returncode == 0
+    ended = server.parsed(2)
+    assert ended["Subject"].startswith("[RESOLVED] relay-down") and ended["References"] == first[0]["References"]
+    assert ended["Message-ID"] != first[0]["Message-ID"]
+    assert server.parsed(4)["Subject"].startswith("[TEST] ")

@@ -160,7 +160,8 @@ static void quoted_printable__keeps_lines_short_and_blanks_whole(void **state)
 	char line[200];
 	memset(line, 'x', sizeof(line));
 	mime_quoted(&buffer, line, sizeof(line));
-	mime_quoted(&buffer, "\n.\nends with a blank \n1=2\nü\n", 31);
+	static const char rest[] = "\n.\nends with a blank \n1=2\nü\n";
+	mime_quoted(&buffer, rest, sizeof(rest) - 1);
 	const char *text = written();
 	assert_non_null(strstr(text, "\r\n.\r\nends with a blank=20\r\n1=3D2\r\n=C3=BC\r\n"));
 	for (const char *at = text, *end; *at; at = end + 2) {
