@@ -30,6 +30,7 @@ enum {
 
 static const int64_t journal_wait_ns = 5 * CW_SECOND;
 static const int64_t ended_shown_ns = 3600 * CW_SECOND;
+static const int64_t tick_least_ns = 100 * CW_MILLISECOND; /* with passes under way */
 
 struct moment alerting_now(struct alerting *alerting)
 {
@@ -82,6 +83,16 @@ void alerting_has_ended(struct alerting *alerting, struct alert *alert)
 	alerting->is_settling = true;
 }
 
+/* One that ended lately, whose row the one that goes had taken. */
+static void show_life_before(struct alerting *alerting, const struct alert *gone)
+{
+	for (struct alert *alert = engine_first(alerting->engine); alerting->is_settling && alert; alert = alert->next)
+		if (alert != gone && alert->has_row && strcmp(alert->fingerprint, gone->fingerprint) == 0) {
+			alerts_show(alerting, alert);
+			return;
+		}
+}
+
 static void on_change(void *arg, struct alert *alert, enum engine_change change)
 {
 	struct alerting *alerting = arg;
@@ -104,6 +115,7 @@ static void on_change(void *arg, struct alert *alert, enum engine_change change)
 		following_change(alerting, alert, change, was_blind);
 		alerts_hide(alerting, alert);
 		count(alerting, alert, -1);
+		show_life_before(alerting, alert);
 		return;
 	case ENGINE_SHOWS:
 		break;
@@ -319,6 +331,9 @@ static void work(struct alerting *alerting)
 	listening_make_good(alerting);
 	bool more = rows_step(alerting->rows);
 	struct moment now = alerting_now(alerting);
+	if (more && now.instant - alerting->ticked < tick_least_ns)
+		return; /* a tick looks at all alerts, a slice takes a millisecond */
+	alerting->ticked = now.instant;
 	int64_t next = engine_tick(alerting->engine, now), due = rows_due(alerting->rows);
 	next = sooner(next, following_step(alerting, now, more));
 	if (more)

@@ -131,6 +131,7 @@ struct alerting {
 	struct question *waiting; /* for the journal's word */
 	char last_incident[96];   /* of the notice that was told last */
 	int64_t group_step_due;   /* watched; 0: something has changed */
+	int64_t ticked;           /* instant */
 	int64_t group_stepped;    /* instant */
 	struct shown_part *shown;
 	bool is_read;     /* the journal has told what it knew, or is not waited for any longer */
