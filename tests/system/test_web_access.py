@@ -89,8 +89,9 @@ ROUTES = [  # method, target, what a viewer gets, what an operator gets; all oth
     ("GET", "/api/v1/doctor", 403, 200), ("GET", "/api/v1/doctor/web", 403, 200), ("GET", "/api/v1/config/diff", 403, 200),
     ("GET", "/api/v1/actions", 200, 200), ("POST", "/api/v1/actions/calls/nothing", 403, 404), ("GET", "/api/v1/tasks/nothing", 404, 404),
     ("DELETE", "/api/v1/tasks/nothing", 403, 404),
-    ("GET", "/api/v1/silences", 404, 404), ("POST", "/api/v1/silences", 403, 400), ("GET", "/api/v1/silences/nothing", 404, 404),
-    ("DELETE", "/api/v1/silences/nothing", 403, 503), ("POST", "/api/v1/acks", 403, 400), ("POST", "/api/v1/rules/nothing/test", 403, 503),
+    ("GET", "/api/v1/silences", 200, 200), ("POST", "/api/v1/silences", 403, 400), ("GET", "/api/v1/silences/nothing", 404, 404),
+    ("DELETE", "/api/v1/silences/nothing", 403, 404), ("POST", "/api/v1/acks", 403, 400), ("POST", "/api/v1/rules/nothing/test", 403, 404),
+    ("GET", "/api/v1/events", 200, 200), ("POST", "/api/v1/events", 403, 400),
     ("POST", "/-/reload", 403, 200), ("GET", "/-/reload", 403, 405), ("DELETE", "/api/v1/tables/calls", 405, 405), ("GET", "/", 404, 404),
     ("GET", "/nothing", 404, 404), ("POST", "/nothing", 404, 404), ("GET", "/api/v1/tables/", 404, 404), ("GET", "/index.html", 404, 404),
 ]
