@@ -161,7 +161,7 @@ static char *copy_words(const char *words)
 
 static int set_people(struct silence *silence, const struct cw_silence_spec *spec, char *error)
 {
-	if (is_blank(spec->comment) && !spec->id)
+	if (is_blank(spec->comment) && !spec->id && !spec->dry_run)
 		return wrong(error, "a comment is needed: why is this silent?");
 	silence->comment = copy_words(spec->comment ? spec->comment : "");
 	silence->created_by = copy_words(spec->by ? spec->by : "unknown");

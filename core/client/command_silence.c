@@ -170,18 +170,24 @@ static json_t *silence_body(const struct arguments *arguments, int64_t duration,
 	return body;
 }
 
-static void print_made(const struct arguments *arguments, const json_t *answer)
+static void print_made(const struct arguments *arguments, int64_t duration, const json_t *answer)
 {
-	char *id = visible(field_text(answer, "id"));
-	print_line(field_text(answer, "text"));
+	char *id = visible(field_text(answer, "id")), *text = visible(field_text(answer, "text"));
+	char *length = length_text((double)duration / (double)CW_SECOND);
+	if (arguments->dry_run)
+		printf("%s\n", text);
+	else
+		printf("silence %s for %s: %s\n", id, length, text);
 	print_ids(answer);
 	if (json_integer_value(json_object_get(answer, "count")) == 0)
-		puts("Nothing that fires or pends now is meant by it: is that what you want?");
+		puts("Nothing that fires now is meant by it: is that what you want?");
 	if (arguments->dry_run)
 		puts("Nothing was done.");
 	else
 		printf("`callwatch silence expire %s` ends it.\n", id);
 	free(id);
+	free(text);
+	free(length);
 }
 
 static int add(const struct arguments *arguments)
@@ -194,7 +200,7 @@ static int add(const struct arguments *arguments)
 	struct path *path = path_new("/api/v1/silences");
 	json_t *answer = ask(arguments, "POST", path, body);
 	if (answer) {
-		print_made(arguments, answer);
+		print_made(arguments, duration, answer);
 		if (!arguments->dry_run)
 			warn_of_journal(answer);
 	}

@@ -54,9 +54,11 @@ static json_t *rows_of(struct why *why, const struct rows_question *question, js
 
 static json_t *ask_for_rule(struct why *why)
 {
+	static const char *const columns[] = {"name",   "expression",  "for_seconds", "severity", "state",
+					      "notify", "description", "origin",      NULL};
 	char *named = must_printf("name=%s", why->alert);
 	const char *const where[] = {named, NULL};
-	struct rows_question question = {.table = "rules", .where = where, .limit = 1};
+	struct rows_question question = {.table = "rules", .where = where, .columns = columns, .limit = 1};
 	json_t *rows = rows_of(why, &question, /* total: */ NULL), *row = json_array_get(rows, 0);
 	json_incref(row);
 	json_decref(rows);
@@ -134,11 +136,15 @@ static json_t *ask_for_events(struct why *why)
 /* Of the incident that the alert belongs to; where that is not known, of its rule since it began. */
 static json_t *ask_for_told(struct why *why, const json_t *alert)
 {
+	static const char *const columns[] = {"id",     "time",     "notifier", "alert",      "kind",
+					      "state",  "attempts", "next_try", "settled_at", "delay_seconds",
+					      "reason", "on_disk",  NULL};
 	const char *incident = field_text(alert, "incident");
 	char *one = *incident ? must_printf("incident=%s", incident) : must_printf("alert=%s", why->alert);
 	char *two = alert && !*incident ? must_printf("time>=%s", field_text(alert, "pending_since")) : NULL;
 	const char *const where[] = {one, two, NULL};
-	struct rows_question question = {.table = "notifications", .where = where, .sort = "-time", .limit = 100};
+	struct rows_question question = {
+		.table = "notifications", .where = where, .columns = columns, .sort = "-time", .limit = 100};
 	json_t *rows = rows_of(why, &question, /* total: */ NULL);
 	free(one);
 	free(two);

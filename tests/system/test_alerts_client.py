@@ -5,11 +5,13 @@ import datetime
 import json
 import re
 import subprocess
+import time
 import urllib.parse
 
 import pytest
 
 import harness
+from harness import config, wait_for
 from scripted import Server, answer
 
 SID = "CA0123456789abcdef0123456789abcdef"
@@ -245,7 +247,7 @@ def done(**more):
 def test_silences_say_what_they_mute(server):
     server.on("POST /api/v1/silences", done()).on("DELETE /api/v1/silences/s%2F1", done(count=0, alerts=[]))
     shown = callwatch(server, "silence", "add", "call-stale", "-d", "2h", "-c", "deploy")
-    has(shown, "it is done", "call-stale/CA9", "and 2 more", "`callwatch silence expire s1` ends it.")
+    has(shown, "silence s1 for 2h 00m: it is done", "call-stale/CA9", "and 2 more", "`callwatch silence expire s1` ends it.")
     assert "not on disk" not in shown
     has(callwatch(server, "silence", "add", "--all", "-d", "2h", "--dry-run"), "Nothing was done.")
     assert callwatch(server, "silence", "expire", "s/1") == "it is done\n"
@@ -273,7 +275,7 @@ def test_ack_says_what_was_acknowledged(server):
 
 def test_rule_is_tried_until_everybody_was(server):
     server.on("POST /api/v1/rules/call-stale/test", done(id="i1"))
-    sent = {"notifier": "slack", "incident": "i1", "kind": "test", "state": "sent", "attempts": 1, "settled_at": ago(0), "delay_seconds": 0.1}
+    sent = {"incident": "i1", "notifier": "slack", "kind": "test", "state": "sent", "attempts": 1, "settled_at": ago(0), "delay_seconds": 0.1}
     server.rows["notifications"] = [sent]
     has(callwatch(server, "rules", "test", "call-stale", "--send"), "it is done", "✔ slack: test, sent")
     server.rows["notifications"] = [sent, {**sent, "notifier": "email", "state": "dead", "reason": "550 no such user"}]
@@ -341,3 +343,178 @@ def test_names_and_subjects_are_completed(server):
     assert "--every" in complete(server, "silence", "add", "--") and "--config" not in complete(server, "silence", "add", "--")
     assert complete(server, "silence", "add", "-c", "") == []
     assert "severity=" in complete(server, "alerts", "--where", "se")
+
+
+# -- a real daemon, a real Redis ---------------------------------------------------------------------------------------
+
+RULES = """
+notify: { group_wait: 100ms, group_interval: 1s, repeat_interval: 1h }
+rules:
+  - name: call-stale
+    table: calls
+    where: [health_status=stale]
+    for: HOLD
+    noun: calls silent
+    summary: "{{ call_sid }} of {{ business_id }} is silent"
+    description: "Its worker is lost."
+  - { name: never, table: calls, where: [business_id=nobody], severity: critical, summary: "{{ call_sid }}" }
+  - { name: sleeper, for_plugin: postgres-lookup, metric: nothing, above: 1 }
+"""
+
+
+@pytest.fixture
+def world(redis, daemon, folder):
+    """A daemon with a notifier whose answers are scripted, and calls that a test lets go silent; started by start()."""
+
+    class World:
+        script = folder / "script"
+
+        def start(self, hold="0s", notifier=True, web="", options=""):
+            herald = f"- plugin: herald\n  path: {folder}/told\n  script: {self.script}\n" if notifier else ""
+            text = config(daemon, redis.url, calls="warning_after: 1s\nstale_after: 2s", more=herald)
+            text = text.replace(f"plugin_dir: [{harness.BUILD}/plugins]", f"plugin_dir: [{harness.BUILD}/plugins, {harness.BUILD}/tests/plugins]")
+            text = text.replace(f'listen: ["unix:{daemon.socket}"]', f'listen: ["unix:{daemon.socket}"{web}]{options}')
+            redis.client.config_set("notify-keyspace-events", "KEA")  # so that a new call is seen at once
+            daemon.start(text + RULES.replace("HOLD", hold))
+            return self
+
+        def silent(self, *sids, business="b1"):
+            for sid in sids:
+                redis.client.hset(f"call_ctx:{sid}", mapping={"business_id": business, "from_phone_number": "+14155550132"})
+                redis.client.set(f"call_heartbeat:{sid}", f"{time.time() - 60:.3f}")
+
+        def ends(self, *sids):
+            for sid in sids:
+                redis.client.delete(f"call_ctx:{sid}", f"call_heartbeat:{sid}")
+
+        def ask(self, *words, code=0):
+            done = harness.run_client(daemon, "--utc", *words)
+            assert done.returncode == code, done
+            return done.stdout + done.stderr
+
+        def until(self, words, *parts, code=None):
+            """Asks until the answer has these parts, one after the other."""
+
+            def look():
+                done = harness.run_client(daemon, "--utc", *words)
+                self.last = done.stdout + done.stderr
+                at = 0
+                for part in parts:
+                    if part not in self.last[at:]:
+                        return None
+                    at = self.last.index(part, at) + len(part)
+                return self.last if code in (None, done.returncode) else None
+
+            try:
+                return wait_for(look, 20, what=f"{words}: {parts}")
+            except AssertionError as failure:
+                raise AssertionError(f"{failure}\n{self.last}") from None
+
+    return World()
+
+
+@pytest.mark.sanitize
+def test_real_life_of_an_alert_from_its_rule_to_its_end(world):
+    world.start(hold="3s")
+    assert "Nothing fires" in world.until(["alerts"], "Nothing fires.\n")
+    has(world.ask("why", "never"), "● never: it does not fire", "rule      calls where business_id=nobody; critical", "tells     herald")
+    has(world.ask("why", "sleeper"), "it sleeps: the plugin that it is for is not configured")
+    assert "did you mean `never`?" in world.ask("why", "nevr", code=1)
+    world.silent("CA1")
+    world.until(["why", "call-stale"], "… call-stale CA1 of calls: pending: it has held for", " of 3s (warning)", "nobody: it does not fire yet")
+    world.until(["alerts"], "▲ warning  call-stale  for ", "CA1 of b1 is silent", "told: herald")
+    world.until(["why", "call-stale", "CA1"], "▲ call-stale CA1 of calls: FIRING for", "CA1 of b1 is silent", "means     Its worker is lost.",
+                "rule      calls where health_status=stale, for 3s; warning", ".yaml:", "began to hold", "fires", "tells     herald", "✔ herald: firing, sent",
+                "log ", "firing")
+    has(world.ask("status"), "alerts", "▲ 1 warning", "CA1 of b1 is silent")
+    assert "call-stale: CA1 of b1 is silent" in world.ask("status", "--check", code=1)
+    shown = world.ask("rules")
+    has(shown, "call-stale", "firing", "never", "idle", "sleeper", "sleeping")
+    world.ends("CA1")
+    world.until(["alerts"], "Nothing fires", "1 ended within the last hour")
+    world.until(["why", "call-stale"], "● call-stale CA1 of calls: ended", "gone", "✔ herald: firing, sent", "✔ herald: resolved, sent")
+
+
+@pytest.mark.sanitize
+def test_real_ack_and_silences_with_their_windows(world, daemon):
+    world.start()
+    world.silent("CA1", "CA2")
+    world.silent("XX1", business="other")
+    world.until(["alerts"], "3 subjects", "3 firing")
+    assert "no alert `call-stale` of CA9 fires" in world.ask("ack", "call-stale", "CA9", "-m", "x", code=1)
+    has(world.ask("ack", "call-stale/CA1", "-m", "it is Ada's"), "1 alert acknowledged", "call-stale/CA1")
+    world.until(["why", "call-stale", "CA1"], "acked     by user ", ": it is Ada's")
+    assert "acknowledged by user" in world.ask("alerts")
+
+    said = ["silence", "add", "call-stale", "business_id=b1", "-d", "1h"]
+    has(world.ask(*said, "--dry-run"), "it would mute 2 alerts that fire now", "call-stale/CA", "Nothing was done.")
+    assert world.ask("silence", "list") == "Nothing is silenced.\n"
+    made = world.ask(*said, "-c", "deploy")
+    has(made, "for 1h 00m: it mutes 2 alerts that fire now", "`callwatch silence expire ")
+    silence = re.search(r"silence expire (\S+)`", made)[1]
+    world.until(["alerts"], f"silenced by {silence}")
+    world.until(["silence", "list"], silence, "alertname=call-stale business_id=b1", " 2  until ", "deploy")
+    world.until(["why", "call-stale", "CA2"], "silenced  until", "deploy (silence ")
+    world.until(["status"], "▲ 1 warning · 2 silenced")
+    has(world.ask("silence", "expire", silence), "it has ended")
+    assert "has not ended" in world.ask("silence", "expire", silence, code=1)
+    world.until(["status"], "▲ 3 warning:")
+    has(world.ask("silence", "list"), "Nothing is silenced.", "1 ended lately")
+
+    # a window of each week: today at this hour, or three days later
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    weekly = ["silence", "add", "--all", "-d", "300d", "-c", "backup", "--timezone", "Etc/UTC", "--every"]
+    has(world.ask(*weekly, f"{day[(now.weekday() + 3) % 7]} 02:00-03:00"), "it mutes 0 alerts", "is that what you want?")
+    has(world.ask(*weekly, "Mon-Sun 00:00-24:00"), "it mutes 3 alerts that fire now")
+    world.until(["status"], "nothing fires · 3 silenced")
+    world.until(["silence", "list"], "everything", " 3  until", "Mon-Sun 00:00-24:00", "everything", " 0  until", "02:00-03:00", "backup")
+    for words, sentence in [(["--every", "Sum 02:00-03:00"], "Sum"), (["--every", "Sun 02:00"], "Sun 02:00"), (["--every", "Sun 02:00-03:00", "--timezone", "Mars/Base"], "Mars/Base"),
+                            (["nonsense<>"], "nonsense<>"), (["severity>x"], "severity>x"), (["--from", "2020-01-01", "-d", "1m"], "silence")]:
+        code = 0 if "--from" in words else 1
+        assert sentence in world.ask("silence", "add", "a=b", "-d", "1h", "-c", "x", *words, code=code), words
+
+
+def test_real_notification_that_fails_and_is_tried_again(world):
+    world.script.write_text("again\nagain\nok\n")
+    world.start()
+    world.silent("CA1")
+    world.until(["why", "call-stale", "CA1"], "▲ herald: firing, 1 attempt", "next try")
+    world.until(["why", "call-stale", "CA1"], "✔ herald: firing, sent", "at the 3. attempt")
+    world.script.write_text("refused\n")
+    world.ends("CA1")
+    world.until(["why", "call-stale", "CA1"], "✖ herald: resolved, NEVER ARRIVED, given up")
+
+
+def test_real_rule_that_is_tried(world):
+    world.start()
+    world.until(["alerts"], "Nothing fires.\n")
+    has(world.ask("rules", "test", "never", "--send"), "a test notice is on its way", "✔ herald: test, sent")
+    world.script.write_text("refused\n")
+    has(world.ask("rules", "test", "never", "--send", code=1), "✖ herald: test, NEVER ARRIVED")
+    assert "there is no rule `nobody`" in world.ask("rules", "test", "nobody", "--send", code=1)
+
+
+def test_real_alert_that_nobody_is_told(world):
+    world.start(notifier=False)
+    world.silent("CA1")
+    world.until(["why", "call-stale"], "FIRING", "nobody: no notifier hears this rule")
+
+
+def test_real_viewer_looks_and_does_not_touch(world, daemon, folder):
+    port = harness.free_port()
+    world.start(web=f', "127.0.0.1:{port}"')
+    world.silent("CA1")
+    world.until(["alerts"], "call-stale")
+    viewer = ["--url", f"http://127.0.0.1:{port}"]
+
+    def ask(*words):
+        return subprocess.run([harness.BIN / "callwatch", *viewer, *words], capture_output=True, text=True, timeout=30 * harness.SLOWER)
+
+    for words in (["alerts"], ["why", "call-stale"], ["silence", "list"], ["rules"], ["status"]):
+        assert ask(*words).returncode == 0, words
+    for words in (["ack", "call-stale", "-m", "x"], ["silence", "add", "--all", "-d", "1h", "-c", "x"], ["silence", "expire", "x"],
+                  ["rules", "test", "never", "--send"]):
+        done = ask(*words)
+        assert done.returncode == 1 and "this needs an operator" in done.stderr, done
+    assert world.ask("silence", "list") == "Nothing is silenced.\n"
