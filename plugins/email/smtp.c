@@ -302,15 +302,24 @@ static int dial(struct smtp_job *job)
 	return dial_start(smtp->self, smtp->host, &smtp->server->at, /* udp */ false, on_dialled, job, &job->dial);
 }
 
+/* Servers close a connection as they like. If the one that was kept was, nobody has heard our first word. */
+static bool was_closed_before(const struct smtp_job *job, CURLcode code)
+{
+	return job->goes_on && code != CURLE_OK && code != CURLE_OPERATION_TIMEDOUT && job->reply.code == 0 &&
+	       job->given == 0;
+}
+
 static void on_ended(void *owner, CURLcode code)
 {
 	struct smtp_job *job = owner;
-	if (!job->wants_socket) {
+	if (!job->wants_socket && !was_closed_before(job, code)) {
 		finish(job, code);
 		return;
 	}
 	drop_easy(job);
-	job->wants_socket = false;
+	job->wants_socket = job->goes_on = false;
+	job->word[0] = '\0';
+	job->is_let_in = false;
 	if (dial(job) < 0)
 		finish(job, CURLE_OUT_OF_MEMORY);
 }
@@ -334,8 +343,8 @@ int smtp_send(struct smtp *smtp, const struct smtp_mail *mail, smtp_done done, v
 	if (job->next)
 		job->next->here = &job->next;
 	smtp->jobs = job;
-	bool goes_on = smtp->keeps && mail->to;
-	if (!goes_on) {
+	job->goes_on = smtp->keeps && mail->to;
+	if (!job->goes_on) {
 		int status = dial(job);
 		if (status < 0)
 			end_job(job);

@@ -31,6 +31,7 @@ struct smtp_job {
 	struct dial *dial; /* NULL: not under way */
 	int fd;            /* connected, for libcurl to take; -1: none */
 	int socket;        /* what libcurl took; its own */
+	bool goes_on;      /* over the connection of the one before */
 	bool wants_socket; /* libcurl would have connected, and we had nothing for it */
 	CURL *easy;
 	bool is_added;

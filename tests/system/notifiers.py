@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One notifier by itself (tests/tools/notifier.c), to be given exactly what a test wants, and mail servers for it."""
 
+import asyncio
 import email
 import email.policy
 import json
@@ -99,9 +100,11 @@ class Handler:
             self.mails += [(to, envelope.content) for to in envelope.rcpt_tos]
             server.transport.abort()
             return "250 never heard"
-        if answer:
+        if answer and answer != "taken, and closed":
             return answer
         self.mails += [(to, envelope.content) for to in envelope.rcpt_tos]
+        if answer:  # right after the reply
+            asyncio.get_running_loop().call_soon(server.transport.close)
         return "250 2.0.0 taken"
 
 

@@ -271,6 +271,14 @@ def test_cut_before_the_answer_is_doubtful_and_marked(make_server, make_notifier
     assert "may have reached you before" in body(second, "plain") and "may have reached you before" not in body(first, "plain")
 
 
+def test_a_server_that_closes_after_each_mail_gets_each_all_the_same(make_server, make_notifier):
+    server = make_server()
+    server.handler.script = {"DATA": "taken, and closed"}
+    notifier = make_notifier(server, to=(OPS, NIGHT, THIRD))
+    assert notifier.notify()["outcome"] == "delivered"
+    assert [to for to, _ in server.mails] == [OPS, NIGHT, THIRD]
+
+
 # ---- security row 4, faults 20 and 21 ----
 
 
