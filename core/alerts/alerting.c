@@ -263,6 +263,7 @@ static void use(struct alerting *alerting, const struct plan *plan)
 	alerting->ruleset = plan->ruleset;
 	if (alerting->ruleset)
 		engine_use(alerting->engine, alerting->ruleset, alerting_now(alerting));
+	rows_show_phones(alerting->rows, cw_get_integer(plan->agent, "phones", 0) == 1);
 	if (rows_use(alerting->rows, alerting->ruleset) < 0 || listening_use(alerting, alerting->ruleset) < 0)
 		log_line(NULL, CW_ERROR, "alerts: out of memory, some rules are not followed");
 	sources_use(alerting);

@@ -702,6 +702,11 @@ int rows_use(struct rows *rows, const struct ruleset *ruleset)
 	return 0;
 }
 
+void rows_show_phones(struct rows *rows, bool in_full)
+{
+	rows->options.phones_full = in_full;
+}
+
 struct rows *rows_new(const struct rows_options *options)
 {
 	struct rows *rows = calloc(1, sizeof *rows);

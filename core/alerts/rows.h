@@ -33,6 +33,8 @@ struct rows *rows_new(const struct rows_options *options); /* NULL: no memory */
 void rows_free(struct rows *rows);                         /* NULL is fine */
 /* The engine has it already. 0 or -ENOMEM. */
 int rows_use(struct rows *rows, const struct ruleset *ruleset);
+/* Whether numbers of persons are masked in what is seen from now on. */
+void rows_show_phones(struct rows *rows, bool in_full);
 /* Copied; without memory it becomes a pass. */
 void rows_hint(struct rows *rows, const char *table, const char *instance, const char *key);
 void rows_pass_soon(struct rows *rows, const char *table); /* NULL: of all tables */
