@@ -60,13 +60,13 @@ struct history {
 	_Atomic uint64_t dropped;
 	_Atomic bool gap; /* something was not taken: what the row log knows is not whole any more */
 	_Atomic bool ticking;
+	_Atomic int64_t life; /* of this process, written by the writing thread; 0: none yet */
 
 	/* the writing thread's */
 	sqlite3_stmt *statements[STATEMENTS];
 	struct known_shape *shapes;
 	uint32_t shapes_count, shapes_room;
 	int64_t began; /* wall: this process */
-	int64_t life;  /* 0: none yet */
 	uint64_t lost_seen;
 	uint32_t since_forgetting;
 

@@ -233,7 +233,7 @@ static int make_live_events(struct cw_log *log)
 
 struct life {
 	int64_t id, began, seen;
-	bool whole, is_last;
+	bool whole;
 };
 
 static int64_t ask(struct sqlite3 *db, const char *sql, int64_t otherwise)
@@ -262,19 +262,17 @@ static bool find_life(struct sqlite3 *db, int64_t at, struct life *ret_life)
 {
 	sqlite3_stmt *statement = NULL;
 	bool found = false;
-	if (sqlite3_prepare_v2(
-		    db,
-		    "SELECT id, began, seen, whole, id = (SELECT max(id) FROM life) FROM life WHERE began <= ? "
-		    "ORDER BY id DESC LIMIT 1",
-		    -1, &statement, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db,
+			       "SELECT id, began, seen, whole FROM life WHERE began <= ? "
+			       "ORDER BY id DESC LIMIT 1",
+			       -1, &statement, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_bind_int64(statement, 1, at);
 	if (sqlite3_step(statement) == SQLITE_ROW) {
 		*ret_life = (struct life){.id = sqlite3_column_int64(statement, 0),
 					  .began = sqlite3_column_int64(statement, 1),
 					  .seen = sqlite3_column_int64(statement, 2),
-					  .whole = sqlite3_column_int(statement, 3) != 0,
-					  .is_last = sqlite3_column_int(statement, 4) != 0};
+					  .whole = sqlite3_column_int(statement, 3) != 0};
 		found = true;
 	}
 	sqlite3_finalize(statement);
@@ -297,7 +295,7 @@ static int judge_time(struct cw_log *log)
 			    reach ? time_words(from, reach) : "no time yet");
 	if (!find_life(db, at, &life))
 		return fail(log, -ERANGE, "what was at %s is not known", when);
-	if (!life.is_last && at > life.seen)
+	if (life.id != atomic_load(&log->history->life) && at > life.seen) /* it has ended, or this one has not begun */
 		return fail(log, -ERANGE,
 			    "what was at %s is not known: nothing was watched from %s on, for callwatchd did not run",
 			    when, time_words(from, life.seen));
