@@ -62,7 +62,8 @@ static struct plan *make_plan(const char *plugins, const char *text, struct prob
 
 static void begin(struct world *world)
 {
-	*world = (struct world){.plan = make_plan(RULES_PLUGINS, rules, &world->problems)};
+	*world = (struct world){.plan = NULL};
+	world->plan = make_plan(RULES_PLUGINS, rules, &world->problems);
 	world->hub = hub_new(&(struct hub_options){.hostname = "h", .version = "0", .interval = CW_SECOND});
 	world->alerting = alerting_new(&(struct alerting_options){.hub = world->hub, .hostname = "h"});
 	assert_non_null(world->alerting);
@@ -222,7 +223,7 @@ static void plan__without_a_rule_or_an_instance__ends_what_was_about_it(void **s
 {
 	(void)state;
 	struct world world;
-	struct problems problems;
+	struct problems problems, others;
 	begin(&world);
 	can_see(&world);
 	put(&world, "c1", STALE);
@@ -234,12 +235,14 @@ static void plan__without_a_rule_or_an_instance__ends_what_was_about_it(void **s
 	wait_for_alerts(&world, "alert=silent", "state=firing", 1);
 	struct plan *without =
 		make_plan("plugins: [{ plugin: redis-calls, name: other, url: 'redis://127.0.0.1:1' }]\n",
-			  "rules: [{ name: silent, table: calls, where: [health_status=stale] }]", &problems);
+			  "rules: [{ name: silent, table: calls, where: [health_status=stale] }]", &others);
 	alerting_use(world.alerting, without);
 	wait_for_alerts(&world, "alert=silent", "reason=source removed", 1);
 	end(&world);
 	plan_unref(other);
 	plan_unref(without);
+	problems_release(&problems);
+	problems_release(&others);
 }
 
 /* ---- people ---- */
