@@ -2,7 +2,7 @@
 """What system tests are made of: a private Redis, callwatchd, the client, callsim, and waiting for a condition.
 
 Every process is started by a test, on UNIX sockets or free loopback ports below one short temporary folder, and is ended by its pid, so tests
-run beside each other. The build under test is named by CALLWATCH_BUILD (default build/debug).
+run beside each other. The build under test is named by CALLWATCH_BUILD (default build/release).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from pathlib import Path
 import redis as redis_module
 
 TOP = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("CALLWATCH_BUILD", TOP / "build/debug")).resolve()
+BUILD = Path(os.environ.get("CALLWATCH_BUILD", TOP / "build/release")).resolve()
 BIN = BUILD / "bin"
 TOOLS = TOP / "tests/tools"
 LARGE = float(os.environ.get("CALLWATCH_LARGE", 0))  # seconds of churn; also 100,000 calls, a cut at every 1,000th byte
