@@ -7,7 +7,8 @@
  *   token, a later one                   UPDATE the root ─▶ REPLY with the change   (root gone: as the first)
  *   token, a digest                      POST ─▶ UPDATE the root of each of its incidents that has one
  *
- * A request goes out a second after the one before was answered, at the earliest. Changing a message twice is no harm;
+ * A request goes out a second after the one before was answered, at the earliest, and a second after the start: another
+ * life may have sent something just before. Changing a message twice is no harm;
  * a message, or a reply, that may have arrived may be there twice, so its next attempt says that. What was done is the
  * notice's `progress`, so a retry goes on where it was. A layout that is refused is said again as text alone, once.
  */
@@ -433,6 +434,7 @@ int deliver_open(struct slack *slack)
 	if (!deliver)
 		return -ENOMEM;
 	deliver->slack = slack;
+	deliver->not_before = slack->host->now() + SLACK_PAUSE;
 	uv_timer_init(slack->host->loop(slack->self), &deliver->timer);
 	deliver->timer.data = deliver;
 	slack->deliver = deliver;
