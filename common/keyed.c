@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * See keyed.h. Open addressing with linear probing, at most half full; the hash is its own place. A slot is the hash
- * and the value behind it; a hash of zeros marks one that is free. Nothing is taken out but by a sweep, which builds
- * the table anew.
+ * and the value behind it; a hash of zeros marks one that is free. What is taken out leaves no mark: those behind it,
+ * up to the next free slot, move up to where they are found. A sweep builds the table anew.
  */
 #include "keyed.h"
 
@@ -111,6 +111,35 @@ void *keyed_put(struct keyed *keyed, struct keyed_hash hash, bool *ret_new)
 	memcpy(slot, &hash, sizeof(hash));
 	keyed->count++;
 	return slot + sizeof(hash);
+}
+
+void *keyed_find(const struct keyed *keyed, struct keyed_hash hash)
+{
+	unsigned char *slot = keyed->size ? find(keyed, hash) : NULL;
+	return slot && !is_free(slot) ? slot + sizeof(hash) : NULL;
+}
+
+/* May what is in the slot `at` stay there when `hole` is free? It is looked for from its own place on. */
+static bool stays(const struct keyed *keyed, uint64_t at, uint64_t hole)
+{
+	uint64_t own, mask = keyed->size - 1;
+	memcpy(&own, slot_at(keyed, at), sizeof(own)); /* the first part of its hash */
+	return ((at - own) & mask) < ((at - hole) & mask);
+}
+
+void keyed_remove(struct keyed *keyed, struct keyed_hash hash)
+{
+	unsigned char *slot = keyed->size ? find(keyed, hash) : NULL;
+	if (!slot || is_free(slot))
+		return;
+	uint64_t hole = (uint64_t)(slot - keyed->slots) / slot_size(keyed);
+	for (uint64_t at = hole + 1; !is_free(slot_at(keyed, at)); at++)
+		if (!stays(keyed, at, hole)) {
+			memcpy(slot_at(keyed, hole), slot_at(keyed, at), slot_size(keyed));
+			hole = at;
+		}
+	memset(slot_at(keyed, hole), 0, slot_size(keyed));
+	keyed->count--;
 }
 
 void keyed_sweep(struct keyed *keyed, bool (*stale)(void *arg, void *value), void *arg)

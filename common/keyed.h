@@ -39,6 +39,9 @@ void keyed_init(struct keyed *keyed, size_t value_size, uint32_t limit);
 void keyed_release(struct keyed *keyed); /* and it is empty */
 /* The value of a hash, zeroed if it is new; valid until the next call. NULL: the table is full, or no memory. */
 void *keyed_put(struct keyed *keyed, struct keyed_hash hash, bool *ret_new);
+/* NULL: there is none. */
+void *keyed_find(const struct keyed *keyed, struct keyed_hash hash);
+void keyed_remove(struct keyed *keyed, struct keyed_hash hash); /* none is fine; others may move */
 /* Takes out each value for which stale() is true; it may let go of what the value owns. */
 void keyed_sweep(struct keyed *keyed, bool (*stale)(void *arg, void *value), void *arg);
 

@@ -86,11 +86,12 @@ void alerting_has_ended(struct alerting *alerting, struct alert *alert)
 /* One that ended lately, whose row the one that goes had taken. */
 static void show_life_before(struct alerting *alerting, const struct alert *gone)
 {
-	for (struct alert *alert = engine_first(alerting->engine); alerting->is_settling && alert; alert = alert->next)
-		if (alert != gone && alert->has_row && strcmp(alert->fingerprint, gone->fingerprint) == 0) {
-			alerts_show(alerting, alert);
-			return;
-		}
+	struct alert *life = NULL, *newest = NULL;
+	while ((life = engine_other_life(alerting->engine, gone, life)))
+		if (life->has_row && (!newest || life->pending_since > newest->pending_since))
+			newest = life;
+	if (newest)
+		alerts_show(alerting, newest);
 }
 
 static void on_change(void *arg, struct alert *alert, enum engine_change change)
@@ -139,11 +140,10 @@ static struct moment on_now(void *arg)
 /* Another life of the same has its row by now. */
 static bool is_shown_by_another(struct alerting *alerting, const struct alert *alert)
 {
-	for (const struct alert *other = engine_first(alerting->engine); other; other = other->next)
-		if (other != alert && other->has_row && other->pending_since >= alert->pending_since &&
-		    strcmp(other->key, alert->key) == 0)
-			return true;
-	return false;
+	const struct alert *other = engine_other_life(alerting->engine, alert, NULL);
+	while (other && !(other->has_row && other->pending_since >= alert->pending_since))
+		other = engine_other_life(alerting->engine, alert, other);
+	return other != NULL;
 }
 
 static void forget(struct alerting *alerting, struct alert *alert)

@@ -27,38 +27,33 @@ static const int64_t longest_pause_ns = 300 * CW_SECOND; /* between two attempts
 
 /* ---- receipts ---- */
 
-static void receipt_free(struct receipt *receipt)
+struct keyed_hash whose(const struct deliveries *deliveries, const char *incident, const char *notifier)
 {
-	if (!receipt)
-		return;
-	free(receipt->incident);
-	free(receipt->notifier);
-	free(receipt->text);
-	free(receipt);
+	struct keyed_hash of_incident = keyed_hash(deliveries->secret, incident, strlen(incident));
+	return keyed_hash_on(deliveries->secret, of_incident, notifier, strlen(notifier));
 }
 
-static struct receipt **find_receipt(struct deliveries *deliveries, const char *incident, const char *notifier)
+static struct receipt *find_receipt(const struct deliveries *deliveries, const char *incident, const char *notifier)
 {
-	struct receipt **link = &deliveries->receipts;
-	while (*link && (strcmp((*link)->incident, incident) != 0 || strcmp((*link)->notifier, notifier) != 0))
-		link = &(*link)->next;
-	return link;
+	struct receipt **found = keyed_find(&deliveries->receipts_of, whose(deliveries, incident, notifier));
+	return found ? *found : NULL;
 }
 
 const char *receipt_find(const struct deliveries *deliveries, const char *incident, const char *notifier)
 {
-	const struct receipt *receipt = *find_receipt((struct deliveries *)deliveries, incident, notifier);
+	const struct receipt *receipt = find_receipt(deliveries, incident, notifier);
 	return receipt ? receipt->text : NULL;
 }
 
-static void remove_receipt(struct deliveries *deliveries, struct receipt **link)
+static void remove_receipt(struct deliveries *deliveries, struct receipt *receipt)
 {
-	struct receipt *receipt = *link;
 	if (!receipt)
 		return;
-	*link = receipt->next;
-	receipt_free(receipt);
-	deliveries->receipts_count--;
+	*(receipt->previous ? &receipt->previous->next : &deliveries->receipts) = receipt->next;
+	*(receipt->next ? &receipt->next->previous : &deliveries->oldest_receipt) = receipt->previous;
+	keyed_remove(&deliveries->receipts_of, receipt->whose);
+	free(receipt->text);
+	free(receipt);
 }
 
 void receipt_forget(struct deliveries *deliveries, const char *incident, const char *notifier)
@@ -67,33 +62,31 @@ void receipt_forget(struct deliveries *deliveries, const char *incident, const c
 }
 
 /* Without one an incident's next notice is a message of its own: no harm if the oldest of very many go. */
-static void bound_receipts(struct deliveries *deliveries)
+static struct receipt **room_for_receipt(struct deliveries *deliveries, struct keyed_hash whose)
 {
-	struct receipt **link = &deliveries->receipts;
-	if (deliveries->receipts_count <= RECEIPTS_MAX)
-		return;
-	while ((*link)->next)
-		link = &(*link)->next;
-	remove_receipt(deliveries, link);
+	bool is_new;
+	if (deliveries->receipts_of.count == RECEIPTS_MAX)
+		remove_receipt(deliveries, deliveries->oldest_receipt);
+	return keyed_put(&deliveries->receipts_of, whose, &is_new);
 }
 
 int receipt_keep(struct deliveries *deliveries, const char *incident, const char *notifier, const char *text)
 {
-	struct receipt *receipt = calloc(1, sizeof *receipt);
-	if (!receipt)
-		return -ENOMEM;
-	receipt->incident = strdup(incident);
-	receipt->notifier = strdup(notifier);
-	receipt->text = strdup(text);
-	if (!receipt->incident || !receipt->notifier || !receipt->text) {
-		receipt_free(receipt);
+	struct keyed_hash own = whose(deliveries, incident, notifier);
+	struct receipt *receipt = calloc(1, sizeof *receipt), **place = NULL;
+	char *own_text = strdup(text);
+	if (receipt && own_text) {
+		receipt_forget(deliveries, incident, notifier);
+		place = room_for_receipt(deliveries, own);
+	}
+	if (!place) {
+		free(own_text);
+		free(receipt);
 		return -ENOMEM;
 	}
-	receipt_forget(deliveries, incident, notifier);
-	receipt->next = deliveries->receipts;
-	deliveries->receipts = receipt;
-	deliveries->receipts_count++;
-	bound_receipts(deliveries);
+	*receipt = (struct receipt){.next = deliveries->receipts, .whose = own, .text = own_text};
+	*(receipt->next ? &receipt->next->previous : &deliveries->oldest_receipt) = receipt;
+	deliveries->receipts = *place = receipt;
 	return 0;
 }
 
@@ -118,34 +111,32 @@ static struct lane *open_lane(struct deliveries *deliveries, const char *notifie
 		free(lane);
 		return NULL;
 	}
-	lane->last = &lane->first;
+	keyed_init(&lane->topics, sizeof(struct topic *), UINT32_MAX);
 	lane->next = deliveries->lanes;
 	deliveries->lanes = lane;
 	return lane;
 }
 
 /* NULL: no memory. */
-static struct topic *open_topic(struct lane *lane, const char *group)
+static struct topic *open_topic(const struct deliveries *deliveries, struct lane *lane, const char *group)
 {
-	struct topic *topic = lane->topics;
-	while (topic && strcmp(topic->group, group) != 0)
-		topic = topic->next;
-	if (topic || !(topic = calloc(1, sizeof *topic)))
-		return topic;
-	snprintf(topic->group, sizeof topic->group, "%s", group);
-	topic->next = lane->topics;
-	lane->topics = topic;
-	return topic;
+	bool is_new;
+	struct keyed_hash hash = keyed_hash(deliveries->secret, group, strlen(group));
+	struct topic **place = keyed_put(&lane->topics, hash, &is_new);
+	if (!place || !is_new)
+		return place ? *place : NULL;
+	if ((*place = calloc(1, sizeof **place)))
+		(*place)->group = hash;
+	else
+		keyed_remove(&lane->topics, hash);
+	return place ? *place : NULL;
 }
 
 static void leave_topic(struct lane *lane, struct topic *topic)
 {
 	if (!topic || --topic->deliveries > 0)
 		return;
-	struct topic **link = &lane->topics;
-	while (*link != topic)
-		link = &(*link)->next;
-	*link = topic->next;
+	keyed_remove(&lane->topics, topic->group);
 	free(topic);
 }
 
@@ -164,17 +155,16 @@ static void count(struct deliveries *deliveries, int64_t waiting, uint64_t *coun
 static int enter_lane(struct deliveries *deliveries, struct delivery *delivery, bool is_old)
 {
 	struct lane *lane = delivery->lane;
-	struct delivery **link = is_old ? &lane->first : lane->last;
-	if (!(delivery->topic = open_topic(lane, delivery->group)))
+	struct delivery *before = is_old ? lane->last_old : lane->last;
+	if (!(delivery->topic = open_topic(deliveries, lane, delivery->group)))
 		return -ENOMEM;
-	while (*link && (*link)->is_old)
-		link = &(*link)->next;
 	delivery->topic->deliveries++;
-	delivery->is_old = is_old;
-	delivery->next = *link;
-	*link = delivery;
-	if (!delivery->next)
-		lane->last = &delivery->next;
+	delivery->previous = before;
+	delivery->next = before ? before->next : lane->first;
+	*(before ? &before->next : &lane->first) = delivery;
+	*(delivery->next ? &delivery->next->previous : &lane->last) = delivery;
+	if (is_old)
+		lane->last_old = delivery;
 	lane->count++;
 	lane->is_touched = true;
 	count(deliveries, 1, NULL);
@@ -184,13 +174,11 @@ static int enter_lane(struct deliveries *deliveries, struct delivery *delivery, 
 static void leave_lane(struct deliveries *deliveries, struct delivery *delivery)
 {
 	struct lane *lane = delivery->lane;
-	struct delivery **link = &lane->first;
-	while (*link != delivery)
-		link = &(*link)->next;
-	*link = delivery->next;
-	if (lane->last == &delivery->next)
-		lane->last = link;
-	delivery->next = NULL;
+	if (lane->last_old == delivery) /* before it there are none but such */
+		lane->last_old = delivery->previous;
+	*(delivery->previous ? &delivery->previous->next : &lane->first) = delivery->next;
+	*(delivery->next ? &delivery->next->previous : &lane->last) = delivery->previous;
+	delivery->next = delivery->previous = NULL;
 	lane->count--;
 	leave_topic(lane, delivery->topic);
 	delivery->topic = NULL;
@@ -253,20 +241,45 @@ static void word_free(struct mail *mail)
 	free(mail);
 }
 
-/* It may come when nobody waits for it any more: then it is still the truth. */
+static struct keyed_hash hash_of_ticket(const struct deliveries *deliveries, uint64_t ticket)
+{
+	return keyed_hash(deliveries->secret, &ticket, sizeof ticket);
+}
+
+/* Nobody waits for that word any more. */
+static void drop_ticket(struct deliveries *deliveries, struct delivery *delivery)
+{
+	struct delivery *next = delivery->next_of_ticket, *previous = delivery->previous_of_ticket;
+	if (!delivery->ticket)
+		return;
+	struct keyed_hash hash = hash_of_ticket(deliveries, delivery->ticket);
+	if (next)
+		next->previous_of_ticket = previous;
+	if (previous)
+		previous->next_of_ticket = next;
+	else if (next)
+		*(struct delivery **)keyed_find(&deliveries->tickets, hash) = next;
+	else
+		keyed_remove(&deliveries->tickets, hash);
+	delivery->next_of_ticket = delivery->previous_of_ticket = NULL;
+	delivery->ticket = 0;
+}
+
+/* It may come when its patience has ended: then it is still the truth. */
 static void on_word(struct mail *mail, void *owner)
 {
 	(void)owner;
 	const struct word *word = (const struct word *)mail;
 	struct deliveries *deliveries = word->deliveries;
-	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next)
-		for (struct delivery *delivery = lane->first; delivery; delivery = delivery->next)
-			if (delivery->ticket == word->ticket) {
-				delivery->is_awaited = false;
-				delivery->on_disk = word->on_disk;
-				lane->is_touched = true;
-				delivery_show(deliveries, delivery);
-			}
+	struct delivery **found = keyed_find(&deliveries->tickets, hash_of_ticket(deliveries, word->ticket)), *next;
+	for (struct delivery *delivery = found ? *found : NULL; delivery; delivery = next) {
+		next = delivery->next_of_ticket;
+		drop_ticket(deliveries, delivery);
+		delivery->is_awaited = false;
+		delivery->on_disk = word->on_disk;
+		delivery->lane->is_touched = true;
+		delivery_show(deliveries, delivery);
+	}
 	word_free(mail);
 }
 
@@ -291,11 +304,21 @@ static struct word *word_new(struct deliveries *deliveries, uint64_t ticket)
 	return word;
 }
 
-static void await(struct delivery *delivery, uint64_t ticket)
+/* Without memory for it nothing is waited for. */
+static void await(struct deliveries *deliveries, struct delivery *delivery, uint64_t ticket)
 {
-	delivery->ticket = ticket;
-	delivery->is_awaited = true;
+	bool is_new;
+	drop_ticket(deliveries, delivery);
+	struct delivery **first = keyed_put(&deliveries->tickets, hash_of_ticket(deliveries, ticket), &is_new);
+	delivery->is_awaited = first != NULL;
 	delivery->patience = clock_now() + word_ns;
+	if (!first)
+		return;
+	delivery->ticket = ticket;
+	delivery->next_of_ticket = *first;
+	if (*first)
+		(*first)->previous_of_ticket = delivery;
+	*first = delivery;
 }
 
 /* Wall time; 0: it is not asked to wait. */
@@ -333,7 +356,7 @@ void delivery_journal(struct deliveries *deliveries, struct delivery *delivery, 
 	struct journal_delivery record = record_of(delivery);
 	struct word *word = ticket ? word_new(deliveries, ticket) : NULL;
 	if (ticket)
-		await(delivery, ticket);
+		await(deliveries, delivery, ticket);
 	int rc = journal_delivered(deliveries->options.journal, &record, receipt, word ? on_told : NULL, word);
 	if (rc < 0 && word)
 		on_told(word, /* on_disk */ false);
@@ -383,8 +406,8 @@ static void write_telling(struct deliveries *deliveries, const struct telling *t
 	uint64_t ticket = ++deliveries->last_ticket;
 	struct word *word = word_new(deliveries, ticket);
 	for (uint32_t i = 0; i < telling->count; i++) {
-		await(telling->deliveries[i], ticket);
-		telling->deliveries[i]->is_awaited = word != NULL;
+		if (word)
+			await(deliveries, telling->deliveries[i], ticket);
 		delivery_show(deliveries, telling->deliveries[i]);
 	}
 	int rc = journal_tell(deliveries->options.journal, group, telling->records, telling->count,
@@ -518,6 +541,7 @@ void delivery_settle(struct deliveries *deliveries, struct delivery *delivery, e
 	hub_event(deliveries->options.hub, "notification", delivery->rule, from, delivery_state_names[state],
 		  delivery->lane->notifier, *delivery->reason ? delivery->reason : title);
 	leave_lane(deliveries, delivery);
+	drop_ticket(deliveries, delivery);
 	tell_end(deliveries, delivery);
 	if (delivery->kind == CW_NOTICE_RESOLVED)
 		receipt_forget(deliveries, delivery->incident, delivery->lane->notifier);
@@ -704,6 +728,10 @@ struct deliveries *deliveries_new(const struct deliveries_options *options)
 	deliveries->options = *options;
 	deliveries->way = options->way ? *options->way : (struct delivery_way){look, offer, has, options->roster};
 	deliveries->settled_last = &deliveries->settled;
+	keyed_secret(deliveries->secret);
+	keyed_init(&deliveries->receipts_of, sizeof(struct receipt *), UINT32_MAX);
+	keyed_init(&deliveries->latest, sizeof(struct delivery *), UINT32_MAX);
+	keyed_init(&deliveries->tickets, sizeof(struct delivery *), UINT32_MAX);
 	deliveries->counts.last_delay_seconds = (double)NAN;
 	pthread_mutex_init(&deliveries->lock, /* attributes */ NULL);
 	delivery_rows_open(deliveries);
@@ -716,6 +744,8 @@ static void free_list(struct delivery *delivery)
 		struct delivery *next = delivery->next;
 		if (delivery->settled)
 			delivery->settled(delivery->arg, false, "the agent ends: it is not known whether it arrived");
+		if (delivery->topic)
+			leave_topic(delivery->lane, delivery->topic);
 		delivery_free(delivery);
 		delivery = next;
 	}
@@ -724,11 +754,7 @@ static void free_list(struct delivery *delivery)
 static void lane_free(struct lane *lane)
 {
 	free_list(lane->first);
-	while (lane->topics) {
-		struct topic *topic = lane->topics;
-		lane->topics = topic->next;
-		free(topic);
-	}
+	keyed_release(&lane->topics);
 	parcel_unref(lane->parcel);
 	free(lane->notifier);
 	free(lane);
@@ -745,7 +771,10 @@ void deliveries_free(struct deliveries *deliveries)
 	}
 	free_list(deliveries->settled);
 	while (deliveries->receipts)
-		remove_receipt(deliveries, &deliveries->receipts);
+		remove_receipt(deliveries, deliveries->receipts);
+	keyed_release(&deliveries->receipts_of);
+	keyed_release(&deliveries->latest);
+	keyed_release(&deliveries->tickets);
 	pthread_mutex_destroy(&deliveries->lock);
 	free(deliveries);
 }

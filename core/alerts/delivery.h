@@ -50,6 +50,10 @@ struct deliveries_options {
 	struct mailbox *box;            /* of the thread `alerts`: outcomes, and the journal's word, come by it */
 	const char *hostname;           /* for TEST notices; lives as long */
 	const struct delivery_way *way; /* tests' own, instead of the roster; else NULL */
+	/* What deliveries_describe() says of an incident of this group may be something else from now on. May be NULL.
+	 */
+	void (*changed)(void *arg, const char *group);
+	void *arg;
 };
 
 struct deliveries *deliveries_new(const struct deliveries_options *options); /* NULL: no memory */

@@ -5,12 +5,15 @@
  * on the thread `alerts`, but the counts.
  *
  * A *lane* is the way to one notifier. What is settled leaves its lane, and stays for a while to be looked at.
+ *
+ * A fleet that fails makes thousands of groups, so whatever is looked for is found by a keyed hash, never by a walk.
  */
 #ifndef CALLWATCH_CORE_DELIVERY_PRIVATE_H
 #define CALLWATCH_CORE_DELIVERY_PRIVATE_H
 
 #include "backoff.h"
 #include "delivery.h"
+#include "keyed.h"
 
 #include <pthread.h>
 
@@ -26,14 +29,13 @@ enum stage {
 
 /* A group's place in a lane, so that order is kept in one walk. */
 struct topic {
-	struct topic *next;
 	uint32_t deliveries;
 	uint64_t blocked_in; /* number of the walk in which an earlier one of it was passed over */
-	char group[NOTICE_ID_MAX + 1];
+	struct keyed_hash group;
 };
 
 struct delivery {
-	struct delivery *next;
+	struct delivery *next, *previous; /* of its lane; of those that are settled only the next */
 	struct lane *lane;
 	struct topic *topic;   /* NULL once it is settled */
 	struct notice *notice; /* NULL once it is settled */
@@ -44,10 +46,10 @@ struct delivery {
 	enum delivery_state state;
 	enum stage stage;
 	bool is_doubtful, on_disk;
-	bool is_old;           /* of an earlier life */
-	bool is_alone;         /* it was refused together with others: it goes alone */
-	uint64_t bundle;       /* those that were tried together stay together, for what they have in common; 0: none */
-	uint64_t ticket;       /* of the journal's last word on it */
+	bool is_alone;   /* it was refused together with others: it goes alone */
+	uint64_t bundle; /* those that were tried together stay together, for what they have in common; 0: none */
+	uint64_t ticket; /* of the journal's last word on it; 0: it has come, or there is none */
+	struct delivery *next_of_ticket, *previous_of_ticket;
 	bool is_awaited;       /* that word has not come */
 	int64_t patience;      /* instant until which it is waited for */
 	int64_t due, deadline; /* instants: of the next attempt; after which there is no other */
@@ -62,9 +64,10 @@ struct delivery {
 struct lane {
 	struct lane *next;
 	char *notifier;
-	struct delivery *first, **last; /* not settled, in order */
+	struct delivery *first, *last; /* not settled, in order */
+	struct delivery *last_old;     /* those of an earlier life are in front; NULL: there are none */
 	uint64_t count;
-	struct topic *topics;
+	struct keyed topics; /* of struct topic *, by group */
 	uint64_t walks;
 	bool was_up;
 	uint32_t failures;  /* attempts in a row that did not arrive */
@@ -81,8 +84,9 @@ struct lane {
 };
 
 struct receipt {
-	struct receipt *next;
-	char *incident, *notifier, *text;
+	struct receipt *next, *previous;
+	struct keyed_hash whose;
+	char *text;
 };
 
 struct deliveries {
@@ -91,8 +95,11 @@ struct deliveries {
 	struct lane *lanes;
 	struct delivery *settled, **settled_last; /* the oldest first */
 	uint32_t settled_count;
-	struct receipt *receipts; /* the newest first */
-	uint32_t receipts_count;
+	unsigned char secret[KEYED_SECRET_SIZE];
+	struct receipt *receipts, *oldest_receipt; /* the newest first */
+	struct keyed receipts_of;                  /* of struct receipt *, by whose() */
+	struct keyed latest;  /* of struct delivery *, by whose(): the incident's last, while it is shown */
+	struct keyed tickets; /* of struct delivery *, by ticket: the first of those that wait for its word */
 	uint64_t last_ticket, last_bundle;
 	int64_t now, wall;    /* of the step under way */
 	uint32_t resumed;     /* that an earlier life left, and nobody was told so yet */
@@ -104,6 +111,8 @@ struct deliveries {
 };
 
 /* delivery.c */
+/* An incident as a notifier knows it. */
+struct keyed_hash whose(const struct deliveries *deliveries, const char *incident, const char *notifier);
 /* Journals it as it is now. With a ticket it waits for the journal's word. */
 void delivery_journal(struct deliveries *deliveries, struct delivery *delivery, const char *receipt, uint64_t ticket);
 /* The receipt of an incident with this notifier; NULL: none. */
@@ -123,7 +132,7 @@ void lane_hurry(struct deliveries *deliveries, struct lane *lane);
 /* delivery_rows.c */
 void delivery_rows_open(struct deliveries *deliveries);
 void delivery_rows_confirm(struct deliveries *deliveries);
-void delivery_show(struct deliveries *deliveries, const struct delivery *delivery);
-void delivery_hide(struct deliveries *deliveries, const struct delivery *delivery);
+void delivery_show(struct deliveries *deliveries, struct delivery *delivery);
+void delivery_hide(struct deliveries *deliveries, const struct delivery *delivery); /* it is about to be freed */
 
 #endif

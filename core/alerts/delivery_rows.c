@@ -125,7 +125,27 @@ static struct cw_cell delay_cell(const struct delivery *delivery)
 				.real = (double)(delivery->settled_at - delivery->created_at) / 1e9};
 }
 
-void delivery_show(struct deliveries *deliveries, const struct delivery *delivery)
+/* So that its group is described anew. */
+static void note_latest(struct deliveries *deliveries, struct delivery *delivery)
+{
+	bool is_new;
+	struct delivery **latest = keyed_put(&deliveries->latest,
+					     whose(deliveries, delivery->incident, delivery->lane->notifier), &is_new);
+	if (latest && (is_new || (*latest)->sequence <= delivery->sequence))
+		*latest = delivery;
+	if (deliveries->options.changed)
+		deliveries->options.changed(deliveries->options.arg, delivery->group);
+}
+
+static void forget_latest(struct deliveries *deliveries, const struct delivery *delivery)
+{
+	struct keyed_hash hash = whose(deliveries, delivery->incident, delivery->lane->notifier);
+	struct delivery *const *latest = keyed_find(&deliveries->latest, hash);
+	if (latest && *latest == delivery)
+		keyed_remove(&deliveries->latest, hash);
+}
+
+void delivery_show(struct deliveries *deliveries, struct delivery *delivery)
 {
 	const struct cw_cell cells[N_COLUMNS] = {
 		[N_ID] = text_cell(delivery->id),
@@ -144,12 +164,14 @@ void delivery_show(struct deliveries *deliveries, const struct delivery *deliver
 		[N_SEQUENCE] = integer_cell(delivery->sequence),
 		[N_ON_DISK] = integer_cell(delivery->on_disk),
 	};
+	note_latest(deliveries, delivery);
 	if (deliveries->part)
 		row_put(deliveries->part, cells);
 }
 
 void delivery_hide(struct deliveries *deliveries, const struct delivery *delivery)
 {
+	forget_latest(deliveries, delivery);
 	int64_t row = deliveries->part ? row_find(deliveries->part, delivery->id, strlen(delivery->id)) : -ENOENT;
 	if (row >= 0)
 		row_remove(deliveries->part, (uint32_t)row, "old");
@@ -182,30 +204,18 @@ static void describe(const struct delivery *delivery, char *text, size_t size)
 	}
 }
 
-/* The last of the incident in this lane; NULL: none. */
-static const struct delivery *last_of(const struct deliveries *deliveries, const struct lane *lane,
-				      const char *incident)
-{
-	const struct delivery *last = NULL, *lists[] = {deliveries->settled, lane->first};
-	for (size_t i = 0; i < 2; i++)
-		for (const struct delivery *delivery = lists[i]; delivery; delivery = delivery->next)
-			if (delivery->lane == lane && strcmp(delivery->incident, incident) == 0 &&
-			    (!last || delivery->sequence >= last->sequence))
-				last = delivery;
-	return last;
-}
-
 void deliveries_describe(const struct deliveries *deliveries, const char *incident, char *text, size_t size)
 {
 	size_t used = 0;
 	*text = '\0';
 	for (const struct lane *lane = deliveries->lanes; lane && used + 2 < size; lane = lane->next) {
-		const struct delivery *last = last_of(deliveries, lane, incident);
+		struct delivery *const *last =
+			keyed_find(&deliveries->latest, whose(deliveries, incident, lane->notifier));
 		if (!last)
 			continue;
 		if (used > 0)
 			used += (size_t)snprintf(text + used, size - used, ", ");
-		describe(last, text + used, size - used);
+		describe(*last, text + used, size - used);
 		used += strlen(text + used);
 	}
 }

@@ -55,6 +55,12 @@ struct alert *engine_first(struct engine *engine)
 	return engine->store.first;
 }
 
+struct alert *engine_other_life(const struct engine *engine, const struct alert *alert, const struct alert *after)
+{
+	struct alert *other = after ? store_next_life(after) : store_lives(&engine->store, alert->key);
+	return other == alert ? store_next_life(other) : other;
+}
+
 struct alert *engine_find(struct engine *engine, const char *rule, const char *instance, const char *subject)
 {
 	char *key = alert_key(rule, instance, subject);

@@ -72,6 +72,10 @@ enum engine_word engine_guards(const struct engine *engine, const struct rule *r
 
 /* All that pend, fire, or have ended and are not settled. */
 struct alert *engine_first(struct engine *engine);
+/* Another life of the same rule, instance and subject, open or not. `after`: NULL for the first; NULL: there is no
+ * more.
+ */
+struct alert *engine_other_life(const struct engine *engine, const struct alert *alert, const struct alert *after);
 /* Of this rule and instance, by subject; NULL: none that pends or fires. */
 struct alert *engine_find(struct engine *engine, const char *rule, const char *instance, const char *subject);
 /* From the journal: taken over as it was, not confirmed. NULL: no memory, there is one already, or it pended for a rule

@@ -19,13 +19,15 @@ enum { STORE_HASH_KEY_BYTES = 16 };
 struct store {
 	struct alert *first; /* the newest first */
 	struct alert **buckets;
-	uint32_t buckets_count, open_count;
+	uint32_t buckets_count, count, open_count;
 	uint8_t hash_key[STORE_HASH_KEY_BYTES];
 };
 
 void store_init(struct store *store);
-void store_release(struct store *store);                              /* frees all alerts */
-struct alert *store_find(const struct store *store, const char *key); /* of those that are open */
+void store_release(struct store *store);                               /* frees all alerts */
+struct alert *store_find(const struct store *store, const char *key);  /* of those that are open */
+struct alert *store_lives(const struct store *store, const char *key); /* the first of this key; NULL: none */
+struct alert *store_next_life(const struct alert *alert);
 /* Takes it over, open or not. 0 or -ENOMEM. */
 int store_add(struct store *store, struct alert *alert, bool is_open);
 void store_close(struct store *store, struct alert *alert);  /* it has ended: not found any more, but listed */

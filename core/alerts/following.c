@@ -32,6 +32,13 @@ static void on_show(void *arg, struct alert *alert)
 	alerts_show(arg, alert);
 }
 
+static void on_delivery_changed(void *arg, const char *key)
+{
+	struct group *group = groups_find(((struct alerting *)arg)->groups, key);
+	if (group)
+		group->is_notified_anew = true;
+}
+
 static void on_settled(void *arg, struct alert *alert)
 {
 	alerting_has_ended(arg, alert);
@@ -59,7 +66,9 @@ int following_start(struct alerting *alerting)
 					     .roster = alerting->options.roster,
 					     .journal = alerting->journal,
 					     .box = alerting->outcomes,
-					     .hostname = alerting->options.hostname};
+					     .hostname = alerting->options.hostname,
+					     .changed = on_delivery_changed,
+					     .arg = alerting};
 	alerting->deliveries = deliveries_new(&options);
 	return alerting->deliveries ? 0 : -ENOMEM;
 }
@@ -121,6 +130,7 @@ void following_change(struct alerting *alerting, struct alert *alert, enum engin
 static void describe(struct alerting *alerting, struct group *group)
 {
 	char text[sizeof group->notified] = "";
+	group->is_notified_anew = false;
 	if (*group->incident)
 		deliveries_describe(alerting->deliveries, group->incident, text, sizeof text);
 	if (!*text || strcmp(text, group->notified) == 0)
@@ -157,7 +167,8 @@ void following_second(struct alerting *alerting)
 {
 	alerting->group_step_due = 0;
 	for (struct group *group = groups_first(alerting->groups); group; group = group->next)
-		describe(alerting, group);
+		if (group->is_notified_anew)
+			describe(alerting, group);
 	silences_forget(alerting->silences, clock_wall(), forgotten, alerting);
 	show_silences(alerting);
 	silences_rows_confirm(alerting);

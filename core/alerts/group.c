@@ -112,7 +112,7 @@ static struct group **bucket_of(struct groups *groups, const char *key)
 	return &groups->buckets[number % BUCKETS];
 }
 
-static struct group *find_group(struct groups *groups, const char *key)
+struct group *groups_find(struct groups *groups, const char *key)
 {
 	struct group *group = *bucket_of(groups, key);
 	while (group && strcmp(group->key, key) != 0)
@@ -225,7 +225,7 @@ static struct labels make_labels(const struct groups *groups, const char *rule_n
 static struct group *group_for(struct groups *groups, const struct alert *alert, const char *known_key)
 {
 	char key[GROUP_KEY_SIZE];
-	struct group *group = *known_key ? find_group(groups, known_key) : NULL;
+	struct group *group = *known_key ? groups_find(groups, known_key) : NULL;
 	const struct rule *rule = groups->ruleset ? ruleset_find(groups->ruleset, alert->rule_name) : alert->rule;
 	if (group && group->labels)
 		return group;
@@ -240,7 +240,7 @@ static struct group *group_for(struct groups *groups, const struct alert *alert,
 		return group;
 	}
 	make_key(labels.tags, labels.count, "", key);
-	group = find_group(groups, key);
+	group = groups_find(groups, key);
 	if (group && group->labels) {
 		labels_free(labels.tags, labels.count);
 		return group;
@@ -267,7 +267,7 @@ int groups_restore(struct groups *groups, const char *key, const char *rule, con
 		   int64_t since, int64_t told_at)
 {
 	if (strlen(key) != GROUP_KEY_SIZE - 1 || strspn(key, "0123456789abcdef") != GROUP_KEY_SIZE - 1 ||
-	    strlen(incident) >= INCIDENT_ID_SIZE || find_group(groups, key))
+	    strlen(incident) >= INCIDENT_ID_SIZE || groups_find(groups, key))
 		return -EINVAL;
 	struct group *group = add_group(groups, key, rule, /* labels */ NULL, /* count */ 0);
 	if (!group)

@@ -60,7 +60,9 @@ struct group {
 
 	char *common; /* what the last notice said that the subjects share; NULL: nothing yet */
 
-	char notified[160]; /* alerting's: column `notified` of table `alerts` */
+	/* alerting's */
+	char notified[160];    /* column `notified` of table `alerts` */
+	bool is_notified_anew; /* … which may be another by now */
 
 	/* this room's */
 	int64_t last_number;  /* of its last incident: the milliseconds in its id */
@@ -112,6 +114,7 @@ void groups_touch(struct groups *groups, struct alert *alert, int64_t watched);
  * all that has come meanwhile, not for each: it looks at every group. */
 int64_t groups_step(struct groups *groups, int64_t watched, int64_t wall);
 struct group *groups_first(struct groups *groups);
+struct group *groups_find(struct groups *groups, const char *key); /* NULL: there is none */
 /* A notice of kind TEST for a rule, told as its alerts would be, in a group of its own. 0; -ENOENT: nobody would hear
  * of it; -ENOMEM. */
 int groups_try(struct groups *groups, const struct rule *rule, int64_t wall);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which alerts there are: a list of all, and a table from key to those that are open. Chains by a keyed hash, for the
- * keys are strangers' texts; the links are in the alerts themselves, so that 50,000 of them cost two pointers each.
+ * Which alerts there are: a list of all, and a table from key to its lives, of which one at most is open. Chains by a
+ * keyed hash, for the keys are strangers' texts; the links are in the alerts themselves, so that 50,000 of them cost
+ * two pointers each.
  */
 #include "engine_private.h"
 
@@ -35,7 +36,7 @@ static void chain(struct store *store, struct alert *alert)
 /* Without memory for more the chains grow longer; without any there is no place. */
 static int make_room(struct store *store)
 {
-	if (store->open_count < store->buckets_count)
+	if (store->count < store->buckets_count)
 		return 0;
 	uint32_t count = store->buckets_count ? 2 * store->buckets_count : BUCKETS_LEAST;
 	struct alert **buckets = calloc(count, sizeof(struct alert *));
@@ -45,27 +46,42 @@ static int make_room(struct store *store)
 	store->buckets = buckets;
 	store->buckets_count = count;
 	for (struct alert *alert = store->first; alert; alert = alert->next)
-		if (alert->is_open)
-			chain(store, alert);
+		chain(store, alert);
 	return 0;
 }
 
-struct alert *store_find(const struct store *store, const char *key)
+static struct alert *find_from(struct alert *alert, const char *key)
 {
-	struct alert *alert = store->buckets_count ? store->buckets[bucket_of(store, key)] : NULL;
 	while (alert && strcmp(alert->key, key) != 0)
 		alert = alert->next_in_bucket;
 	return alert;
 }
 
+struct alert *store_lives(const struct store *store, const char *key)
+{
+	return find_from(store->buckets_count ? store->buckets[bucket_of(store, key)] : NULL, key);
+}
+
+struct alert *store_next_life(const struct alert *alert)
+{
+	return find_from(alert->next_in_bucket, alert->key);
+}
+
+struct alert *store_find(const struct store *store, const char *key)
+{
+	struct alert *alert = store_lives(store, key);
+	while (alert && !alert->is_open)
+		alert = store_next_life(alert);
+	return alert;
+}
+
 int store_add(struct store *store, struct alert *alert, bool is_open)
 {
-	if (is_open && make_room(store) < 0)
+	if (make_room(store) < 0)
 		return -ENOMEM;
-	if (is_open) {
-		chain(store, alert);
-		store->open_count++;
-	}
+	chain(store, alert);
+	store->count++;
+	store->open_count += is_open;
 	alert->is_open = is_open;
 	alert->previous = NULL;
 	alert->next = store->first;
@@ -77,20 +93,18 @@ int store_add(struct store *store, struct alert *alert, bool is_open)
 
 void store_close(struct store *store, struct alert *alert)
 {
-	if (!alert->is_open)
-		return;
-	struct alert **link = &store->buckets[bucket_of(store, alert->key)];
-	while (*link != alert)
-		link = &(*link)->next_in_bucket;
-	*link = alert->next_in_bucket;
-	alert->next_in_bucket = NULL;
+	store->open_count -= alert->is_open;
 	alert->is_open = false;
-	store->open_count--;
 }
 
 void store_remove(struct store *store, struct alert *alert)
 {
+	struct alert **link = &store->buckets[bucket_of(store, alert->key)];
+	while (*link != alert)
+		link = &(*link)->next_in_bucket;
+	*link = alert->next_in_bucket;
 	store_close(store, alert);
+	store->count--;
 	if (alert->next)
 		alert->next->previous = alert->previous;
 	if (alert->previous)

@@ -60,10 +60,10 @@ static struct plan *make_plan(const char *plugins, const char *text, struct prob
 	return plan;
 }
 
-static void begin(struct world *world)
+static void begin_by(struct world *world, const char *text)
 {
 	*world = (struct world){.plan = NULL};
-	world->plan = make_plan(RULES_PLUGINS, rules, &world->problems);
+	world->plan = make_plan(RULES_PLUGINS, text, &world->problems);
 	world->hub = hub_new(&(struct hub_options){.hostname = "h", .version = "0", .interval = CW_SECOND});
 	world->alerting = alerting_new(&(struct alerting_options){.hub = world->hub, .hostname = "h"});
 	assert_non_null(world->alerting);
@@ -79,6 +79,11 @@ static void begin(struct world *world)
 	world->health = column_of(world->decl, "health_status");
 	assert_int_equal(table_open(hub_tables(world->hub), "calls", world->decl, NULL, &world->part), 0);
 	hub_add_instance(world->hub, "calls", "redis-calls", CW_SOURCE, NULL, NULL);
+}
+
+static void begin(struct world *world)
+{
+	begin_by(world, rules);
 }
 
 /* As a source does after each reading of all there is. */
@@ -175,6 +180,23 @@ static void row__that_turns_stale__fires_when_its_source_has_read_all(void **sta
 	alerting_counts(world.alerting, &counts);
 	assert_int_equal(counts.alerts[CW_SEVERITY_WARNING][1], 1);
 	assert_int_equal(counts.alerts[CW_SEVERITY_WARNING][0], 1);
+	end(&world);
+}
+
+static void row__that_pended_once_more__leaves_what_ended_before_in_sight(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_by(&world, "rules: [{ name: brief, table: calls, where: [health_status=stale], for: 1s }]");
+	can_see(&world);
+	put(&world, "c1", STALE);
+	wait_for_alerts(&world, "alert=brief", "state=firing", 1);
+	put(&world, "c1", HEALTHY);
+	wait_for_alerts(&world, "alert=brief", "state=resolved", 1);
+	put(&world, "c1", STALE);
+	wait_for_alerts(&world, "alert=brief", "state=resolved", 0);
+	put(&world, "c1", HEALTHY);
+	wait_for_alerts(&world, "alert=brief", "state=resolved", 1);
 	end(&world);
 }
 
@@ -321,6 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(row__that_turns_stale__fires_when_its_source_has_read_all),
+		cmocka_unit_test(row__that_pended_once_more__leaves_what_ended_before_in_sight),
 		cmocka_unit_test(source__is_down__its_alerts_are_not_known),
 		cmocka_unit_test(agent__ends__what_its_instances_do_tells_nothing),
 		cmocka_unit_test(plan__without_a_rule_or_an_instance__ends_what_was_about_it),

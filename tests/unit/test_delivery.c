@@ -744,6 +744,99 @@ static void times_of_an_earlier_life__are_clamped(void **state)
 	free(json);
 }
 
+/* ---- many ---- */
+
+enum { FLEET = 20000 };
+
+static uint32_t changes;
+
+static void on_changed(void *arg, const char *group)
+{
+	(void)arg;
+	(void)group;
+	changes++;
+}
+
+/* As when each call of a fleet is a group of its own, and the receiver is away: it would take minutes if anything that
+ * comes looked at all that is there. */
+static void thousands_of_groups__are_told_written_and_described(void **state)
+{
+	(void)state;
+	char group[32], incident[32], text[160];
+	tellers[0].runs = false;
+	for (uint32_t i = 0; i < FLEET; i++) {
+		snprintf(group, sizeof group, "%06x", i);
+		tell(group, 1);
+	}
+	step(); /* the journal's word on each comes */
+	for (uint32_t i = 0; i < FLEET; i++) {
+		snprintf(incident, sizeof incident, "%06x-1", i);
+		deliveries_describe(deliveries, incident, text, sizeof text);
+		assert_string_equal(text, "slack queued");
+	}
+	assert_int_equal(counts().waiting, FLEET);
+	step_later(86400 * CW_SECOND + 1); /* all are given up, the last to be looked at too */
+	assert_int_equal(counts().waiting, 0);
+	assert_int_equal(counts().dead, FLEET);
+	deliveries_describe(deliveries, incident, text, sizeof text);
+	assert_string_equal(text, "slack lost (given up: the notifier does not run)");
+	deliveries_describe(deliveries, "000000-1", text, sizeof text);
+	assert_string_equal(text, ""); /* only the last that are settled are known */
+}
+
+static void thousands_of_an_earlier_life__go_on_in_their_order(void **state)
+{
+	(void)state;
+	char id[32], receipt[32];
+	tellers[0].runs = false;
+	tell("ffffff", 1);
+	for (uint32_t i = 0; i < FLEET; i++) {
+		snprintf(id, sizeof id, "%06x-1", i);
+		snprintf(receipt, sizeof receipt, "receipt %u", i);
+		struct notice *notice = make_notice("0", i + 1);
+		char *json = notice_to_json(notice);
+		const struct journal_delivery known = {.id = id,
+						       .notifier = "slack",
+						       .group = "0",
+						       .incident = "0-1",
+						       .rule = "call-stale",
+						       .sequence = i + 1,
+						       .created_at = wall_ns,
+						       .since = wall_ns,
+						       .notice = json};
+		assert_int_equal(deliveries_restore(deliveries, &known, now_ns, wall_ns), 0);
+		assert_int_equal(deliveries_receipt(deliveries, id, "slack", receipt), 0);
+		notice_unref(notice);
+		free(json);
+	}
+	tellers[0].runs = true;
+	deliveries_instance(deliveries, "slack", true);
+	step();
+	assert_given("0: 1");
+	answer(CW_DELIVERED, "");
+	step();
+	assert_given("0: 2");
+}
+
+static void change_of_a_delivery__is_told_to_who_describes_it(void **state)
+{
+	(void)state;
+	const struct deliveries_options options = {
+		.hub = hub, .box = box, .hostname = "h", .way = &way, .changed = on_changed};
+	deliveries_free(deliveries);
+	deliveries = deliveries_new(&options);
+	changes = 0;
+	tell("1", 1);
+	step();
+	assert_in_range(changes, 1, 10);
+	changes = 0;
+	step_later(CW_SECOND);
+	assert_int_equal(changes, 0); /* nothing has happened */
+	answer(CW_DELIVERED, "");
+	step();
+	assert_in_range(changes, 1, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -770,6 +863,9 @@ int main(void)
 		TEST(retry_after_of_an_earlier_life__is_not_undercut),
 		TEST(what_cannot_be_read__is_lost_loudly),
 		TEST(times_of_an_earlier_life__are_clamped),
+		TEST(thousands_of_groups__are_told_written_and_described),
+		TEST(thousands_of_an_earlier_life__go_on_in_their_order),
+		TEST(change_of_a_delivery__is_told_to_who_describes_it),
 	};
 #undef TEST
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -864,6 +864,39 @@ static void alerts__more_than_there_is_room_for__are_counted(void **state)
 	end(&world);
 }
 
+/* It would take minutes if each looked at all. */
+static void lives__of_one_among_thousands__are_found_and_no_others(void **state)
+{
+	(void)state;
+	enum { CALLS = 20000 };
+	struct world world;
+	char key[32];
+	start(&world, &at_once, NULL);
+	for (int life = 0; life < 2; life++)
+		for (int i = 0; i < CALLS; i++) {
+			snprintf(key, sizeof key, "call-%d", i);
+			engine_row(world.engine, &at_once, "calls", key, true, NULL, NULL, 0, world.now);
+			if (life == 0)
+				engine_row_gone(world.engine, "calls", "calls", key, world.now);
+			*world.said = '\0';
+		}
+	for (int i = 0; i < CALLS; i++) {
+		snprintf(key, sizeof key, "call-%d", i);
+		struct alert *now = engine_find(world.engine, "at-once", "calls", key);
+		assert_non_null(now);
+		assert_true(now->is_open);
+		struct alert *before = engine_other_life(world.engine, now, NULL);
+		assert_non_null(before);
+		assert_string_equal(before->subject, key);
+		assert_false(before->is_open);
+		assert_null(engine_other_life(world.engine, now, before));
+		assert_ptr_equal(engine_other_life(world.engine, before, NULL), now);
+		engine_settle(world.engine, before);
+		assert_null(engine_other_life(world.engine, now, NULL));
+	}
+	end(&world);
+}
+
 static void tick__says_when_it_wants_to_be_called_again(void **state)
 {
 	(void)state;
@@ -918,6 +951,7 @@ int main(void)
 		cmocka_unit_test(restored__of_a_rule_that_is_gone__ends_at_once),
 		cmocka_unit_test(restored__absence__is_confirmed_by_more_of_it),
 		cmocka_unit_test(alerts__more_than_there_is_room_for__are_counted),
+		cmocka_unit_test(lives__of_one_among_thousands__are_found_and_no_others),
 		cmocka_unit_test(tick__says_when_it_wants_to_be_called_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,32 @@ static void table__finds_what_was_put_and_takes_no_more_than_its_limit(void **st
 	keyed_release(&keyed);
 }
 
+static void values__taken_out_in_any_order__leave_the_others_found(void **state)
+{
+	(void)state;
+	enum { COUNT = 3000 };
+	struct keyed keyed;
+	bool is_new;
+	keyed_init(&keyed, sizeof(uint64_t), COUNT);
+	assert_null(keyed_find(&keyed, hash_of(1)));
+	keyed_remove(&keyed, hash_of(1));
+	for (uint64_t i = 0; i < COUNT; i++)
+		*(uint64_t *)keyed_put(&keyed, hash_of(i), &is_new) = i;
+	for (uint64_t i = 0; i < COUNT; i++) /* 7 and COUNT share no divisor: each once */
+		if (i % 3) {
+			keyed_remove(&keyed, hash_of(i * 7 % COUNT));
+			keyed_remove(&keyed, hash_of(i * 7 % COUNT));
+		}
+	assert_int_equal(keyed.count, COUNT / 3);
+	for (uint64_t i = 0; i < COUNT; i++) {
+		uint64_t *value = keyed_find(&keyed, hash_of(i * 7 % COUNT));
+		assert_int_equal(value != NULL, i % 3 == 0);
+		if (value)
+			assert_int_equal(*value, i * 7 % COUNT);
+	}
+	keyed_release(&keyed);
+}
+
 static void hash__of_another_secret__is_another(void **state)
 {
 	(void)state;
@@ -89,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table__finds_what_was_put_and_takes_no_more_than_its_limit),
+		cmocka_unit_test(values__taken_out_in_any_order__leave_the_others_found),
 		cmocka_unit_test(hash__of_another_secret__is_another),
 		cmocka_unit_test(hash__of_a_chain__knows_its_links),
 		cmocka_unit_test(secret__is_another_each_time),
