@@ -20,4 +20,7 @@ void listeners_tick(struct web *web, int64_t now); /* each second */
 void listeners_stop(struct web *web);              /* closes the handles, unlinks the sockets that are still ours */
 void listeners_free(struct web *web);              /* when the loop ran out */
 
+/* The name of a user of this machine, `user 4711` if he has none in /etc/passwd. */
+void unix_user(uid_t uid, char *ret_name, size_t size);
+
 #endif

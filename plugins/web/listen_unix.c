@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,22 @@ bool unix_peer(const struct listener *listener, int descriptor, struct peer *ret
 	*ret_peer = (struct peer){.door = &listener->door, .uid = credentials.uid, .pid = credentials.pid};
 	return credentials.uid == 0 || credentials.uid == geteuid() || credentials.gid == listener->identity.st_gid ||
 	       peer_has_group(descriptor, listener->identity.st_gid);
+}
+
+/* From the file: what else the user database is made of (LDAP, sssd) could block, so those users keep their number. */
+void unix_user(uid_t uid, char *ret_name, size_t size)
+{
+	char strings[1024];
+	struct passwd entry, *found;
+	FILE *users = fopen("/etc/passwd", "re");
+	snprintf(ret_name, size, "user %u", (unsigned)uid);
+	while (users && fgetpwent_r(users, &entry, strings, sizeof strings, &found) == 0)
+		if (found->pw_uid == uid) {
+			snprintf(ret_name, size, "%s", found->pw_name);
+			break;
+		}
+	if (users)
+		fclose(users);
 }
 
 /* -- opening ------------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
  * connection ends with its answer, so nothing that follows a request is ever taken for another one.
  */
 #include "access.h"
+#include "listen.h"
 #include "web.h"
 
 #include <libwebsockets.h>
@@ -184,10 +185,11 @@ static bool read_keys(struct exchange *exchange)
 
 static void name_asker(struct exchange *exchange)
 {
-	char address[IP_TEXT_MAX];
+	char address[IP_TEXT_MAX], name[ASKER_TEXT_MAX / 2];
 	const struct peer *peer = exchange->peer;
 	if (!peer->door->is_tcp) {
-		snprintf(exchange->by, sizeof exchange->by, "user %u, process %d", (unsigned)peer->uid, (int)peer->pid);
+		unix_user(peer->uid, name, sizeof name);
+		snprintf(exchange->by, sizeof exchange->by, "%s, process %d", name, (int)peer->pid);
 		return;
 	}
 	ip_print(&exchange->client, address);

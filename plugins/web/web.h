@@ -91,7 +91,7 @@ struct exchange {
 	/* who asks */
 	enum role role;
 	struct ip client;        /* of TCP: the peer's, or who a trusted proxy asks for */
-	char by[ASKER_TEXT_MAX]; /* `user 0, process 4711`, `127.0.0.1`, `token NAME from …`: for events */
+	char by[ASKER_TEXT_MAX]; /* `ada, process 4711`, `127.0.0.1`, `token NAME from …`: for events */
 
 	/* the request */
 	enum method method;

@@ -99,7 +99,7 @@ def test_action_over_http_from_the_question_to_the_outcomes(daemon):
         ("job-00001", "done"), ("job-00003", "failed"), ("job-00005", "done"), ("job-00007", "failed"), ("job-00009", "done")]
     begun, done = wait_for(lambda: len(found := events_of(daemon, made["task_id"])) == 2 and found)
     assert (begun["from"], begun["to"], done["from"], done["to"]) == (None, "running", "running", "success")
-    assert begun["by"].startswith("user ") and done["by"] == "work"
+    assert ", process " in begun["by"] and done["by"] == "work"
     wait_for(lambda: journal(daemon, "select count(*) from task_row where outcome is not null") == [(5,)])
 
 

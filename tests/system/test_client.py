@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -109,7 +110,7 @@ def test_reveal_shows_whole_numbers_to_an_operator(platform):
 
     platform("describe", "calls", "CA01", "--reveal")
     seen = harness.wait_for(lambda: [e for e in [reveals()] if "calls/CA01" in [event["subject"] for event in e]])[0]
-    assert all(event["by"].startswith(f"user {os.getuid()}, process ") for event in seen)
+    assert all(event["by"].startswith(f"{pwd.getpwuid(os.getuid()).pw_name}, process ") for event in seen)
     platform("describe", "calls", "CA02")
     assert not [event for event in reveals() if "CA02" in event["subject"]]
 

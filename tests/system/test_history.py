@@ -2,13 +2,16 @@
 """What was: the event log and tables as they were, over a real daemon, its HTTP and its client, and across restarts."""
 
 import datetime
+import os
+import pwd
 import signal
 import sqlite3
+import subprocess
 import time
 
 import pytest
 
-from harness import wait_for
+from harness import BIN, wait_for
 from test_actions import act, configuration, end_of, request, start_again
 
 
@@ -47,13 +50,26 @@ def at(daemon, table, when, query=""):
     return request(daemon, "GET", f"/api/v1/tables/{table}?at={when}" + ("&" + query if query else ""))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_who_is_not_in_etc_passwd_is_known_by_number(daemon):
+    daemon.start(configuration(daemon))
+    for path in [daemon.folder, *daemon.folder.parents][:-2]:
+        if not path.stat().st_mode & 0o001:
+            path.chmod(0o711)
+    subprocess.run([BIN / "callwatch", "--socket", daemon.socket, "note", "mine"], user=54321, group=daemon.socket.stat().st_gid,
+                   extra_groups=[], check=True)
+    logged(daemon, "mine")
+    [event] = events(daemon, "where=text=mine")
+    assert event["by"].startswith("user 54321, process ")
+
+
 @pytest.mark.sanitize
 def test_notes_are_in_the_log_by_whom_and_outlive_a_restart(daemon):
     daemon.start(configuration(daemon))
     note(daemon, "deploy 42")
     logged(daemon, "deploy 42")
     [event] = events(daemon, "where=text=deploy%2042")
-    assert event["kind"] == "note" and event["by"].startswith("user ") and event["from"] is None
+    assert event["kind"] == "note" and event["by"].startswith(f"{pwd.getpwuid(os.getuid()).pw_name}, process ") and event["from"] is None
     between = moment()
     note(daemon, "rolled back")
     logged(daemon, "rolled back")
