@@ -221,6 +221,7 @@ static void carry_out_silence(struct alerting *alerting, struct question *questi
 		answer(question);
 		return;
 	}
+	silence->mutes = question->answer.count;
 	hub_event(alerting->options.hub, "silence", silence->id, NULL, "active", spec->by, spec->comment);
 	keep_silence(alerting, question, silence);
 }
@@ -232,6 +233,7 @@ static void carry_out_expire(struct alerting *alerting, struct question *questio
 		refuse(question, -ENOENT, "there is no silence `%.40s` that has not ended", question->name);
 		return;
 	}
+	silence->mutes = 0;
 	snprintf(question->text, sizeof question->text, "it has ended");
 	hub_event(alerting->options.hub, "silence", silence->id, "active", "expired", question->by, silence->comment);
 	keep_silence(alerting, question, silence);

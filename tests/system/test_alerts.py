@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from harness import config, wait_for
+from notifying import Levels
 
 QUICK = "warning_after: 2s\nstale_after: 4s"
 
@@ -356,3 +357,18 @@ def test_a_redis_that_stops_under_ten_thousand_calls_is_one_alert(redis, make_si
     assert events(daemon, "call-stale") == before or {e[2] for e in events(daemon, "call-stale")[len(before):]} <= {"resolved"}
     assert [n["kind"] for n in herald.notices("source-blind")][:2] in (["firing"], ["firing", "resolved"])
     assert {row["alert"] for row in alerts(daemon)} <= {"call-stale", "source-blind", "many-stale"}
+
+
+def test_a_silence_is_seen_at_once_in_what_is_asked_next(daemon, client):
+    levels = Levels(daemon, 3)
+    daemon.start(levels.config(daemon, ""))
+    levels.fire(0, 1)
+    wait_for(lambda: [row["state"] for row in daemon.rows("alerts") if row["severity"] == "critical"] == ["firing"] * 2)
+    for _ in range(3):
+        shown = client("silence", "add", "severity=critical", "-d", "1h", "-c", "deploy").stdout
+        [silence] = [row for row in daemon.rows("silences") if row["id"] in shown]
+        assert silence["mutes"] == 2
+        assert {row["silenced_by"] for row in daemon.rows("alerts") if row["severity"] == "critical"} == {silence["id"]}
+        client("silence", "expire", silence["id"])
+        assert {row["mutes"] for row in daemon.rows("silences")} == {0}
+        assert {row["silenced_by"] for row in daemon.rows("alerts")} == {None}
