@@ -321,14 +321,19 @@ static void beat_slot(struct platform *platform, uint32_t slot)
 	}
 }
 
+static void clean(struct platform *platform, struct call *call)
+{
+	delete_keys(platform, call, false);
+	remove_call(platform, call);
+}
+
 static void clean_crashed(struct platform *platform)
 {
 	int64_t keep = platform->options.crash_keep_us, now = monotonic_us();
 	for (uint32_t i = platform->count; keep && i-- > 0;) {
 		struct call *call = &platform->calls[platform->active[i]];
 		if (call->state == CALL_CRASHED && now - call->crashed_us > keep) {
-			delete_keys(platform, call, false);
-			remove_call(platform, call);
+			clean(platform, call);
 		}
 	}
 }
@@ -400,15 +405,18 @@ uint32_t platform_resume(struct platform *platform)
 {
 	uint32_t done = 0;
 	platform->paused = false;
-	memset(platform->dead_workers, 0, platform->world.workers * sizeof *platform->dead_workers);
-	for (uint32_t i = 0; i < platform->count; i++) {
+	for (uint32_t i = platform->count; i-- > 0;) {
 		struct call *call = &platform->calls[platform->active[i]];
 		if (call->state == CALL_MUTE) {
 			beat(platform, call);
 			go_beating(platform, call, (uint32_t)(draw(platform) % platform->wheel_size));
 			done++;
+		} else if (call->state == CALL_CRASHED && platform->dead_workers[call->worker]) {
+			clean(platform, call);
+			done++;
 		}
 	}
+	memset(platform->dead_workers, 0, platform->world.workers * sizeof *platform->dead_workers);
 	return done;
 }
 

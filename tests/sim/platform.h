@@ -71,9 +71,10 @@ void platform_beat(struct platform *platform); /* all beats due by now */
 uint32_t platform_crash(struct platform *platform, uint32_t n);
 uint32_t platform_kill_worker(struct platform *platform, uint32_t worker);
 uint32_t platform_mute(struct platform *platform, uint32_t n);
-uint32_t platform_resume(struct platform *platform);  /* mute calls beat again, dead workers take calls again */
-uint32_t platform_flush(struct platform *platform);   /* FLUSHDB; the calls are gone for the platform too */
-uint32_t platform_rewrite(struct platform *platform); /* writes all keys again, after Redis has lost them */
+uint32_t platform_resume(
+	struct platform *platform); /* mute calls beat again; dead workers clean up and take calls again */
+uint32_t platform_flush(struct platform *platform);             /* FLUSHDB; the calls are gone for the platform too */
+uint32_t platform_rewrite(struct platform *platform);           /* writes all keys again, after Redis has lost them */
 uint64_t platform_flood(struct platform *platform, uint64_t n); /* publishes n heartbeats as fast as possible */
 
 #endif
