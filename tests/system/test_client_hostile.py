@@ -184,8 +184,8 @@ def reloads(server, answered, *new):
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_the_outcome_of_a_reload_that_ended_its_own_listener_is_that_of_its_asker(server, answered):
-    done = reloads(server, answered, lambda pid: reload_event(4, "of another", by=f"user 0, process {pid}0", to="failed"),
-                   lambda pid: reload_event(3, "3 unchanged, 1 restarted (web)", by=f"user 0, process {pid}"),
+    done = reloads(server, answered, lambda pid: reload_event(4, "of another", by=f"root, process {pid}0", to="failed"),
+                   lambda pid: reload_event(3, "3 unchanged, 1 restarted (web)", by=f"root, process {pid}"),
                    lambda pid: reload_event(2, "of another before", to="failed"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "3 unchanged, 1 restarted (web)\n", "")
 
