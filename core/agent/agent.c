@@ -11,6 +11,8 @@
 
 #include "agent_private.h"
 #include "clock.h"
+#include "journal_alerts.h"
+#include "journal_tasks.h"
 #include "log.h"
 #include "roster.h"
 #include "state_dir.h"
@@ -534,8 +536,12 @@ static int make_hub(struct agent *agent)
 static void on_journal_opened(void *arg, struct sqlite3 *db)
 {
 	const struct agent *agent = arg;
-	tasks_read(agent->tasks, db);
 	alerting_read(agent->alerting, db);
+	tasks_read(agent->tasks, db);
+	if (!db)
+		return;
+	journal_alerts_fold(db);
+	journal_tasks_fold(db);
 }
 
 static void on_journal_restored(void *arg)

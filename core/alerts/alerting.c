@@ -5,7 +5,8 @@
  * has a timer of its own.
  *
  * Until the journal has told what it knew nothing is judged: else what fired before would seem to begin now. A journal
- * that says nothing is not waited for longer than 5 s.
+ * that cannot be read is not waited for longer than 10 s; when it can be read later, what is open takes the place in
+ * life that it had (remembering.c).
  */
 #include "alerting_private.h"
 
@@ -28,8 +29,8 @@ enum {
 	EVENT_SUBJECT_MAX = 1024
 };
 
-static const int64_t journal_wait_ns = 5 * CW_SECOND;
-static const int64_t ended_shown_ns = 3600 * CW_SECOND;
+static const int64_t journal_wait_ns = 10 * CW_SECOND;
+const int64_t alerting_ended_shown_ns = 3600 * CW_SECOND;
 static const int64_t tick_least_ns = 100 * CW_MILLISECOND; /* with passes under way */
 
 struct moment alerting_now(struct alerting *alerting)
@@ -79,7 +80,8 @@ void alerting_show(struct alerting *alerting, struct alert *alert)
 
 void alerting_has_ended(struct alerting *alerting, struct alert *alert)
 {
-	alert->forget = clock_now() + ended_shown_ns;
+	int64_t ago = clock_wall() - alert->resolved_at;
+	alert->forget = clock_now() + alerting_ended_shown_ns - (ago > 0 ? ago : 0);
 	alerting->is_settling = true;
 }
 
@@ -146,7 +148,7 @@ static bool is_shown_by_another(struct alerting *alerting, const struct alert *a
 	return other != NULL;
 }
 
-static void forget(struct alerting *alerting, struct alert *alert)
+void alerting_forget(struct alerting *alerting, struct alert *alert)
 {
 	if (!is_shown_by_another(alerting, alert))
 		alerts_hide(alerting, alert);
@@ -177,7 +179,7 @@ static void forget_ended(struct alerting *alerting)
 			ended[n++] = alert;
 	qsort(ended, n, sizeof(struct alert *), by_forget);
 	for (uint32_t i = 0; i < n && (n - i > ENDED_SHOWN_MAX || ended[i]->forget <= clock_now()); i++)
-		forget(alerting, ended[i]);
+		alerting_forget(alerting, ended[i]);
 	free(ended);
 }
 
@@ -382,7 +384,8 @@ static void begin_without_journal(struct alerting *alerting)
 {
 	if (alerting->is_read || clock_awake() < alerting->read_due)
 		return;
-	log_line(NULL, CW_WARNING, "the journal does not answer: alerts of before are not known");
+	log_line(NULL, CW_WARNING,
+		 "the journal cannot be read yet: alerts of before are not known, and may be told once more");
 	alerting_begin(alerting);
 }
 

@@ -52,7 +52,7 @@ int alerting_start(struct alerting *alerting, struct journal *journal);
 void alerting_stop(struct alerting *alerting); /* posts to the journal what is to be kept, then ends */
 void alerting_free(struct alerting *alerting); /* NULL is fine */
 
-/* On the journal's thread, once: what it holds. NULL: it cannot be read. */
+/* On the journal's thread: what it holds. NULL: it cannot be read yet. */
 void alerting_read(struct alerting *alerting, struct sqlite3 *db);
 /* Any thread: the journal works again, or was begun anew: all that is open is written once more. */
 void alerting_rewrite(struct alerting *alerting);

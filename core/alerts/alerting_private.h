@@ -142,10 +142,12 @@ struct alerting {
 	_Atomic uint64_t counts[SEVERITIES][SHOWN_STATES]; /* any thread reads */
 };
 
+extern const int64_t alerting_ended_shown_ns; /* so long what has ended is in the table */
 struct moment alerting_now(struct alerting *alerting);
 void alerting_begin(struct alerting *alerting);                          /* what the journal knew was taken over */
 void alerting_show(struct alerting *alerting, struct alert *alert);      /* and counts it */
 void alerting_has_ended(struct alerting *alerting, struct alert *alert); /* nobody is to be told of it any more */
+void alerting_forget(struct alerting *alerting, struct alert *alert);    /* and frees it */
 /* There is something to do in slices. */
 void alerting_turn(struct alerting *alerting);
 

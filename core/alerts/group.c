@@ -267,10 +267,12 @@ int groups_restore(struct groups *groups, const char *key, const char *rule, con
 		   int64_t since, int64_t told_at)
 {
 	if (strlen(key) != GROUP_KEY_SIZE - 1 || strspn(key, "0123456789abcdef") != GROUP_KEY_SIZE - 1 ||
-	    strlen(incident) >= INCIDENT_ID_SIZE || groups_find(groups, key))
+	    strlen(incident) >= INCIDENT_ID_SIZE)
 		return -EINVAL;
-	struct group *group = add_group(groups, key, rule, /* labels */ NULL, /* count */ 0);
-	if (!group)
+	struct group *group = groups_find(groups, key);
+	if (group && *group->incident)
+		return -EEXIST;
+	if (!group && !(group = add_group(groups, key, rule, /* labels */ NULL, /* count */ 0)))
 		return -ENOMEM;
 	snprintf(group->incident, sizeof group->incident, "%s", incident);
 	group->last_number = number_of(incident);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * What an earlier life left in the journal: read on the journal's thread, copied, and taken over by the thread `alerts`
- * in one go, before anything is judged. Silences and incidents first, for what comes after belongs to them.
+ * in one go. Silences and incidents first, for what comes after belongs to them.
+ *
+ * That is before anything is judged, unless the journal could not be read for 10 s. Then what is open by now makes way
+ * for what was open before, with its id and since when; an incident that was not told yet becomes the one of before.
+ * What was told again meanwhile was told: nobody can take that back.
  */
 #include "alerting_private.h"
 
@@ -29,7 +33,6 @@ struct known {
 struct memory {
 	struct mail mail; /* first */
 	struct known *first, **last;
-	bool was_read;
 };
 
 static void known_free(struct known *known)
@@ -138,15 +141,53 @@ static void on_receipt(void *arg, const char *incident, const char *notifier, co
 
 /* ---- alerts ---- */
 
+static void forget_on_disk(struct alerting *alerting, const struct alert *alert)
+{
+	(void)journal_alert(alerting->journal, alert, /* forget */ true, NULL, NULL);
+}
+
+/* What was told of this life is true of the one that it only goes on with. */
+static void make_way(struct alerting *alerting, struct alert *newer, struct alert *known)
+{
+	if (newer->told > known->told)
+		known->told = newer->told;
+	if (newer->acked_by) {
+		alert_set_text(&known->acked_by, newer->acked_by);
+		alert_set_text(&known->ack_note, newer->ack_note);
+		known->acked_at = newer->acked_at;
+	}
+	forget_on_disk(alerting, newer);
+	alerting_forget(alerting, newer);
+}
+
+/* False: what is known is older than what is seen. */
+static bool has_place(struct alerting *alerting, struct alert *known)
+{
+	struct alert *open = known->state == ALERT_RESOLVED
+				     ? NULL
+				     : engine_find(alerting->engine, known->rule_name, known->instance, known->subject);
+	if (!open)
+		return true;
+	if (!open->is_confirmed || (known->state == ALERT_PENDING && open->state == ALERT_FIRING)) {
+		forget_on_disk(alerting, known);
+		return false;
+	}
+	make_way(alerting, open, known);
+	return true;
+}
+
 static void take_alert(struct alerting *alerting, const struct known *known)
 {
 	struct moment now = alerting_now(alerting);
+	if (!has_place(alerting, known->alert))
+		return;
 	struct alert *alert = engine_restore(alerting->engine, known->alert, now);
 	if (!alert)
 		return;
 	if (alert->state != ALERT_PENDING)
 		groups_add_known(alerting->groups, alert, known->texts[0], now.watched);
-	alerting_show(alerting, alert);
+	if (alert->state != ALERT_RESOLVED || now.wall - alert->resolved_at < alerting_ended_shown_ns)
+		alerting_show(alerting, alert);
 }
 
 static void on_alert(void *arg, const struct alert *alert, const char *group_key)
@@ -217,7 +258,7 @@ static void on_memory(struct mail *mail, void *owner)
 
 void alerting_read(struct alerting *alerting, struct sqlite3 *db)
 {
-	struct memory *memory = alerting ? calloc(1, sizeof *memory) : NULL;
+	struct memory *memory = alerting && db ? calloc(1, sizeof *memory) : NULL;
 	if (!memory)
 		return; /* it is not waited for long */
 	memory->mail = (struct mail){.deliver = on_memory, .drop = drop_memory};
@@ -228,8 +269,7 @@ void alerting_read(struct alerting *alerting, struct sqlite3 *db)
 					       .alert = on_alert,
 					       .delivery = on_delivery,
 					       .arg = memory};
-	if (db)
-		journal_alerts_read(db, SETTLED_READ, &reader);
+	journal_alerts_read(db, SETTLED_READ, &reader);
 	if (mailbox_post(alerting->orders, &memory->mail) < 0)
 		drop_memory(&memory->mail);
 }

@@ -20,7 +20,7 @@
 #include <sys/statvfs.h>
 #include <uv.h>
 
-enum { ENTRIES_MAX = 100000, RETRY_MS = 5000, SAID_MAX = JOURNAL_WHY_MAX + 256 };
+enum { ENTRIES_MAX = 100000, RETRY_MS = 5000, RETRY_UNREAD_MS = 1000, SAID_MAX = JOURNAL_WHY_MAX + 256 };
 static const size_t bytes_max = (size_t)32 * 1024 * 1024;
 
 struct journal {
@@ -42,7 +42,9 @@ struct journal {
 	/* the thread's */
 	struct sqlite3 *db; /* NULL: nothing can be written now */
 	struct journal_entry *first, **last;
-	bool stopping, pausing, in_trouble, suspect; /* suspect: the file is looked through when it is opened */
+	bool stopping, pausing, in_trouble;
+	bool suspect;  /* the file is looked through when it is opened */
+	bool was_read; /* what an earlier life left was told */
 	uint64_t lost_said;
 };
 
@@ -136,6 +138,9 @@ static bool open_file(struct journal *journal)
 		begin_trouble(journal, why);
 	else
 		journal->suspect = false;
+	if (rc == 0 && !journal->was_read)
+		journal->options.opened(journal->options.arg, journal->db);
+	journal->was_read |= rc == 0;
 	if (rc == 0 && journal->options.attached)
 		journal->options.attached(journal->options.arg, journal->db);
 	return rc == 0;
@@ -206,7 +211,9 @@ static void pause_writing(struct journal *journal)
 {
 	tell_all_waiting(journal);
 	journal->pausing = true;
-	uv_timer_start(&journal->retry, on_retry, RETRY_MS, /* repeat */ 0);
+	uv_update_time(
+		&journal->loop); /* a try takes seconds: a timer that is due already would go by unseen in a round */
+	uv_timer_start(&journal->retry, on_retry, journal->was_read ? RETRY_MS : RETRY_UNREAD_MS, /* repeat */ 0);
 }
 
 /* In trouble the file is tried again even if nothing waits: its end is to be told. */
@@ -300,9 +307,10 @@ static void *run(void *arg)
 	struct journal *journal = arg;
 	pthread_setname_np(pthread_self(), journal->kind->name);
 	journal->suspect = true; /* whatever was before */
-	if (!has_room(journal) || !open_file(journal))
+	if (!has_room(journal) || !open_file(journal)) {
+		journal->options.opened(journal->options.arg, NULL);
 		pause_writing(journal);
-	journal->options.opened(journal->options.arg, journal->db);
+	}
 	while (!journal->stopping) {
 		uv_run(&journal->loop, UV_RUN_ONCE);
 		write_waiting(journal);

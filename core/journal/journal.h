@@ -9,7 +9,7 @@
  * (but for the history) synchronous=EXTRA. Then each entry's owner is told.
  *
  * What cannot be written (disk full, read-only, locked by somebody for longer than 2 s) is kept in memory, in order, up
- * to 32 MiB, and its owner is told so at once; it is tried again every 5 s. A file that is damaged is set aside and
+ * to 32 MiB, and its owner is told so at once; it is tried again every 5 s, but each second until it was read. A file that is damaged is set aside and
  * begun anew (journal_file.h). The journal says each trouble once when it begins and once when it is over; it never
  * ends the agent.
  */
@@ -41,8 +41,9 @@ struct journal_entry {
 struct journal_options {
 	const struct journal_kind *kind; /* NULL: journal_db */
 	const char *folder;              /* copied */
-	/* Once, on the journal's thread, before anything is written: what an earlier life left. NULL: nothing can be
-	 * read. */
+	/* On the journal's thread: what an earlier life left, once, as soon as the file can be opened and before anything
+	 * is written. If it cannot be opened at the start it is called with NULL first, so that nobody has to wait for
+	 * what may come late. */
 	void (*opened)(void *arg, struct sqlite3 *db);
 	/* On the journal's thread: whenever the file was opened, before it is written, in no transaction; and before it
 	 * is closed, when statements are finalized. May be NULL. */

@@ -90,7 +90,7 @@ static int run_with(struct sqlite3 *db, const char *sql, int64_t value)
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static void fold(struct sqlite3 *db)
+void journal_alerts_fold(struct sqlite3 *db)
 {
 	int64_t before = clock_wall() - keep_ns;
 	int code = SQLITE_OK;
@@ -429,11 +429,11 @@ static void on_delivery(struct reading *reading, const struct journal_alerts_rea
 
 void journal_alerts_read(struct sqlite3 *db, uint32_t most_settled, const struct journal_alerts_reader *reader)
 {
-	fold(db); /* the deliveries in the order in which they were told, whatever the clock did meanwhile */
 	each(db, "SELECT * FROM silence ORDER BY starts_at, id", 0, on_silence, reader, "silences");
 	each(db, "SELECT * FROM incident ORDER BY since, group_key", 0, on_incident, reader, "incidents");
 	each(db, "SELECT * FROM receipt", 0, on_receipt, reader, "receipts");
 	each(db, "SELECT * FROM alert ORDER BY pending_since, id", 0, on_alert, reader, "alerts");
+	/* in the order in which they were told, whatever the clock did meanwhile */
 	each(db, "SELECT * FROM delivery WHERE state < 2 ORDER BY rowid", 0, on_delivery, reader, "notifications");
 	each(db,
 	     "SELECT * FROM (SELECT * FROM delivery WHERE state >= 2 ORDER BY settled_at DESC LIMIT ?) ORDER BY "

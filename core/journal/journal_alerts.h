@@ -64,5 +64,6 @@ struct journal_alerts_reader {
 	void *arg;
 };
 void journal_alerts_read(struct sqlite3 *db, uint32_t most_settled, const struct journal_alerts_reader *reader);
+void journal_alerts_fold(struct sqlite3 *db); /* after it was read: that must not wait for who keeps the file locked */
 
 #endif

@@ -322,8 +322,6 @@ void journal_tasks_read(struct sqlite3 *db, uint32_t most_tasks, uint32_t most_o
 {
 	sqlite3_stmt *tasks = NULL, *rows = NULL;
 	int code;
-	if (forget_old(db) != SQLITE_OK)
-		log_line(NULL, CW_WARNING, "journal: old tasks cannot be forgotten now: %s", sqlite3_errmsg(db));
 	if (prepare(db, "SELECT * FROM task ORDER BY task_id DESC LIMIT ?", &tasks) == SQLITE_OK &&
 	    prepare(db,
 		    "SELECT number, key, outcome, told_at, text FROM task_row WHERE task_id = ? AND outcome IS NOT "
@@ -340,4 +338,10 @@ void journal_tasks_read(struct sqlite3 *db, uint32_t most_tasks, uint32_t most_o
 	}
 	sqlite3_finalize(tasks);
 	sqlite3_finalize(rows);
+}
+
+void journal_tasks_fold(struct sqlite3 *db)
+{
+	if (forget_old(db) != SQLITE_OK)
+		log_line(NULL, CW_WARNING, "journal: old tasks cannot be forgotten now: %s", sqlite3_errmsg(db));
 }

@@ -54,5 +54,6 @@ struct journal_tasks_reader {
 };
 void journal_tasks_read(struct sqlite3 *db, uint32_t most_tasks, uint32_t most_outcomes,
 			const struct journal_tasks_reader *reader);
+void journal_tasks_fold(struct sqlite3 *db); /* after that */
 
 #endif

@@ -2,6 +2,7 @@
 """A disk that is full, read-only, failing, damaged or kept locked: alerts still go out, the state is loud, and all of it is written when it can be.
 The journal alone: tests/unit/test_journal.c, test_salvage.c (each page, each 512 bytes), test_power_cut.c (fault 50)."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from harness import BUILD, LARGE, wait_for
 from test_actions import act, end_of
+from notifying import Levels
 from test_alerts import Herald
 
 
@@ -180,13 +182,12 @@ def test_fault_47_alerts_of_a_damaged_journal_are_salvaged(daemon):
     world.ask("pragma wal_checkpoint(truncate)")
     [(root,)] = world.ask("select rootpage from sqlite_master where name = 'silence'")
     flip(world.state / "journal.db", root - 1)
-    before = len(world.herald.notices())
     world.start()
     wait_for(lambda: "salvaged: " in daemon.stderr and " of alert" in daemon.stderr)
     firing = wait_for(lambda: [row for row in daemon.rows("alerts", where=["alert=task-done"]) if row["state"] == "firing"], 20)
     assert [row["subject"] for row in firing] == world.made
     world.alert()
-    assert sum(world.made[0] in str(notice) for notice in world.herald.notices()[before:] if notice["kind"] == "first") == 0
+    assert len({notice["incident"] for notice in world.herald.notices()}) == 1, "it goes on with what it was told as"
 
 
 def test_fault_48_alerts_go_out_while_another_program_keeps_the_journal_locked(daemon):
@@ -203,3 +204,83 @@ def test_fault_48_alerts_go_out_while_another_program_keeps_the_journal_locked(d
     wait_for(lambda: world.said("journal.db is written again; 0 entries were lost") == 1, 30)
     world.wait_written()
     assert not list(world.state.glob("*corrupt*"))
+
+
+def lock_whole(path):
+    """Nobody else may even read it, from before its daemon starts."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("pragma locking_mode=exclusive")
+    other.execute("begin exclusive")
+    return other
+
+
+class LevelsOnDisk:
+    """Gauges with a rule each, and notices to a file: what fires fires again in each life, whatever the journal says."""
+
+    def __init__(self, daemon, n):
+        self.daemon, self.herald, self.levels = daemon, Herald(daemon), Levels(daemon, n)
+        self.state = daemon.folder / "state"
+        text = self.levels.config(daemon, f"  {self.herald.entry}\n", notify="group_wait: 300ms, group_interval: 1s, repeat_interval: 1h")
+        self.config = text.replace(f"plugin_dir: [{BUILD}/plugins]", f"plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins]")
+
+    def start(self):
+        self.daemon.start(self.config)
+
+    def firing(self):
+        return {row["alert"]: row for row in self.daemon.rows("alerts") if row["state"] == "firing"}
+
+    def written(self, *told):
+        with contextlib.closing(sqlite3.connect(self.state / "journal.db")) as db:
+            rows = db.execute("select rule, id from alert where state = 1 and told = 1").fetchall()
+        return sorted(rule for rule, _ in rows) == sorted(told) and dict(rows)
+
+    def first(self, rule):
+        return [notice for notice in self.herald.notices(rule) if notice["kind"] == "firing"]
+
+
+def test_fault_48_a_journal_that_is_locked_for_a_moment_at_the_start_is_read_when_it_can_be(daemon, client):
+    world = LevelsOnDisk(daemon, 2)
+    world.start()
+    world.levels.fire(0)
+    ids = wait_for(lambda: world.written("high-0"), 20)
+    client("silence", "add", "alertname=high-1", "-d", "1h", "-c", "known")
+    client("ack", "high-0", "-m", "on it")
+    daemon.process.kill()
+    other = lock_whole(world.state / "journal.db")
+    world.levels.fire(1)
+    world.start()
+    wait_for(lambda: "is kept locked by another program" in daemon.stderr, 20)
+    assert world.firing() == {}, "nothing is judged by who does not know what was before"
+    other.close()
+    firing = wait_for(lambda: len(world.firing()) == 2 and world.firing(), 20)
+    assert "cannot be read yet" not in daemon.stderr
+    assert firing["high-0"]["acked_by"] and firing["high-1"]["silenced_by"]
+    world.levels.end(0)
+    wait_for(lambda: world.herald.notices("high-0")[-1]["kind"] == "resolved", 20)
+    assert len(world.first("high-0")) == 1 and world.herald.notices("high-1") == []
+    assert len({notice["incident"] for notice in world.herald.notices("high-0")}) == 1
+    assert ids["high-0"] not in (world.written() or {})
+
+
+def test_fault_48_what_a_journal_knew_that_can_be_read_late_only_is_taken_over(daemon, client):
+    world = LevelsOnDisk(daemon, 2)
+    world.start()
+    world.levels.fire(0)
+    ids = wait_for(lambda: world.written("high-0"), 20)
+    before = world.firing()["high-0"]
+    client("silence", "add", "alertname=high-1", "-d", "1h", "-c", "known")
+    daemon.process.kill()
+    other = lock_whole(world.state / "journal.db")
+    world.start()
+    wait_for(lambda: len(world.first("high-0")) == 2, 30, what="it is told again by who cannot know that it was told")
+    assert "the journal cannot be read yet" in daemon.stderr
+    assert world.firing()["high-0"]["firing_since"] != before["firing_since"]
+    other.close()
+    wait_for(lambda: world.firing()["high-0"]["firing_since"] == before["firing_since"], 20)
+    assert wait_for(lambda: world.written("high-0"), 20) == ids, "the alert of this life has made way"
+    assert [row["comment"] for row in daemon.rows("silences")] == ["known"]
+    world.levels.fire(1)
+    wait_for(lambda: "high-1" in world.firing() and world.firing()["high-1"]["silenced_by"], 20)
+    world.levels.end(0)
+    wait_for(lambda: world.herald.notices("high-0")[-1]["kind"] == "resolved", 20)
+    assert len(world.first("high-0")) == 2 and world.herald.notices("high-1") == []

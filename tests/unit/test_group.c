@@ -789,7 +789,7 @@ static void restart__in_an_incident__goes_on_with_it(void **state)
 	world->watched = SECOND;
 	world->wall += HOUR; /* it was away so long */
 	assert_int_equal(groups_restore(world->groups, key, "call-stale", incident, 1, since, told_at), 0);
-	assert_int_equal(groups_restore(world->groups, key, "call-stale", incident, 1, since, told_at), -EINVAL);
+	assert_int_equal(groups_restore(world->groups, key, "call-stale", incident, 1, since, told_at), -EEXIST);
 	assert_int_equal(groups_restore(world->groups, "zz", "call-stale", incident, 1, since, told_at), -EINVAL);
 	groups_add_known(world->groups, one, key, world->watched);
 	const struct cw_notice *said = expect_after(world, 3 * HOUR);
@@ -818,6 +818,30 @@ static void restart__in_an_incident__goes_on_with_it(void **state)
 	said = expect_after(world, 5 * MINUTE + SECOND);
 	assert_int_equal(said->kind, CW_NOTICE_RESOLVED);
 	assert_int_equal(said->sequence, 4);
+}
+
+static void restart__whose_journal_is_read_late__goes_on_with_what_was_not_told_anew(void **state)
+{
+	struct world *world = *state;
+	struct alert *one = fire(world, &stale, "CA1");
+	pass(world, 10 * SECOND);
+	char key[GROUP_KEY_SIZE], incident[NOTICE_ID_MAX + 1];
+	strcpy(key, last(world)->group);
+	strcpy(incident, last(world)->incident);
+	int64_t told_at = world->wall, since = last(world)->since;
+
+	groups_free(world->groups);
+	struct groups_options options = {
+		.hostname = "box", .tell = tell, .show = show, .settled = settled, .arg = world};
+	world->groups = groups_new(&options, world->silences);
+	groups_use(world->groups, &all_rules);
+	world->wall += MINUTE;
+	fire(world, &stale, "CA2"); /* its group waits */
+	assert_int_equal(groups_restore(world->groups, key, "call-stale", incident, 1, since, told_at), 0);
+	groups_add_known(world->groups, one, key, world->watched);
+	pass(world, 5 * MINUTE);
+	assert_string_equal(last(world)->incident, incident);
+	assert_int_equal(last(world)->sequence, 2);
 }
 
 static void incident__after_one_of_the_same_millisecond__has_an_id_of_its_own(void **state)
@@ -862,6 +886,7 @@ int main(void)
 		TEST(reload__that_takes_a_rule_away__still_tells_the_end),
 		TEST(reload__that_splits_a_rule__leaves_an_incident_as_it_is),
 		TEST(restart__in_an_incident__goes_on_with_it),
+		TEST(restart__whose_journal_is_read_late__goes_on_with_what_was_not_told_anew),
 		TEST(incident__after_one_of_the_same_millisecond__has_an_id_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

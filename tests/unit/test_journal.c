@@ -93,8 +93,10 @@ static void on_opened(void *arg, struct sqlite3 *db)
 	struct journal_tasks_reader reader = {on_task, on_outcome, NULL};
 	(void)arg;
 	tasks_read = outcomes_read = 0;
-	if (db)
+	if (db) {
 		journal_tasks_read(db, 1000, 1000, &reader);
+		journal_tasks_fold(db);
+	}
 	opened = true;
 }
 

@@ -132,6 +132,7 @@ static void on_opened(void *arg, struct sqlite3 *db)
 	(void)arg;
 	reading = open_memstream(&was_read, &was_read_size);
 	if (db) {
+		journal_alerts_fold(db);
 		journal_alerts_read(db, 1000, &reader);
 		journal_tasks_read(db, 1000, 1000, &tasks);
 	}
