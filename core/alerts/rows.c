@@ -11,10 +11,13 @@
 
 #include "clock.h"
 #include "log.h"
+#include "notice.h"
 #include "template.h"
+#include "text.h"
 
 #include <errno.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +28,8 @@ enum {
 	SHARE = 100,      /* passes take one in so many parts of the time … */
 	SHARE_ASKED = 10, /* … and those that were asked for */
 	LOOKS_A_STEP = 100,
-	SUBJECT_ROOM = 3 * 4096 + 1,
+	SUBJECT_ROOM = NOTICE_VALUE_MAX + 1,
+	STRANGE_SHOWN = 200, /* bytes of a key that cannot be a subject as it is */
 	TIMED_MAX = 4,
 	TIMED_TEXT_MAX = 300
 };
@@ -292,29 +296,42 @@ struct taking {
 	uint32_t taken;
 };
 
-/* A C string of whatever bytes a key has: NUL becomes U+2400. */
-static void key_text(char text[SUBJECT_ROOM], const struct cw_cell *cell)
+static const char strange[] = "\u2400";
+
+static bool is_strange(const char *subject)
 {
-	char *to = text;
-	for (uint32_t i = 0; i < cell->length && to - text < SUBJECT_ROOM - 4; i++)
-		if (cell->text[i])
-			*to++ = cell->text[i];
-		else
-			to = stpcpy(to, "\u2400");
-	*to = '\0';
+	return strstr(subject, strange) != NULL;
+}
+
+/* The key, if it is text that the journal and every message take as it is. Else what can be shown of it, U+2400, and a
+ * hash of all its bytes, so that two keys are never one subject, and one is the same in each life. */
+static void subject_of(char subject[SUBJECT_ROOM], const char *key, size_t length)
+{
+	uint8_t hash[crypto_generichash_BYTES_MIN];
+	if (length < SUBJECT_ROOM && !memchr(key, '\0', length) && text_is_utf8(key, length)) {
+		memcpy(subject, key, length);
+		subject[length] = '\0';
+		if (!is_strange(subject))
+			return;
+	}
+	size_t used = text_utf8(subject, STRANGE_SHOWN, key, length);
+	crypto_generichash(hash, sizeof hash, (const unsigned char *)key, length, NULL, 0);
+	used += (size_t)snprintf(subject + used, SUBJECT_ROOM - used, "%s", strange);
+	for (size_t i = 0; i < sizeof hash / 2; i++)
+		used += (size_t)snprintf(subject + used, SUBJECT_ROOM - used, "%02x", hash[i]);
 }
 
 static int take_row(void *arg, const struct cw_cell *cells, uint32_t count)
 {
 	struct taking *taking = arg;
-	char key[SUBJECT_ROOM], instance[160] = "agent";
+	char subject[SUBJECT_ROOM], instance[160] = "agent";
 	if (cells[taking->key].type != CW_CELL_TEXT || cells[0].type != CW_CELL_TEXT)
 		return 0;
-	key_text(key, &cells[taking->key]);
+	subject_of(subject, cells[taking->key].text, cells[taking->key].length);
 	if (!is_of_instances(taking->rule))
 		snprintf(instance, sizeof instance, "%.*s", (int)cells[0].length, cells[0].text);
 	taking->taken++;
-	engine_row(taking->rows->options.engine, taking->rule, instance, key, taking->holds, taking->columns, cells,
+	engine_row(taking->rows->options.engine, taking->rule, instance, subject, taking->holds, taking->columns, cells,
 		   count, now_of(taking->rows));
 	return 0;
 }
@@ -350,12 +367,14 @@ static int ask_for_key(struct rows *rows, struct ruled *ruled, const char *insta
 /* What a row is now, for one rule. */
 static void look_at(struct rows *rows, struct ruled *ruled, const char *instance, const char *key)
 {
+	char subject[SUBJECT_ROOM];
 	const struct rule *rule = ruled->rule;
+	subject_of(subject, key, strlen(key));
 	if (ask_for_key(rows, ruled, instance, key, /* any */ false) != 0 ||
-	    !engine_find(rows->options.engine, rule->name, instance, key))
+	    !engine_find(rows->options.engine, rule->name, instance, subject))
 		return;
 	if (ask_for_key(rows, ruled, instance, key, /* any */ true) == 0)
-		engine_row_gone(rows->options.engine, rule->table, instance, key, now_of(rows));
+		engine_row_gone(rows->options.engine, rule->table, instance, subject, now_of(rows));
 }
 
 static struct ruled *find_ruled(struct rows *rows, const struct rule *rule)
@@ -366,18 +385,23 @@ static struct ruled *find_ruled(struct rows *rows, const struct rule *rule)
 	return NULL;
 }
 
-/* A key that no query can name is as the pass saw it. The alert may be freed by what is found, so it is copied. */
-void rows_look(struct rows *rows, const struct alert *alert)
+/* A key that no query can name is as the pass saw it (`holds`). The alert may be freed by what is found, so it is
+ * copied. */
+static void look(struct rows *rows, const struct alert *alert, bool holds)
 {
 	struct ruled *ruled = find_ruled(rows, alert->rule);
-	char *instance = strdup(alert->instance), *key = strdup(alert->subject);
-	if (ruled && instance && key && strstr(key, "\u2400"))
-		engine_row(rows->options.engine, ruled->rule, instance, key, /* holds */ true, NULL, NULL, 0,
-			   now_of(rows));
-	else if (ruled && instance && key)
-		look_at(rows, ruled, instance, key);
+	char *instance = strdup(alert->instance), *subject = strdup(alert->subject);
+	if (ruled && instance && subject && is_strange(subject))
+		engine_row(rows->options.engine, ruled->rule, instance, subject, holds, NULL, NULL, 0, now_of(rows));
+	else if (ruled && instance && subject)
+		look_at(rows, ruled, instance, subject);
 	free(instance);
-	free(key);
+	free(subject);
+}
+
+void rows_look(struct rows *rows, const struct alert *alert)
+{
+	look(rows, alert, /* holds */ true);
 }
 
 /* ---- hints ---- */
@@ -517,7 +541,7 @@ static void step_alerts(struct rows *rows, struct ruled *ruled)
 		if (looks++ == LOOKS_A_STEP)
 			return;
 		alert->pass = ruled->pass;
-		rows_look(rows, alert);
+		look(rows, alert, /* holds */ false);
 	}
 	ruled->step = STEP_DEADLINES;
 	ruled->timed_next = 0;

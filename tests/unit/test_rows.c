@@ -5,8 +5,10 @@
  */
 #include "table_fixture.h"
 
+#include "notice.h"
 #include "rows.h"
 #include "rules_by_hand.h"
+#include "text.h"
 
 static const char *const stale_where[] = {"health=stale"};
 static const char *const old_where[] = {"health!=healthy", "age>60"};
@@ -189,20 +191,56 @@ static void hints__that_nobody_heard__are_made_good_by_the_next_pass(void **stat
 	end(&world);
 }
 
-static void key__with_a_nul_in_it__is_a_subject_too(void **state)
+static int64_t put_key(struct world *world, const char *key, size_t length)
+{
+	struct cw_cell cells[COLUMNS] = {[HEALTH] = integer(2)};
+	cells[ID] = (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)length, .text = key};
+	return row_put(world->parts[0], cells);
+}
+
+static void key__that_is_no_text__is_a_subject_of_its_own_in_each_life(void **state)
 {
 	(void)state;
+	static char longest[3000];
+	static const char *const keys[] = {"a\0b", "a\0c", "a\u2400b", "x\xff", "x\xfe", longest};
+	static const size_t lengths[] = {3, 3, 5, 2, 2, sizeof longest};
+	enum { KEYS = sizeof keys / sizeof *keys };
+	struct alert *known[KEYS];
+	int64_t rows[KEYS];
+	uint32_t n = 0;
 	struct world world;
-	struct cw_cell cells[COLUMNS] = {[HEALTH] = integer(2)};
-	cells[ID] = (struct cw_cell){.type = CW_CELL_TEXT, .length = 3, .text = "a\0b"};
+	memset(longest, 'k', sizeof longest);
 	begin(&world);
 	use(&world, all_rules, 1);
-	row_put(world.parts[0], cells);
+	for (size_t i = 0; i < KEYS; i++)
+		put_key(&world, keys[i], lengths[i]);
 	settle(&world);
-	assert_non_null(engine_find(world.engine, "stale", "a", "a\u2400b"));
 	pass_time(31 * CW_SECOND);
 	settle(&world);
-	assert_int_equal(count_open(&world), 1);
+	assert_int_equal(count_open(&world), KEYS);
+	for (struct alert *alert = engine_first(world.engine); alert; alert = alert->next) {
+		assert_true(strlen(alert->subject) <= NOTICE_VALUE_MAX);
+		assert_true(text_is_utf8(alert->subject, strlen(alert->subject)));
+		known[n++] = alert_copy(alert);
+	}
+	end(&world);
+
+	begin(&world);
+	use(&world, all_rules, 1);
+	for (size_t i = 0; i < KEYS; i++) {
+		assert_non_null(engine_restore(world.engine, known[i], moment_now(NULL)));
+		rows[i] = put_key(&world, keys[i], lengths[i]);
+		alert_free(known[i]);
+	}
+	settle(&world);
+	pass_time(31 * CW_SECOND);
+	settle(&world);
+	assert_int_equal(count_open(&world), KEYS);
+	for (size_t i = 0; i < KEYS; i++)
+		row_remove(world.parts[0], (uint32_t)rows[i], "ended");
+	pass_time(31 * CW_SECOND);
+	settle(&world);
+	assert_int_equal(count_open(&world), 0);
 	end(&world);
 }
 
@@ -368,7 +406,7 @@ int main(void)
 		cmocka_unit_test(transition__of_a_row__makes_it_be_looked_at_at_once),
 		cmocka_unit_test(hints__too_many__become_a_pass),
 		cmocka_unit_test(hints__that_nobody_heard__are_made_good_by_the_next_pass),
-		cmocka_unit_test(key__with_a_nul_in_it__is_a_subject_too),
+		cmocka_unit_test(key__that_is_no_text__is_a_subject_of_its_own_in_each_life),
 		cmocka_unit_test(row__that_time_makes_match__is_met_at_its_deadline),
 		cmocka_unit_test(row__that_time_makes_cease__is_met_at_its_deadline),
 		cmocka_unit_test(row__with_a_time_to_come__is_met_when_it_has_come),
