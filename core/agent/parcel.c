@@ -4,6 +4,7 @@
  */
 #include "parcel.h"
 
+#include "clock.h"
 #include "notice.h"
 #include "text.h"
 
@@ -132,7 +133,8 @@ static void note(struct parcel_outcome *outcome, const struct cw_delivered *deli
 {
 	bool is_known = (unsigned)delivered->outcome <= CW_REFUSED;
 	outcome->outcome = is_known ? delivered->outcome : CW_DOUBTFUL;
-	outcome->not_before = delivered->not_before;
+	int64_t latest = clock_now() + PARCEL_WAIT_MAX;
+	outcome->not_before = delivered->not_before < latest ? delivered->not_before : latest;
 	outcome->progress = keep(delivered->progress);
 	outcome->receipt = keep(delivered->receipt);
 	if (reason)

@@ -18,6 +18,10 @@
 
 enum { PARCEL_REASON_MAX = 512 };
 
+/* A receiver that wants to be left alone for longer (Retry-After) is asked again after this: in a day it is too late.
+ */
+#define PARCEL_WAIT_MAX (3600 * CW_SECOND)
+
 struct notice;
 
 /* A notice for this attempt; all is copied, of the notice a reference is taken. */
@@ -31,7 +35,7 @@ struct parcel_item {
 
 struct parcel_outcome {
 	enum cw_delivery outcome;
-	int64_t not_before;             /* instant; 0: none */
+	int64_t not_before;             /* instant, at most PARCEL_WAIT_MAX from now; 0: none */
 	char *progress, *receipt;       /* valid UTF-8 of at most CW_NOTICE_KEPT_MAX bytes; NULL: nothing */
 	char reason[PARCEL_REASON_MAX]; /* visible text; "": none */
 };

@@ -77,6 +77,7 @@ struct alert {
 	struct group *group;
 	struct alert *next_in_group, *previous_in_group;
 	enum alert_told told;
+	uint32_t written_in;      /* the rewriting of the journal (following.c) in which it was written last */
 	int part_in_group;        /* group_private.h */
 	bool is_counted_in_group; /* it fires, for silences and inhibition */
 

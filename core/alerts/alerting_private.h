@@ -134,10 +134,13 @@ struct alerting {
 	int64_t ticked;           /* instant */
 	int64_t group_stepped;    /* instant */
 	struct shown_part *shown;
-	bool is_read;     /* the journal has told what it knew, or is not waited for any longer */
-	int64_t read_due; /* awake */
-	bool is_settling; /* some have ended and are still shown */
-	int show_again;   /* seconds: rows of those that ended with their source went with its tables */
+	bool is_read;                       /* the journal has told what it knew, or is not waited for any longer */
+	int64_t read_due;                   /* awake */
+	bool is_settling;                   /* some have ended and are still shown */
+	uint32_t rewriting;                 /* number of the last rewriting of the journal */
+	bool is_rewriting, needs_rewriting; /* it is under way; another one after it */
+	int64_t folded;                     /* instant: when the journal was last told to fold */
+	int show_again; /* seconds: rows of those that ended with their source went with its tables */
 
 	_Atomic uint64_t counts[SEVERITIES][SHOWN_STATES]; /* any thread reads */
 };

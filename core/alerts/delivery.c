@@ -8,9 +8,11 @@
 #include "clock.h"
 #include "group.h"
 #include "hub.h"
+#include "journal.h"
 #include "journal_alerts.h"
 #include "log.h"
 #include "mailbox.h"
+#include "parcel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -593,7 +595,8 @@ static struct delivery *from_record(struct deliveries *deliveries, const struct 
 static int revive(struct deliveries *deliveries, struct delivery *delivery, int64_t now, int64_t wall)
 {
 	delivery->state = DELIVERY_QUEUED;
-	delivery->due = now + clamp(delivery->next_try - wall, day_ns);
+	/* a clock that was set back makes nothing wait for longer than it would have had to */
+	delivery->due = now + clamp(delivery->next_try - wall, longest_pause_ns);
 	delivery->deadline = now + clamp(delivery->created_at + day_ns - wall, day_ns);
 	delivery->backoff = (struct backoff){.failures = delivery->attempts,
 					     .longest = longest_pause_ns,
@@ -623,7 +626,7 @@ int deliveries_restore(struct deliveries *deliveries, const struct journal_deliv
 	struct delivery *delivery = from_record(deliveries, known);
 	if (!delivery)
 		return -ENOMEM;
-	int64_t hold = clamp(known->not_before - wall, day_ns); /* what was asked for before counts on */
+	int64_t hold = clamp(known->not_before - wall, PARCEL_WAIT_MAX); /* what was asked for before counts on */
 	if (hold > 0 && now + hold > delivery->lane->not_before)
 		delivery->lane->not_before = now + hold;
 	if (delivery->state >= DELIVERY_SENT) {
@@ -651,16 +654,33 @@ int deliveries_receipt(struct deliveries *deliveries, const char *incident, cons
 	return receipt_keep(deliveries, incident, notifier, receipt);
 }
 
-void deliveries_rewrite(struct deliveries *deliveries)
+/* That it is settled is written again too: else it would be sent again after a crash. */
+static bool rewrite_list(struct deliveries *deliveries, struct delivery *first, uint32_t rewriting)
+{
+	for (struct delivery *delivery = first; delivery; delivery = delivery->next) {
+		if (delivery->written_in == rewriting)
+			continue;
+		if (journal_is_filling(deliveries->options.journal))
+			return false;
+		struct journal_delivery record = record_of(delivery);
+		char *json = delivery->notice ? notice_to_json(delivery->notice) : NULL;
+		record.notice = json;
+		const char *receipt = receipt_find(deliveries, delivery->incident, delivery->lane->notifier);
+		int rc = journal_delivered(deliveries->options.journal, &record, receipt, NULL, NULL);
+		free(json);
+		if (rc < 0)
+			return false;
+		delivery->written_in = rewriting;
+	}
+	return true;
+}
+
+bool deliveries_rewrite(struct deliveries *deliveries, uint32_t rewriting)
 {
 	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next)
-		for (struct delivery *delivery = lane->first; delivery; delivery = delivery->next) {
-			struct journal_delivery record = record_of(delivery);
-			char *json = notice_to_json(delivery->notice);
-			record.notice = json;
-			journal_delivered(deliveries->options.journal, &record, /* receipt */ NULL, NULL, NULL);
-			free(json);
-		}
+		if (!rewrite_list(deliveries, lane->first, rewriting))
+			return false;
+	return rewrite_list(deliveries, deliveries->settled, rewriting);
 }
 
 /* ---- the whole ---- */

@@ -74,8 +74,9 @@ int deliveries_test(struct deliveries *deliveries, const char *notifier, const c
  * of receipts. What is restored may be damaged: -EINVAL, -ENOMEM and it is left out. */
 int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known, int64_t now, int64_t wall);
 int deliveries_receipt(struct deliveries *deliveries, const char *incident, const char *notifier, const char *receipt);
-/* alerting_rewrite(): all that is not settled is posted to the journal again. */
-void deliveries_rewrite(struct deliveries *deliveries);
+/* alerting_rewrite(): all that are shown are posted to the journal again, with their receipts, those that were not yet
+ * in this rewriting, as long as the journal has room. False: there are more. */
+bool deliveries_rewrite(struct deliveries *deliveries, uint32_t rewriting);
 
 /* Offers what is due, gives up what has waited too long; the instant at which it wants to be called again at the
  * latest. Call it also when something has come by the mailbox. */

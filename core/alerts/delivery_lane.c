@@ -257,12 +257,18 @@ static void begin_attempt(struct deliveries *deliveries, struct lane *lane)
 	}
 }
 
-/* It was not sent: the notifier has gone just now. */
+/* It was not sent: the notifier has gone just now, or takes nothing. */
 static void end_attempt(struct deliveries *deliveries, struct lane *lane)
 {
+	int64_t pause = backoff_next(&lane->picked[0]->backoff);
 	for (uint32_t i = 0; i < lane->picked_count; i++) {
-		lane->picked[i]->attempts--;
-		put_back(deliveries, lane->picked[i], look_ns);
+		struct delivery *delivery = lane->picked[i];
+		delivery->attempts--;
+		delivery->backoff.failures = lane->picked[0]->backoff.failures;
+		if (deliveries->now >= delivery->deadline)
+			bury(deliveries, delivery, "given up: the notifier does not take it");
+		else
+			put_back(deliveries, delivery, pause);
 	}
 	lane->picked_count = 0;
 }

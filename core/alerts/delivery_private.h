@@ -46,9 +46,10 @@ struct delivery {
 	enum delivery_state state;
 	enum stage stage;
 	bool is_doubtful, on_disk;
-	bool is_alone;   /* it was refused together with others: it goes alone */
-	uint64_t bundle; /* those that were tried together stay together, for what they have in common; 0: none */
-	uint64_t ticket; /* of the journal's last word on it; 0: it has come, or there is none */
+	bool is_alone;       /* it was refused together with others: it goes alone */
+	uint64_t bundle;     /* those that were tried together stay together, for what they have in common; 0: none */
+	uint32_t written_in; /* the rewriting of the journal in which it was written last */
+	uint64_t ticket;     /* of the journal's last word on it; 0: it has come, or there is none */
 	struct delivery *next_of_ticket, *previous_of_ticket;
 	bool is_awaited;       /* that word has not come */
 	int64_t patience;      /* instant until which it is waited for */

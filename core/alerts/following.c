@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "hub.h"
+#include "journal.h"
 #include "journal_alerts.h"
 #include "log.h"
 
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const int64_t fold_ns = 60 * CW_SECOND;
 static const int64_t step_least_ns = 100 * CW_MILLISECOND; /* with passes under way */
 
 /* ---- groups ---- */
@@ -125,6 +127,63 @@ void following_change(struct alerting *alerting, struct alert *alert, enum engin
 	alerting->group_step_due = 0;
 }
 
+/* ---- the journal is back ---- */
+
+/* Of many alerts all that is open is more than may wait to be written. So it is posted as the journal takes it, a part
+ * each second, and what was posted in this rewriting is marked; what is lost meanwhile asks for another one after it.
+ */
+
+static bool rewrite_alerts(struct alerting *alerting)
+{
+	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next) {
+		if (alert->written_in == alerting->rewriting)
+			continue;
+		if (journal_is_filling(alerting->journal) ||
+		    journal_alert(alerting->journal, alert, /* forget */ false, NULL, NULL) < 0)
+			return false;
+		alert->written_in = alerting->rewriting;
+	}
+	return true;
+}
+
+static bool rewrite_groups(struct alerting *alerting)
+{
+	for (struct group *group = groups_first(alerting->groups); group; group = group->next) {
+		if (group->written_in == alerting->rewriting)
+			continue;
+		if (journal_is_filling(alerting->journal) ||
+		    journal_tell(alerting->journal, group, NULL, 0, NULL, NULL) < 0)
+			return false;
+		group->written_in = alerting->rewriting;
+	}
+	return true;
+}
+
+static void go_on_rewriting(struct alerting *alerting)
+{
+	if (!alerting->is_rewriting)
+		return;
+	alerting->is_rewriting = !rewrite_alerts(alerting) ||
+				 !deliveries_rewrite(alerting->deliveries, alerting->rewriting) ||
+				 !rewrite_groups(alerting);
+	if (alerting->is_rewriting || !alerting->needs_rewriting)
+		return;
+	alerting->needs_rewriting = false;
+	following_rewrite(alerting);
+}
+
+void following_rewrite(struct alerting *alerting)
+{
+	alerting->needs_rewriting = alerting->is_rewriting;
+	if (alerting->is_rewriting)
+		return;
+	alerting->rewriting++;
+	alerting->is_rewriting = true;
+	for (const struct silence *silence = silences_first(alerting->silences); silence; silence = silence->next)
+		(void)journal_silence(alerting->journal, silence, NULL, NULL);
+	go_on_rewriting(alerting);
+}
+
 /* ---- steps ---- */
 
 static void describe(struct alerting *alerting, struct group *group)
@@ -169,22 +228,14 @@ void following_second(struct alerting *alerting)
 	for (struct group *group = groups_first(alerting->groups); group; group = group->next)
 		if (group->is_notified_anew)
 			describe(alerting, group);
+	go_on_rewriting(alerting);
+	if (alerting->journal && clock_now() - alerting->folded > fold_ns) {
+		alerting->folded = clock_now();
+		(void)journal_fold(alerting->journal);
+	}
 	silences_forget(alerting->silences, clock_wall(), forgotten, alerting);
 	show_silences(alerting);
 	silences_rows_confirm(alerting);
 	if (alerting->ruleset)
 		rules_rows_look(alerting->rules_rows, alerting->engine);
-}
-
-/* ---- the journal is back ---- */
-
-void following_rewrite(struct alerting *alerting)
-{
-	for (const struct silence *silence = silences_first(alerting->silences); silence; silence = silence->next)
-		(void)journal_silence(alerting->journal, silence, NULL, NULL);
-	for (const struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next)
-		write_down(alerting, alert, /* forget */ false);
-	deliveries_rewrite(alerting->deliveries);
-	for (const struct group *group = groups_first(alerting->groups); group; group = group->next)
-		(void)journal_tell(alerting->journal, group, NULL, 0, NULL, NULL);
 }

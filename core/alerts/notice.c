@@ -217,12 +217,31 @@ struct notice *notice_new(const struct cw_notice *said)
 	return notice;
 }
 
+/* What it says is a part of it: an agent whose journal could not be written and that crashed counts its sequence anew,
+ * and a receiver that knows the id would drop what it has never seen. */
+static void hash_id(unsigned char hash[crypto_generichash_BYTES], const struct cw_notice *said, const char *notifier)
+{
+	crypto_generichash_state state;
+	crypto_generichash_init(&state, NULL, 0, crypto_generichash_BYTES);
+	crypto_generichash_update(&state, (const unsigned char *)notifier, strlen(notifier) + 1);
+	const uint32_t numbers[] = {(uint32_t)said->kind, said->firing, said->resolved};
+	crypto_generichash_update(&state, (const unsigned char *)numbers, sizeof numbers);
+	for (uint32_t i = 0; i < said->alerts.count; i++) {
+		const struct cw_alert *alert = cw_at(&said->alerts, i);
+		const int64_t times[] = {alert->starts_at, alert->ends_at};
+		crypto_generichash_update(&state, (const unsigned char *)alert->fingerprint,
+					  strlen(alert->fingerprint) + 1);
+		crypto_generichash_update(&state, (const unsigned char *)times, sizeof times);
+	}
+	crypto_generichash_final(&state, hash, crypto_generichash_BYTES);
+}
+
 struct notice *notice_for(const struct notice *notice, const char *notifier)
 {
 	unsigned char hash[crypto_generichash_BYTES];
 	char id[NOTICE_ID_MAX + 1];
 	struct cw_notice said = notice->said;
-	crypto_generichash(hash, sizeof hash, (const unsigned char *)notifier, strlen(notifier), NULL, 0);
+	hash_id(hash, &said, notifier);
 	snprintf(id, sizeof id, "%.*s-%02x%02x%02x%02x", NOTICE_ID_MAX - 9, said.id, hash[0], hash[1], hash[2],
 		 hash[3]);
 	said.id = id;

@@ -21,7 +21,7 @@
 #include <uv.h>
 
 enum { ENTRIES_MAX = 100000, RETRY_MS = 5000, RETRY_UNREAD_MS = 1000, SAID_MAX = JOURNAL_WHY_MAX + 256 };
-static const size_t bytes_max = (size_t)32 * 1024 * 1024;
+static const size_t usual_bytes_max = (size_t)32 * 1024 * 1024;
 
 struct journal {
 	struct journal_options options; /* its folder is owned */
@@ -263,7 +263,7 @@ int journal_post(struct journal *journal, struct journal_entry *entry)
 	entry->mail.deliver = on_entry;
 	entry->mail.drop = on_entry_dropped;
 	size_t before = atomic_fetch_add(&journal->bytes, entry->bytes);
-	int rc = before + entry->bytes > bytes_max ? -ENOBUFS : mailbox_post(journal->box, &entry->mail);
+	int rc = before + entry->bytes > journal->options.bytes_max ? -ENOBUFS : mailbox_post(journal->box, &entry->mail);
 	if (rc < 0) {
 		atomic_fetch_sub(&journal->bytes, entry->bytes);
 		atomic_fetch_add(&journal->lost, 1);
@@ -374,6 +374,11 @@ uint64_t journal_lost(const struct journal *journal)
 	return atomic_load(&journal->lost);
 }
 
+bool journal_is_filling(const struct journal *journal)
+{
+	return atomic_load_explicit(&journal->bytes, memory_order_relaxed) > journal->options.bytes_max / 4;
+}
+
 bool journal_was_left(const struct journal *journal)
 {
 	return journal && journal->started;
@@ -386,6 +391,8 @@ struct journal *journal_new(const struct journal_options *options)
 		return NULL;
 	journal->options = *options;
 	journal->kind = options->kind ? options->kind : &journal_db;
+	if (!journal->options.bytes_max)
+		journal->options.bytes_max = usual_bytes_max;
 	journal->options.folder = strdup(options->folder);
 	journal->box = mailbox_new(ENTRIES_MAX);
 	journal->last = &journal->first;

@@ -9,9 +9,9 @@
  * (but for the history) synchronous=EXTRA. Then each entry's owner is told.
  *
  * What cannot be written (disk full, read-only, locked by somebody for longer than 2 s) is kept in memory, in order, up
- * to 32 MiB, and its owner is told so at once; it is tried again every 5 s, but each second until it was read. A file that is damaged is set aside and
- * begun anew (journal_file.h). The journal says each trouble once when it begins and once when it is over; it never
- * ends the agent.
+ * to 32 MiB, and its owner is told so at once; it is tried again every 5 s, but each second until it was read. A file
+ * that is damaged is set aside and begun anew (journal_file.h). The journal says each trouble once when it begins and
+ * once when it is over; it never ends the agent.
  */
 #ifndef CALLWATCH_CORE_JOURNAL_H
 #define CALLWATCH_CORE_JOURNAL_H
@@ -41,9 +41,10 @@ struct journal_entry {
 struct journal_options {
 	const struct journal_kind *kind; /* NULL: journal_db */
 	const char *folder;              /* copied */
-	/* On the journal's thread: what an earlier life left, once, as soon as the file can be opened and before anything
-	 * is written. If it cannot be opened at the start it is called with NULL first, so that nobody has to wait for
-	 * what may come late. */
+	size_t bytes_max;                /* that may wait to be written; 0: 32 MiB */
+	/* On the journal's thread: what an earlier life left, once, as soon as the file can be opened and before
+	 * anything is written. If it cannot be opened at the start it is called with NULL first, so that nobody has to
+	 * wait for what may come late. */
 	void (*opened)(void *arg, struct sqlite3 *db);
 	/* On the journal's thread: whenever the file was opened, before it is written, in no transaction; and before it
 	 * is closed, when statements are finalized. May be NULL. */
@@ -68,5 +69,7 @@ void journal_free(struct journal *journal); /* NULL is fine; not one that was le
 /* Any thread, waits for nobody. 0: handed over. -ENOBUFS, -EPIPE: counted as lost, and still the caller's. */
 int journal_post(struct journal *journal, struct journal_entry *entry);
 uint64_t journal_lost(const struct journal *journal); /* entries, so far; any thread */
+/* Any thread: so much waits to be written, a quarter of what may, that what is not urgent is better posted later. */
+bool journal_is_filling(const struct journal *journal);
 
 #endif

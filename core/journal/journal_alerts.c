@@ -180,7 +180,6 @@ int journal_tell(struct journal *journal, const struct group *group, const struc
 		 uint32_t count, journal_told told, void *arg)
 {
 	struct journal_lines *lines = journal_lines_new();
-	add_folds(lines);
 	if (group)
 		add_group(lines, group);
 	for (uint32_t i = 0; i < count; i++)
@@ -197,6 +196,13 @@ int journal_delivered(struct journal *journal, const struct journal_delivery *de
 		journal_lines_add(lines, "INSERT OR REPLACE INTO receipt VALUES(?, ?, ?, ?)", "ttti",
 				  delivery->incident, delivery->notifier, receipt, clock_wall());
 	return journal_lines_post(journal, lines, told, arg);
+}
+
+int journal_fold(struct journal *journal)
+{
+	struct journal_lines *lines = journal_lines_new();
+	add_folds(lines);
+	return journal_lines_post(journal, lines, NULL, NULL);
 }
 
 int journal_silence(struct journal *journal, const struct silence *silence, journal_told told, void *arg)
@@ -308,7 +314,7 @@ static void each(struct sqlite3 *db, const char *sql, int64_t limit,
 static void on_silence(struct reading *reading, const struct journal_alerts_reader *reader)
 {
 	struct silence silence = {
-		.matchers = some_text(reading, 1, TEXT_MAX),
+		.matchers = text(reading, 1, TEXT_MAX),
 		.starts_at = number(reading, 2),
 		.ends_at = number(reading, 3),
 		.every = text(reading, 4, NOTICE_NAME_MAX),
@@ -317,6 +323,7 @@ static void on_silence(struct reading *reading, const struct journal_alerts_read
 		.comment = some_text(reading, 7, SILENCE_COMMENT_MAX),
 	};
 	snprintf(silence.id, sizeof silence.id, "%s", name(reading, 0, sizeof silence.id - 1));
+	reading->is_bad |= !silence.matchers; /* an empty one mutes everything, one that is lost must not */
 	if (!reading->is_bad)
 		reader->silence(reader->arg, &silence);
 }

@@ -50,6 +50,7 @@ int journal_tell(struct journal *journal, const struct group *group, const struc
  * notice the one that is there stays, or goes if it is settled. */
 int journal_delivered(struct journal *journal, const struct journal_delivery *delivery, const char *receipt,
 		      journal_told told, void *arg);
+int journal_fold(struct journal *journal); /* what has ended and is old, or one of too many, goes */
 int journal_silence(struct journal *journal, const struct silence *silence, journal_told told, void *arg);
 
 /* What an earlier life left, for journal_options.opened(). Silences first, then incidents with their receipts, then

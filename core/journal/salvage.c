@@ -83,14 +83,15 @@ static int add_name(char names[NAMES_MAX], const char *name)
 	return fits ? 0 : -1;
 }
 
-/* How many; `order`: of its primary key, in which a table without rowid is stored. */
-static uint32_t list_columns(const struct salvage *work, const char *table, char names[NAMES_MAX],
+/* How many, behind the first, "": none; `order`: of its primary key, in which a table without rowid is stored. */
+static uint32_t list_columns(const struct salvage *work, const char *table, const char *first, char names[NAMES_MAX],
 			     char order[NAMES_MAX])
 {
 	sqlite3_stmt *statement =
 		prepare(work->db, "SELECT name, pk FROM pragma_table_info(%Q) ORDER BY pk = 0, pk", table);
-	uint32_t count = 0;
-	*names = *order = '\0';
+	uint32_t count = *first != '\0';
+	snprintf(names, NAMES_MAX, "%s", first);
+	*order = '\0';
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		const char *name = (const char *)sqlite3_column_text(statement, 0);
 		if (!name || !is_in_old(work, table, name) || add_name(names, name) < 0)
@@ -161,11 +162,11 @@ static void reverse(const char *order, char reversed[NAMES_MAX])
 static uint64_t copy_table(const struct salvage *work, const char *table)
 {
 	char names[NAMES_MAX], order[NAMES_MAX], reversed[NAMES_MAX];
-	uint32_t count = list_columns(work, table, names, order);
+	bool by_rowid = has_rowid(work, table); /* it is copied too: it says in which order rows came */
+	uint32_t count = list_columns(work, table, by_rowid ? "rowid" : "", names, order);
 	uint64_t copied = 0;
-	if (count == 0)
+	if (count == by_rowid)
 		return 0;
-	bool by_rowid = has_rowid(work, table);
 	if (by_rowid)
 		snprintf(order, sizeof order, "rowid");
 	reverse(order, reversed);

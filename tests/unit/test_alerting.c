@@ -6,15 +6,20 @@
 #include "alerting.h"
 #include "clock.h"
 #include "hub.h"
+#include "journal.h"
 #include "mailbox.h"
 #include "rules_fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <cmocka.h>
@@ -60,7 +65,7 @@ static struct plan *make_plan(const char *plugins, const char *text, struct prob
 	return plan;
 }
 
-static void begin_by(struct world *world, const char *text)
+static void make(struct world *world, const char *text)
 {
 	*world = (struct world){.plan = NULL};
 	world->plan = make_plan(RULES_PLUGINS, text, &world->problems);
@@ -70,7 +75,10 @@ static void begin_by(struct world *world, const char *text)
 	alerting_use(world->alerting, world->plan);
 	hub_set_alerting(world->hub, world->alerting);
 	assert_int_equal(hub_start(world->hub), 0);
-	assert_int_equal(alerting_start(world->alerting, /* journal */ NULL), 0);
+}
+
+static void populate(struct world *world)
+{
 	const struct cw_array *tables = &instance_of(world->plan, "calls")->plugin->decl.tables;
 	for (uint32_t i = 0; i < tables->count; i++)
 		if (strcmp(((const struct cw_table_decl *)cw_at(tables, i))->name, "calls") == 0)
@@ -79,6 +87,13 @@ static void begin_by(struct world *world, const char *text)
 	world->health = column_of(world->decl, "health_status");
 	assert_int_equal(table_open(hub_tables(world->hub), "calls", world->decl, NULL, &world->part), 0);
 	hub_add_instance(world->hub, "calls", "redis-calls", CW_SOURCE, NULL, NULL);
+}
+
+static void begin_by(struct world *world, const char *text)
+{
+	make(world, text);
+	assert_int_equal(alerting_start(world->alerting, /* journal */ NULL), 0);
+	populate(world);
 }
 
 static void begin(struct world *world)
@@ -100,14 +115,19 @@ static void can_see(struct world *world)
 	read_all(world);
 }
 
-static void end(struct world *world)
+static void dismiss(struct world *world)
 {
-	hub_stop(world->hub);
-	alerting_stop(world->alerting);
 	alerting_free(world->alerting);
 	hub_free(world->hub);
 	plan_unref(world->plan);
 	problems_release(&world->problems);
+}
+
+static void end(struct world *world)
+{
+	hub_stop(world->hub);
+	alerting_stop(world->alerting);
+	dismiss(world);
 }
 
 static void put(struct world *world, const char *sid, int64_t health)
@@ -157,6 +177,95 @@ static void wait_for_alerts(struct world *world, const char *where, const char *
 		nap();
 	}
 }
+
+/* ---- a journal that takes less than there is ---- */
+
+static char state_dir[] = "/tmp/callwatch-alerting-XXXXXX";
+static _Atomic int said_lost, said_whole;
+
+static void on_opened(void *arg, struct sqlite3 *db)
+{
+	alerting_read(((struct world *)arg)->alerting, db);
+}
+
+static void on_restored(void *arg)
+{
+	alerting_rewrite(((struct world *)arg)->alerting);
+}
+
+static void on_said(void *arg, const char *text)
+{
+	(void)arg;
+	said_lost += strstr(text, "is written again") && !strstr(text, "; 0 entries");
+	said_whole += strstr(text, "; 0 entries") != NULL;
+}
+
+static int count_in(struct sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int count = -1;
+	if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+		count = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	return count;
+}
+
+static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in_peace(void **state)
+{
+	(void)state;
+	enum { MANY = 300 };
+	struct world world;
+	char path[64], sid[16];
+	struct sqlite3 *db = NULL;
+	assert_non_null(mkdtemp(state_dir));
+	snprintf(path, sizeof path, "%s/journal.db", state_dir);
+	make(&world, "rules: [{ name: brief, table: calls, where: [health_status=stale] }]");
+	struct journal *journal = journal_new(&(struct journal_options){.folder = state_dir,
+									.bytes_max = (size_t)64 * 1024,
+									.opened = on_opened,
+									.restored = on_restored,
+									.said = on_said,
+									.arg = &world});
+	assert_non_null(journal);
+	assert_int_equal(alerting_start(world.alerting, journal), 0);
+	assert_int_equal(journal_start(journal), 0);
+	populate(&world);
+	can_see(&world);
+	put(&world, "c0", STALE);
+	wait_for_alerts(&world, "state=firing", NULL, 1);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 10000);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	for (int i = 1; i < MANY; i++) {
+		snprintf(sid, sizeof sid, "c%d", i);
+		put(&world, sid, STALE);
+	}
+	wait_for_alerts(&world, "state=firing", NULL, MANY);
+	assert_true(journal_lost(journal) > 0);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	int64_t deadline = clock_awake() + 60 * CW_SECOND;
+	while (count_in(db, "SELECT count(*) FROM alert WHERE state = 1") != MANY) {
+		if (clock_awake() > deadline)
+			fail_msg("%d of them are in it", count_in(db, "SELECT count(*) FROM alert"));
+		nap();
+	}
+	assert_int_equal(said_lost, 1);
+	sqlite3_close(db);
+	hub_stop(world.hub);
+	alerting_stop(world.alerting);
+	journal_stop(journal, clock_now() + 10 * CW_SECOND);
+	assert_int_equal(said_lost, 1);
+	assert_int_equal(said_whole, 0);
+	journal_free(journal);
+	dismiss(&world);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/journal.db%s", state_dir, (const char *const[]){"", "-wal", "-shm"}[i]);
+		unlink(path);
+	}
+	rmdir(state_dir);
+}
+
+/* ---- rows ---- */
 
 static void row__that_turns_stale__fires_when_its_source_has_read_all(void **state)
 {
@@ -342,6 +451,7 @@ static void people__silence_and_acknowledge__and_are_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in_peace),
 		cmocka_unit_test(row__that_turns_stale__fires_when_its_source_has_read_all),
 		cmocka_unit_test(row__that_pended_once_more__leaves_what_ended_before_in_sight),
 		cmocka_unit_test(source__is_down__its_alerts_are_not_known),

@@ -55,7 +55,7 @@ static void turn(int64_t by)
 /* A notifier as the test has it. */
 static struct teller {
 	const char *name;
-	bool is_there, runs, is_left_behind;
+	bool is_there, runs, is_left_behind, takes_nothing;
 	uint32_t digest_max;
 	struct parcel *parcel; /* that it has; a reference */
 	int offers;
@@ -85,6 +85,10 @@ static int offer(void *arg, const char *name, struct parcel *parcel)
 	assert_non_null(teller);
 	assert_null(teller->parcel); /* one at a time */
 	assert_true(teller->runs);
+	if (teller->takes_nothing) {
+		teller->offers++;
+		return -EAGAIN;
+	}
 	teller->parcel = parcel_ref(parcel);
 	teller->offers++;
 	return 0;
@@ -745,6 +749,44 @@ static void times_of_an_earlier_life__are_clamped(void **state)
 	free(json);
 }
 
+static void clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to(void **state)
+{
+	(void)state;
+	struct notice *notice = make_notice("a", 1);
+	char *json = notice_to_json(notice);
+	struct journal_delivery waits = known("1", DELIVERY_QUEUED, json);
+	waits.next_try = wall_ns + 10 * 3600 * CW_SECOND;
+	assert_int_equal(deliveries_restore(deliveries, &waits, now_ns, wall_ns), 0);
+	step_later(299 * CW_SECOND);
+	assert_true(is_idle());
+	step_later(2 * CW_SECOND);
+	assert_string_equal(given()->id, "1");
+	answer(CW_DELIVERED, NULL);
+	waits.id = "2";
+	waits.next_try = 0;
+	waits.not_before = wall_ns + 10 * 3600 * CW_SECOND;
+	assert_int_equal(deliveries_restore(deliveries, &waits, now_ns, wall_ns), 0);
+	step_later(3599 * CW_SECOND);
+	assert_true(is_idle());
+	step_later(2 * CW_SECOND);
+	assert_string_equal(given()->id, "2");
+	answer(CW_DELIVERED, NULL);
+	notice_unref(notice);
+	free(json);
+}
+
+static void notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever(void **state)
+{
+	(void)state;
+	tellers[0].takes_nothing = true;
+	tell("a", 1);
+	for (int64_t waited = 0; waited <= 86400; waited += 10)
+		step_later(10 * CW_SECOND);
+	step_later(600 * CW_SECOND);
+	assert_int_equal(counts().dead, 1);
+	assert_in_range(tellers[0].offers, 86400 / 300, 86400 / 100);
+}
+
 /* ---- many ---- */
 
 enum { FLEET = 20000 };
@@ -864,6 +906,8 @@ int main(void)
 		TEST(retry_after_of_an_earlier_life__is_not_undercut),
 		TEST(what_cannot_be_read__is_lost_loudly),
 		TEST(times_of_an_earlier_life__are_clamped),
+		TEST(clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to),
+		TEST(notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever),
 		TEST(thousands_of_groups__are_told_written_and_described),
 		TEST(thousands_of_an_earlier_life__go_on_in_their_order),
 		TEST(change_of_a_delivery__is_told_to_who_describes_it),

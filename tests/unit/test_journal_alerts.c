@@ -457,14 +457,15 @@ static void what_has_ended__is_folded_away_and_nothing_else(void **state)
 	end();
 }
 
-/* While we run it is the next notice that folds. */
-static void next_notice__folds_too(void **state)
+/* While we run. */
+static void fold__is_an_entry_like_others(void **state)
 {
 	(void)state;
 	begin();
 	struct journal_delivery old = a_delivery("old", DELIVERY_SENT), fresh = a_delivery("fresh", DELIVERY_QUEUED);
 	old.settled_at = clock_wall() - DAYS_8 * CW_SECOND;
 	assert_int_equal(journal_delivered(journal, &old, NULL, on_told, NULL), 0);
+	assert_int_equal(journal_fold(journal), 0);
 	assert_int_equal(journal_tell(journal, NULL, &fresh, 1, on_told, NULL), 0);
 	WAIT_UNTIL(on_disk == 2);
 	run_sql("INSERT INTO delivery SELECT 'seen', notifier, rule, group_key, incident, (SELECT count(*) FROM "
@@ -575,7 +576,7 @@ int main(void)
 		TEST(deliveries__are_read_in_the_order_in_which_they_were_told),
 		TEST(without_a_journal__nothing_is_kept_and_told_at_once),
 		TEST(what_has_ended__is_folded_away_and_nothing_else),
-		TEST(next_notice__folds_too),
+		TEST(fold__is_an_entry_like_others),
 		TEST(file_of_schema_1__is_brought_forward_and_its_tasks_stay),
 		TEST(hostile_contents__are_left_out_or_cut),
 	};

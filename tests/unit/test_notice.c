@@ -354,7 +354,12 @@ static void id__for_a_notifier__is_its_own_and_always_the_same(void **state)
 	assert_string_not_equal(slack->said.id, email->said.id);
 	assert_int_equal(strncmp(slack->said.id, said.id, strlen(said.id)), 0);
 	assert_int_equal(strlen(slack->said.id), strlen(said.id) + 9);
-	assert_string_equal(slack->said.id + strlen(said.id), "-74cf187d"); /* for ever */
+	assert_string_equal(slack->said.id + strlen(said.id), "-9f1d060d"); /* for ever */
+	said.kind = CW_NOTICE_RESOLVED;
+	struct notice *other = notice_new(&said), *resolved = notice_for(other, "slack");
+	assert_string_not_equal(slack->said.id, resolved->said.id); /* of the same sequence: it says something else */
+	notice_unref(other);
+	notice_unref(resolved);
 	assert_string_equal(slack->said.title, said.title);
 	notice_unref(notice);
 	notice_unref(slack);

@@ -101,6 +101,10 @@ static void write_some(void)
 	execute(db,
 		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) "
 		"INSERT INTO task_row SELECT printf('t%04d', i % 40), i, printf('key-%0100d', i), 0, 1, 'fine' FROM n");
+	execute(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) "
+		    "INSERT INTO delivery SELECT printf('%x', i * 7919 % 61), 'slack', 'r', 'g', 'c', 1, 0, 0, 0, 0, "
+		    "0, i, 0, "
+		    "0, NULL, NULL, printf('%0300d', i), 0 FROM n");
 	execute(db, "PRAGMA wal_checkpoint(TRUNCATE)");
 	sqlite3_close(db);
 	keep_whole();
@@ -134,6 +138,10 @@ static struct saved open_damaged(void)
 	saved.is_set_aside = *saved.notice != '\0';
 	saved.tasks = ask(db, "SELECT count(*) FROM task");
 	saved.rows = ask(db, "SELECT count(*) FROM task_row");
+	/* notices are told in the order of their rowids */
+	assert_int_equal(ask(db, "SELECT count(*) FROM delivery a JOIN delivery b ON a.rowid < b.rowid "
+				 "WHERE a.created_at > b.created_at"),
+			 0);
 	assert_int_equal(ask(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
 	sqlite3_close(db);
 	db = open_journal(again);
