@@ -30,15 +30,19 @@ static const char *const wanted[] = {"id",          "alert",         "subject", 
 				     "common",      "notified",      "silenced_by",  "inhibited_by", "acked_by",
 				     "resolved_at", "reason",        "held_seconds", "for_seconds",  NULL};
 
-/* The most severe first; of those, the latest. */
-static json_t *ask_for_state(struct alerts *alerts, const char *state, int64_t limit, struct http_failure *ret_failure)
+/* Of one rule, or of all; the most severe first, of those, the latest. */
+static json_t *ask_for_state(const struct alerts *alerts, const char *state, const char *rule, int64_t limit,
+			     struct http_failure *ret_failure)
 {
 	const struct arguments *arguments = alerts->arguments;
-	const char *where[ARGUMENTS_WHERE_MAX + 3] = {NULL};
+	const char *where[ARGUMENTS_WHERE_MAX + 4] = {NULL};
 	size_t n = 0;
 	char *of_state = must_printf("state=%s", state);
 	char *of_instance = arguments->instance ? must_printf("instance=%s", arguments->instance) : NULL;
+	char *of_rule = rule ? must_printf("alert=%s", rule) : NULL;
 	where[n++] = of_state;
+	if (of_rule)
+		where[n++] = of_rule;
 	if (of_instance)
 		where[n++] = of_instance;
 	for (size_t i = 0; arguments->where[i]; i++)
@@ -50,6 +54,7 @@ static json_t *ask_for_state(struct alerts *alerts, const char *state, int64_t l
 					 .limit = limit};
 	json_t *answer = rows_ask(alerts->http, alerts->tables, &question, ret_failure);
 	free(of_state);
+	free(of_rule);
 	free(of_instance);
 	return answer;
 }
@@ -69,7 +74,7 @@ static int ask(struct alerts *alerts)
 	}
 	for (size_t i = 0; i < STATES; i++) {
 		bool shown = i != RESOLVED || arguments->all;
-		alerts->answers[i] = ask_for_state(alerts, states[i], shown ? limit : 1, &failure);
+		alerts->answers[i] = ask_for_state(alerts, states[i], NULL, shown ? limit : 1, &failure);
 		if (!alerts->answers[i])
 			return fail(&failure);
 	}
@@ -161,6 +166,23 @@ static bool is_cut(const struct alerts *alerts, size_t state)
 	return (json_int_t)json_array_size(json_object_get(answer, "rows")) < total_of(answer);
 }
 
+/* `37 `; `at least 100 ` if nobody can say. */
+static char *number_text(const struct alerts *alerts, const struct bunch *bunch)
+{
+	struct http_failure failure;
+	bool cut = is_cut(alerts, bunch->state);
+	json_t *answer =
+		cut ? ask_for_state(alerts, states[bunch->state], field_text(bunch->first, "alert"), 1, &failure)
+		    : NULL;
+	json_int_t total = answer ? total_of(answer) : 0;
+	bool known = !cut || total >= (json_int_t)bunch->count;
+	char *number = count_text(cut && known ? (uint64_t)total : bunch->count);
+	char *text = must_printf("%s%s", known ? "" : "at least ", number);
+	json_decref(answer);
+	free(number);
+	return text;
+}
+
 static void print_heading(const struct alerts *alerts, const struct bunch *bunch)
 {
 	enum tone tone;
@@ -168,15 +190,14 @@ static void print_heading(const struct alerts *alerts, const struct bunch *bunch
 	char *word = visible(field_text(bunch->first, bunch->state == 0 ? "severity" : "state"));
 	char *alert = visible(field_text(bunch->first, "alert")), *since = longest_text(alerts, bunch);
 	char *ago = bunch->state == RESOLVED ? must_printf("%s ago", since) : must(strdup(since));
-	char *number = count_text(bunch->count);
+	char *number = number_text(alerts, bunch);
 	printf("%s%s %-*s%s %s%s%s  ", screen_tone(&alerts->screen, tone), shape, WORD, word,
 	       screen_plain(&alerts->screen), screen_tone(&alerts->screen, TONE_BOLD), alert,
 	       screen_plain(&alerts->screen));
 	if (bunch->count == 1)
 		printf("%s %s\n", verb, ago);
 	else
-		printf("%s%s subjects, the first %s %s\n", is_cut(alerts, bunch->state) ? "at least " : "", number,
-		       verb, ago);
+		printf("%s subjects, the first %s %s\n", number, verb, ago);
 	free(word);
 	free(alert);
 	free(since);

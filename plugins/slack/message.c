@@ -165,10 +165,26 @@ static void field(struct buffer *out, const struct cw_fact *fact, uint32_t numbe
 	plain_text(out, text, limit, /* lines */ false);
 }
 
-/* The breakdown; of a single subject also what is known of it. */
+static bool is_of_one(const struct cw_notice *notice)
+{
+	return notice->alerts.count == 1 && notice->left_out == 0;
+}
+
+/* The title says already what there is to say of the only subject. */
+static bool title_says_all(const struct cw_notice *notice)
+{
+	if (!is_of_one(notice))
+		return false;
+	const struct cw_alert *alert = alert_at(notice, 0);
+	return alert->is_firing && !alert->acked_by && alert->summary && *alert->summary && notice->title &&
+	       strstr(notice->title, alert->summary);
+}
+
+/* The breakdown; of a single subject also what is known of it: what was known when it fired is not true of the end. */
 static void fields(struct buffer *out, const struct cw_notice *notice, const struct fit *fit)
 {
-	const struct cw_array *facts = notice->alerts.count == 1 ? &alert_at(notice, 0)->facts : NULL;
+	bool has_facts = is_of_one(notice) && alert_at(notice, 0)->is_firing;
+	const struct cw_array *facts = has_facts ? &alert_at(notice, 0)->facts : NULL;
 	uint32_t n = 0;
 	if (notice->breakdown.count == 0 && (!facts || facts->count == 0))
 		return;
@@ -211,6 +227,8 @@ static void subjects(struct buffer *out, const struct cw_notice *notice, const s
 {
 	uint32_t n = least(notice->alerts.count, fit->subjects);
 	for (uint32_t i = 0; i < n; i++) {
+		if (title_says_all(notice) && !(fit->with_urls && words_is_url(alert_at(notice, i)->url)))
+			break;
 		char text[4096];
 		const struct cw_alert *alert = alert_at(notice, i);
 		make_subject(text, sizeof(text), alert);
@@ -481,7 +499,7 @@ static void plain_notice(struct buffer *text, const struct cw_notice *notice)
 	uint32_t n = least(notice->alerts.count, MESSAGE_SUBJECTS);
 	if (notice->common && *notice->common)
 		buffer_print(text, "\n%s", notice->common);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && !title_says_all(notice); i++) {
 		make_subject(line, sizeof(line), alert_at(notice, i));
 		buffer_print(text, "\n%.300s", line);
 	}

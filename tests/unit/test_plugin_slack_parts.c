@@ -156,6 +156,32 @@ static void a_notice__says_what_an_operator_needs(void **state)
 	free(said);
 }
 
+static void a_single_subject__is_said_once_and_what_was_known_of_it_not_at_its_end(void **state)
+{
+	(void)state;
+	struct notice_fixture made;
+	struct buffer out;
+	struct cw_notice *notice = notice_fixture(&made, 1);
+	notice->alerts.count = 1;
+	notice->left_out = 0;
+	notice->title = "call-stale: caller 0 (Acme & Sons) silent for 2m 37s";
+	buffer_init(&out, 0, MESSAGE_BYTES_MAX);
+	message_notice(&out, &hook, notice, /* doubtful */ false);
+	char *said = faultless(&out, false);
+	assert_null(strstr(said, "\xe2\x80\xa2 caller 0"));
+	assert_non_null(strstr(said, "heartbeat_age_seconds: 2m 37s"));
+	free(said);
+	notice->kind = CW_NOTICE_RESOLVED;
+	notice->title = "call-stale: caller 0 has ended";
+	made.alerts[0].is_firing = false;
+	made.alerts[0].reason = "recovered";
+	message_notice(&out, &hook, notice, /* doubtful */ false);
+	said = faultless(&out, false);
+	assert_non_null(strstr(said, "(recovered)"));
+	assert_null(strstr(said, "heartbeat_age_seconds"));
+	free(said);
+}
+
 static void a_notice_with_links__has_buttons_in_place_of_a_command(void **state)
 {
 	(void)state;
@@ -399,6 +425,7 @@ int main(void)
 		cmocka_unit_test(a_text__is_escaped_and_cut_where_slack_would_count),
 		cmocka_unit_test(an_address__of_a_button_is_one_that_slack_takes),
 		cmocka_unit_test(a_notice__says_what_an_operator_needs),
+		cmocka_unit_test(a_single_subject__is_said_once_and_what_was_known_of_it_not_at_its_end),
 		cmocka_unit_test(a_notice_with_links__has_buttons_in_place_of_a_command),
 		cmocka_unit_test(what_has_ended__says_why_and_who_took_care),
 		cmocka_unit_test(a_notice_of_hostile_texts__is_within_every_limit_and_pings_nobody),
