@@ -330,6 +330,34 @@ static bool is_heard(const struct ruleset *ruleset, const struct rule *rule)
 	return ruleset->otherwise.count > 0;
 }
 
+/* A notifier that is told nothing, but may look at the alerts by itself; NULL: there is none. */
+static const char *self_reliant(const struct vocabulary *vocabulary)
+{
+	for (uint32_t i = 0; i < vocabulary->plugins_count; i++) {
+		const struct known_plugin *known = &vocabulary->plugins[i];
+		const char *role;
+		if (!vocabulary_tells(vocabulary, known->instance, &role) && role &&
+		    strcmp(role, role_names[CW_NOTIFIER]) == 0)
+			return known->instance;
+	}
+	return NULL;
+}
+
+static void warn_that_nobody_is_told(const struct rule_making *making)
+{
+	const char *alone = self_reliant(making->vocabulary);
+	if (alone)
+		problem_add(
+			making->problems, PROBLEM_WARNING, NULL,
+			"no notifier is told of alerts: they are shown by `callwatch alerts`, and who hears of them "
+			"is up to what `%s` does by itself",
+			alone);
+	else
+		problem_add(making->problems, PROBLEM_WARNING, NULL,
+			    "no notifier is configured: alerts are shown by `callwatch alerts`, and nobody is told of "
+			    "them");
+}
+
 /* Once if there is no notifier at all: who has just begun need not hear it of each rule. */
 static void warn_unheard(const struct ruleset *ruleset, const struct rule_making *making)
 {
@@ -338,10 +366,7 @@ static void warn_unheard(const struct ruleset *ruleset, const struct rule_making
 		if (rule->sleeps || is_heard(ruleset, rule))
 			continue;
 		if (!ruleset->somebody_tells) {
-			problem_add(
-				making->problems, PROBLEM_WARNING, NULL,
-				"no notifier is configured: alerts are shown by `callwatch alerts`, and nobody is told "
-				"of them");
+			warn_that_nobody_is_told(making);
 			return;
 		}
 		problem_add(making->problems, PROBLEM_WARNING, &rule->place,

@@ -206,3 +206,10 @@ rules:
     redis.stop()
     wait_for(lambda: {a["alert"] for a in daemon.rows("alerts", where="state=firing")} == {"source-blind"}, 30, what="only that nothing is seen")
     assert {a["alert"] for a in daemon.rows("alerts", where="state=unknown")} >= {"heartbeats-stopped"}, "which has not ended: nobody knows"
+
+
+def test_an_alertmanager_is_not_nobody(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(AGENT + PLUGINS + '  - { plugin: alertmanager, name: am, urls: ["http://127.0.0.1:9093"] }\nrules: [{ name: a, table: calls }]\n')
+    done = subprocess.run([BIN / "callwatchd", "-t", "-c", path], capture_output=True, text=True)
+    assert "who hears of them is up to what `am` does by itself" in done.stderr and "nobody is told" not in done.stderr
