@@ -428,14 +428,57 @@ static int telling_init(struct telling *telling, uint32_t most)
 
 /* ---- what is told ---- */
 
+static bool is_named(const char *const *notifiers, uint32_t n, const char *notifier)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(notifiers[i], notifier) == 0)
+			return true;
+	return false;
+}
+
+/* It was told of the incident, and not of its end. */
+static bool has_heard(const struct deliveries *deliveries, const char *incident, const char *notifier)
+{
+	struct delivery *const *latest = keyed_find(&deliveries->latest, whose(deliveries, incident, notifier));
+	return latest ? (*latest)->kind != CW_NOTICE_RESOLVED : receipt_find(deliveries, incident, notifier) != NULL;
+}
+
+/* Notifiers to which no route leads any more, but that believe that it goes on. */
+static int tell_who_has_heard(struct deliveries *deliveries, struct telling *telling, const struct notice *notice,
+			      const char *const *notifiers, uint32_t n, int64_t wall)
+{
+	int rc = 0;
+	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next) {
+		struct notifier notifier;
+		if (!is_named(notifiers, n, lane->notifier) &&
+		    has_heard(deliveries, notice->said.incident, lane->notifier) &&
+		    deliveries->way.look(deliveries->way.arg, lane->notifier, &notifier) &&
+		    add_to_telling(deliveries, telling, lane->notifier, notice_for(notice, lane->notifier), wall) < 0)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
+static uint32_t count_lanes(const struct deliveries *deliveries)
+{
+	uint32_t count = 0;
+	for (const struct lane *lane = deliveries->lanes; lane; lane = lane->next)
+		count++;
+	return count;
+}
+
 int deliveries_tell(struct deliveries *deliveries, const struct group *group, const struct notice *notice,
 		    const char *const *notifiers, uint32_t n, int64_t wall)
 {
 	struct telling telling;
-	int rc = telling_init(&telling, n);
-	for (uint32_t i = 0; i < n && telling.jsons && telling.records && telling.deliveries; i++)
+	int rc = telling_init(&telling, n + count_lanes(deliveries));
+	bool has_room = rc == 0;
+	for (uint32_t i = 0; i < n && has_room; i++)
 		if (add_to_telling(deliveries, &telling, notifiers[i], notice_for(notice, notifiers[i]), wall) < 0)
 			rc = -ENOMEM;
+	if (has_room && notice->said.kind == CW_NOTICE_RESOLVED &&
+	    tell_who_has_heard(deliveries, &telling, notice, notifiers, n, wall) < 0)
+		rc = -ENOMEM;
 	if (telling.records) /* a TEST says nothing of a group */
 		write_telling(deliveries, &telling, notice->said.kind == CW_NOTICE_TEST ? NULL : group);
 	telling_release(&telling);

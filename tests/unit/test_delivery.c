@@ -167,6 +167,8 @@ static void step_later(int64_t by)
 	step();
 }
 
+static enum cw_notice_kind kind_made; /* of those that are made */
+
 static struct notice *make_notice(const char *group, uint32_t sequence)
 {
 	char id[64], incident[32], title[64];
@@ -178,6 +180,7 @@ static struct notice *make_notice(const char *group, uint32_t sequence)
 							       .group = group,
 							       .incident = incident,
 							       .sequence = sequence,
+							       .kind = kind_made,
 							       .rule = "call-stale",
 							       .title = title,
 							       .description = "",
@@ -228,6 +231,12 @@ static void answer_by(struct teller *teller, const struct cw_delivered *delivere
 	teller->parcel = NULL;
 	parcel_settle(parcel, delivered, reason);
 	parcel_unref(parcel);
+}
+
+static void settle_with(struct teller *teller, enum cw_delivery outcome)
+{
+	answer_by(teller, &(struct cw_delivered){.size = sizeof(struct cw_delivered), .outcome = outcome}, NULL);
+	step();
 }
 
 static void answer(enum cw_delivery outcome, const char *reason)
@@ -749,6 +758,34 @@ static void times_of_an_earlier_life__are_clamped(void **state)
 	free(json);
 }
 
+/* After a reload no route leads to email any more. */
+static void end_of_an_incident__goes_to_all_that_have_heard_of_it(void **state)
+{
+	(void)state;
+	tell_to("slack", "a", 1);
+	tell_to("email", "a", 1);
+	tell_to("email", "b", 1);
+	step();
+	answer(CW_DELIVERED, NULL);
+	settle_with(&tellers[1], CW_DELIVERED);
+	settle_with(&tellers[1], CW_DELIVERED);
+	tell_to("slack", "a", 2); /* that it changed it need not know */
+	step();
+	answer(CW_DELIVERED, NULL);
+	assert_null(tellers[1].parcel);
+	kind_made = CW_NOTICE_RESOLVED;
+	tell_to("slack", "a", 3);
+	step();
+	answer(CW_DELIVERED, NULL);
+	assert_non_null(tellers[1].parcel);
+	assert_string_equal(tellers[1].parcel->notices[0]->title, "a: 3");
+	settle_with(&tellers[1], CW_DELIVERED);
+	tell_to("slack", "a", 4);
+	step();
+	assert_null(tellers[1].parcel); /* once */
+	kind_made = CW_NOTICE_FIRING;
+}
+
 static void clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to(void **state)
 {
 	(void)state;
@@ -905,6 +942,7 @@ int main(void)
 		TEST(earlier_life__goes_on_where_it_was),
 		TEST(retry_after_of_an_earlier_life__is_not_undercut),
 		TEST(what_cannot_be_read__is_lost_loudly),
+		TEST(end_of_an_incident__goes_to_all_that_have_heard_of_it),
 		TEST(times_of_an_earlier_life__are_clamped),
 		TEST(clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to),
 		TEST(notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever),
