@@ -29,6 +29,7 @@ enum { MAILBOX_LIMIT = 1024, SOON_MS = 5, HOSTNAME_SIZE = 256 };
 
 static const int64_t sources_end_ns = CW_SECOND * 3 / 2; /* since agent_stop() */
 static const int64_t outputs_end_ns = CW_SECOND * 43 / 10;
+static const int64_t alerts_end_ns = CW_SECOND * 45 / 10;
 static const int64_t journal_end_ns = CW_SECOND * 47 / 10;
 static const int64_t once_least_ns = 60 * CW_SECOND;     /* how long --once waits for a slow source at least */
 static const int64_t never_ns = 365 * 86400 * CW_SECOND; /* --once gives the sources' samples, not the agent's own */
@@ -405,7 +406,7 @@ static void stop_all(struct agent *agent)
 	hub_stop(agent->hub);
 	stop_some(agent, role_sends, /* others */ false, asked + outputs_end_ns);
 	tasks_stop(agent->tasks);
-	alerting_stop(agent->alerting);
+	alerting_stop(agent->alerting, asked + alerts_end_ns);
 	journal_stop(agent->journal, asked + journal_end_ns);
 	history_stop(agent->history, asked + journal_end_ns);
 	atomic_store(&agent->running, false);
@@ -568,7 +569,9 @@ static int make_alerting(struct agent *agent)
 	agent->alerting = alerting_new(&options);
 	if (!agent->alerting)
 		return -ENOMEM;
-	alerting_use(agent->alerting, agent->plan);
+	int rc = alerting_use(agent->alerting, agent->plan);
+	if (rc < 0)
+		return rc;
 	hub_set_alerting(agent->hub, agent->alerting);
 	return 0;
 }
@@ -708,7 +711,8 @@ void agent_free(struct agent *agent)
 	if (agent->lock_fd >= 0)
 		close(agent->lock_fd);
 	/* A thread that was left behind may come back to its part of a table or to its options. */
-	if (instance_abandoned_count() > 0 || journal_was_left(agent->journal) || history_was_left(agent->history))
+	if (instance_abandoned_count() > 0 || alerting_was_left(agent->alerting) || journal_was_left(agent->journal) ||
+	    history_was_left(agent->history))
 		return;
 	journal_free(agent->journal);
 	history_free(agent->history);

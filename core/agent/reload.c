@@ -283,7 +283,8 @@ static void complete(struct agent *agent)
 	bool *was_there = calloc(plan->count + 1, sizeof *was_there);
 	for (size_t i = 0; was_there && i < plan->count; i++)
 		was_there[i] = find_slot(agent, plan->instances[i].name) != NULL;
-	alerting_use(agent->alerting, plan); /* who is not in it is gone for good, not blind */
+	/* who is not in it is gone for good, not blind */
+	bool is_in_force = alerting_use(agent->alerting, plan) == 0;
 	bid_farewell(agent, &restarted, &removed);
 	size_t unchanged = agent->count;
 	struct words rules = {.length = 0};
@@ -298,6 +299,8 @@ static void complete(struct agent *agent)
 	group_say(&words, &added, "added");
 	group_say(&words, &removed, "removed");
 	say(&words, "%s", rules.text);
+	if (!is_in_force)
+		say(&words, "; the thread `alerts` does not answer: the new rules are not in force yet");
 	say_needs_restart(agent, plan, /* before */ "; ", &words);
 	finish(agent, true, words.text);
 }

@@ -31,6 +31,7 @@ enum {
 
 static const int64_t journal_wait_ns = 10 * CW_SECOND;
 const int64_t alerting_ended_shown_ns = 3600 * CW_SECOND;
+static const int64_t use_ns = 5 * CW_SECOND;               /* how long is waited for a plan to be used */
 static const int64_t tick_least_ns = 100 * CW_MILLISECOND; /* with passes under way */
 
 struct moment alerting_now(struct alerting *alerting)
@@ -193,7 +194,7 @@ struct order {
 	enum cw_state state;
 	bool is_gone;
 	const struct plan *plan;
-	bool *done; /* of who waits */
+	uint64_t number; /* of the plan */
 };
 
 static void drop_order(struct mail *mail)
@@ -210,7 +211,8 @@ static void on_order(struct mail *mail, void *owner)
 	drop_order(mail);
 }
 
-static void post(struct alerting *alerting, const struct order *template, const char *name)
+/* 0, or negative, and it is said. */
+static int post(struct alerting *alerting, const struct order *template, const char *name)
 {
 	struct order *order = malloc(sizeof *order);
 	char *own_name = name ? strdup(name) : NULL;
@@ -218,13 +220,15 @@ static void post(struct alerting *alerting, const struct order *template, const 
 		free(own_name);
 		free(order);
 		log_line(NULL, CW_ERROR, "alerts: out of memory, what was said of %s is lost", name ? name : "it");
-		return;
+		return -ENOMEM;
 	}
 	*order = *template;
 	order->mail = (struct mail){.deliver = on_order, .drop = drop_order};
 	order->name = own_name;
-	if (mailbox_post(alerting->orders, &order->mail) < 0)
+	int rc = mailbox_post(alerting->orders, &order->mail);
+	if (rc < 0) /* it ends */
 		drop_order(&order->mail);
+	return rc;
 }
 
 static void take_state(struct alerting *alerting, struct order *order)
@@ -239,9 +243,9 @@ void alerting_instance(struct alerting *alerting, const char *instance, enum cw_
 		       bool is_gone)
 {
 	if (alerting && !atomic_load_explicit(&alerting->listening.is_deaf, memory_order_relaxed))
-		post(alerting,
-		     &(struct order){.carry_out = take_state, .role = role, .state = state, .is_gone = is_gone},
-		     instance);
+		(void)post(alerting,
+			   &(struct order){.carry_out = take_state, .role = role, .state = state, .is_gone = is_gone},
+			   instance);
 }
 
 static void take_rewrite(struct alerting *alerting, struct order *order)
@@ -254,7 +258,7 @@ static void take_rewrite(struct alerting *alerting, struct order *order)
 void alerting_rewrite(struct alerting *alerting)
 {
 	if (alerting)
-		post(alerting, &(struct order){.carry_out = take_rewrite}, NULL);
+		(void)post(alerting, &(struct order){.carry_out = take_rewrite}, NULL);
 }
 
 /* ---- a plan ---- */
@@ -276,29 +280,76 @@ static void use(struct alerting *alerting, const struct plan *plan)
 static void take_plan(struct alerting *alerting, struct order *order)
 {
 	use(alerting, order->plan);
-	pthread_mutex_lock(&alerting->use_lock);
-	*order->done = true;
-	pthread_cond_broadcast(&alerting->used);
-	pthread_mutex_unlock(&alerting->use_lock);
+	pthread_mutex_lock(&alerting->lock);
+	alerting->used = order->number;
+	pthread_cond_broadcast(&alerting->changed);
+	pthread_mutex_unlock(&alerting->lock);
 }
 
-void alerting_use(struct alerting *alerting, struct plan *plan)
+/* A plan that the thread looks at, or may come to look at. */
+struct held_plan {
+	struct held_plan *next;
+	struct plan *plan; /* a reference */
+	uint64_t number;
+};
+
+static int hold_plan(struct alerting *alerting, struct plan *plan)
 {
-	if (!alerting)
-		return;
-	struct plan *before = alerting->held;
-	alerting->held = plan_ref(plan);
-	if (!alerting->started) {
-		use(alerting, plan);
-	} else {
-		bool done = false;
-		post(alerting, &(struct order){.carry_out = take_plan, .plan = plan, .done = &done}, NULL);
-		pthread_mutex_lock(&alerting->use_lock);
-		while (!done)
-			pthread_cond_wait(&alerting->used, &alerting->use_lock);
-		pthread_mutex_unlock(&alerting->use_lock);
+	struct held_plan *held = malloc(sizeof *held);
+	if (!held)
+		return -ENOMEM;
+	*held = (struct held_plan){alerting->held, plan_ref(plan), ++alerting->plans};
+	alerting->held = held;
+	return 0;
+}
+
+/* Nobody looks at what is older than the plan that is used. */
+static void release_plans(struct alerting *alerting, uint64_t used)
+{
+	struct held_plan **link = &alerting->held, *held;
+	while ((held = *link)) {
+		if (held->number >= used) {
+			link = &held->next;
+			continue;
+		}
+		*link = held->next;
+		plan_unref(held->plan);
+		free(held);
 	}
-	plan_unref(before);
+}
+
+/* Until the newest plan is used, or the patience ends; the number of the one that is. */
+static uint64_t wait_until_used(struct alerting *alerting)
+{
+	struct timespec until = clock_deadline(alerting->options.patience ? alerting->options.patience : use_ns);
+	pthread_mutex_lock(&alerting->lock);
+	while (alerting->used < alerting->plans && !alerting->has_ended &&
+	       pthread_cond_timedwait(&alerting->changed, &alerting->lock, &until) == 0)
+		;
+	uint64_t used = alerting->used;
+	pthread_mutex_unlock(&alerting->lock);
+	return used;
+}
+
+int alerting_use(struct alerting *alerting, struct plan *plan)
+{
+	int rc = alerting ? hold_plan(alerting, plan) : 0;
+	if (!alerting || rc < 0)
+		return rc;
+	struct order order = {.carry_out = take_plan, .plan = plan, .number = alerting->plans};
+	if (!alerting->started)
+		take_plan(alerting, &order);
+	else
+		rc = post(alerting, &order, NULL);
+	if (rc < 0)
+		return rc;
+	uint64_t used = wait_until_used(alerting);
+	release_plans(alerting, used);
+	if (used == alerting->plans)
+		return 0;
+	log_line(NULL, CW_ERROR,
+		 "alerts: the thread does not answer: the new rules are not in force yet, those of before are");
+	return -ETIMEDOUT;
 }
 
 /* ---- turns ---- */
@@ -457,6 +508,10 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), "alerts");
 	uv_run(&alerting->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&alerting->loop);
+	pthread_mutex_lock(&alerting->lock);
+	alerting->has_ended = true;
+	pthread_cond_broadcast(&alerting->changed);
+	pthread_mutex_unlock(&alerting->lock);
 	return NULL;
 }
 
@@ -504,14 +559,38 @@ void alerting_deafen(struct alerting *alerting)
 		atomic_store(&alerting->listening.is_deaf, true);
 }
 
-void alerting_stop(struct alerting *alerting)
+static bool wait_for_end(struct alerting *alerting, int64_t deadline)
+{
+	struct timespec until = clock_deadline(deadline - clock_now());
+	pthread_mutex_lock(&alerting->lock);
+	while (!alerting->has_ended && pthread_cond_timedwait(&alerting->changed, &alerting->lock, &until) == 0)
+		;
+	bool has_ended = alerting->has_ended;
+	pthread_mutex_unlock(&alerting->lock);
+	return has_ended;
+}
+
+void alerting_stop(struct alerting *alerting, int64_t deadline)
 {
 	if (!alerting || !alerting->started)
 		return;
 	alerting_deafen(alerting);
-	uv_async_send(&alerting->stop);
+	if (!alerting->is_stopping)
+		uv_async_send(&alerting->stop);
+	alerting->is_stopping = true;
+	if (!wait_for_end(alerting, deadline)) {
+		log_line(NULL, CW_ERROR,
+			 "alerts: the thread did not end in time and is left behind: what became of the last "
+			 "notifications may not be in the journal");
+		return;
+	}
 	pthread_join(alerting->thread, NULL);
 	alerting->started = false;
+}
+
+bool alerting_was_left(const struct alerting *alerting)
+{
+	return alerting && alerting->started;
 }
 
 /* ---- made and freed ---- */
@@ -536,6 +615,16 @@ static int make_rooms(struct alerting *alerting)
 	return alerts_open(alerting) < 0 || following_make(alerting) < 0 ? -ENOMEM : 0;
 }
 
+static void init_waiting(struct alerting *alerting)
+{
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* as clock_deadline() */
+	pthread_mutex_init(&alerting->lock, /* attributes */ NULL);
+	pthread_cond_init(&alerting->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 struct alerting *alerting_new(const struct alerting_options *options)
 {
 	struct alerting *alerting = calloc(1, sizeof *alerting);
@@ -544,8 +633,7 @@ struct alerting *alerting_new(const struct alerting_options *options)
 	alerting->options = *options;
 	alerting->options.hostname = strdup(options->hostname);
 	alerting->tables = hub_tables(options->hub);
-	pthread_mutex_init(&alerting->use_lock, /* attributes */ NULL);
-	pthread_cond_init(&alerting->used, /* attributes */ NULL);
+	init_waiting(alerting);
 	pthread_mutex_init(&alerting->listening.lock, /* attributes */ NULL);
 	watched_tick(&alerting->clock, clock_now());
 	if (alerting->options.hostname && make_rooms(alerting) == 0)
@@ -568,9 +656,9 @@ void alerting_free(struct alerting *alerting)
 	mailbox_unref(alerting->hints);
 	mailbox_unref(alerting->samples);
 	mailbox_unref(alerting->outcomes);
-	pthread_mutex_destroy(&alerting->use_lock);
-	pthread_cond_destroy(&alerting->used);
-	plan_unref(alerting->held);
+	pthread_mutex_destroy(&alerting->lock);
+	pthread_cond_destroy(&alerting->changed);
+	release_plans(alerting, /* used */ UINT64_MAX);
 	free((char *)alerting->options.hostname);
 	free(alerting);
 }

@@ -44,22 +44,27 @@ struct alerting_options {
 	struct roster *roster;
 	const char *hostname;
 	bool phones_full;
+	int64_t patience; /* how long alerting_use() waits; 0: 5 s */
 };
 
 struct alerting *alerting_new(const struct alerting_options *options); /* NULL: no memory */
 /* `journal` NULL: nothing is kept. It reads by alerting_read() before, or soon after. */
 int alerting_start(struct alerting *alerting, struct journal *journal);
-void alerting_stop(struct alerting *alerting); /* posts to the journal what is to be kept, then ends */
-void alerting_free(struct alerting *alerting); /* NULL is fine */
+/* Posts to the journal what is to be kept, then ends. If it has not by the deadline (instant) that is said, and the
+ * thread is left behind: alerting_was_left(), and nothing that it may look at may be freed. */
+void alerting_stop(struct alerting *alerting, int64_t deadline);
+bool alerting_was_left(const struct alerting *alerting); /* after alerting_stop() */
+void alerting_free(struct alerting *alerting);           /* NULL is fine */
 
 /* On the journal's thread: what it holds. NULL: it cannot be read yet. */
 void alerting_read(struct alerting *alerting, struct sqlite3 *db);
 /* Any thread: the journal works again, or was begun anew: all that is open is written once more. */
 void alerting_rewrite(struct alerting *alerting);
-/* Another plan is in force: its ruleset counts from now on. Keeps a reference to it, and lets go of the one before; so
- * it waits until nobody looks at that any more, some milliseconds. Who is not in the new plan is gone for good, and
- * what is known of it ends; so it is called before the tables forget it. The agent's thread. */
-void alerting_use(struct alerting *alerting, struct plan *plan);
+/* Another plan is in force: its ruleset counts from now on. Keeps a reference to it, and lets go of the one before when
+ * nobody looks at that any more. Who is not in the new plan is gone for good, and what is known of it ends; so it is
+ * called before the tables forget it, and waits until that is done, some milliseconds. -ETIMEDOUT: it was not done in
+ * time, which is said; it is done as soon as the thread comes to it. Else 0 or another negative. The agent's thread. */
+int alerting_use(struct alerting *alerting, struct plan *plan);
 /* The agent ends: what instances and tables do from now on tells nothing. What is on its way is still delivered. */
 void alerting_deafen(struct alerting *alerting);
 

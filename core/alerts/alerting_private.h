@@ -110,10 +110,14 @@ struct alerting {
 	uv_check_t round; /* after each round of the loop: something may be to be sent */
 	uv_idle_t turn;   /* while there is work to be done in slices */
 
-	/* alerting_use() and those who wait for it */
-	struct plan *held; /* the agent's thread's: a reference */
-	pthread_mutex_t use_lock;
-	pthread_cond_t used;
+	/* The agent's thread waits for this one: until a plan is used, until it has ended. */
+	struct held_plan *held; /* the agent's thread's, the newest first */
+	uint64_t plans;         /* the agent's thread's: how many there were */
+	pthread_mutex_t lock;   /* guards … */
+	pthread_cond_t changed;
+	uint64_t used; /* number of the plan that is used */
+	bool has_ended;
+	bool is_stopping; /* the agent's thread's */
 
 	struct listening listening;
 

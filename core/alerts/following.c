@@ -50,7 +50,6 @@ int following_make(struct alerting *alerting)
 {
 	struct groups_options options = {.tables = alerting->tables,
 					 .hostname = alerting->options.hostname,
-					 .phones_full = alerting->options.phones_full,
 					 .tell = on_tell,
 					 .show = on_show,
 					 .settled = on_settled,

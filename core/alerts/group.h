@@ -81,7 +81,6 @@ struct groups;
 struct groups_options {
 	struct tables *tables; /* for `common`, and how many rows there are */
 	const char *hostname;
-	bool phones_full;
 	/* A notice is to be told to these notifiers (n may be 0: nobody hears it). What it tells of each alert (`told`)
 	 * is set already; the callee journals notice, group and alerts in one entry, and delivers. Borrows. */
 	void (*tell)(void *arg, struct group *group, struct notice *notice, const char *const *notifiers, uint32_t n);

@@ -4,10 +4,12 @@
  * be shown in table `alerts`; what people ask is answered; and what happens while the agent ends tells nothing.
  */
 #include "alerting.h"
+#include "alerts_rows.h"
 #include "clock.h"
 #include "hub.h"
 #include "journal.h"
 #include "mailbox.h"
+#include "part.h"
 #include "rules_fixture.h"
 
 #include <errno.h>
@@ -37,6 +39,7 @@ struct world {
 	struct cw_part *part;
 	const struct cw_table_decl *decl;
 	uint32_t key, health;
+	int64_t patience;
 	int64_t read_to; /* 0: its table was not read to the end */
 };
 
@@ -67,12 +70,13 @@ static struct plan *make_plan(const char *plugins, const char *text, struct prob
 
 static void make(struct world *world, const char *text)
 {
-	*world = (struct world){.plan = NULL};
+	*world = (struct world){.patience = world->patience};
 	world->plan = make_plan(RULES_PLUGINS, text, &world->problems);
 	world->hub = hub_new(&(struct hub_options){.hostname = "h", .version = "0", .interval = CW_SECOND});
-	world->alerting = alerting_new(&(struct alerting_options){.hub = world->hub, .hostname = "h"});
+	world->alerting = alerting_new(
+		&(struct alerting_options){.hub = world->hub, .hostname = "h", .patience = world->patience});
 	assert_non_null(world->alerting);
-	alerting_use(world->alerting, world->plan);
+	assert_int_equal(alerting_use(world->alerting, world->plan), 0);
 	hub_set_alerting(world->hub, world->alerting);
 	assert_int_equal(hub_start(world->hub), 0);
 }
@@ -126,7 +130,8 @@ static void dismiss(struct world *world)
 static void end(struct world *world)
 {
 	hub_stop(world->hub);
-	alerting_stop(world->alerting);
+	alerting_stop(world->alerting, clock_now() + 20 * CW_SECOND);
+	assert_false(alerting_was_left(world->alerting));
 	dismiss(world);
 }
 
@@ -214,7 +219,7 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 {
 	(void)state;
 	enum { MANY = 300 };
-	struct world world;
+	struct world world = {.patience = 0};
 	char path[64], sid[16];
 	struct sqlite3 *db = NULL;
 	assert_non_null(mkdtemp(state_dir));
@@ -252,7 +257,7 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 	assert_int_equal(said_lost, 1);
 	sqlite3_close(db);
 	hub_stop(world.hub);
-	alerting_stop(world.alerting);
+	alerting_stop(world.alerting, clock_now() + 20 * CW_SECOND);
 	journal_stop(journal, clock_now() + 10 * CW_SECOND);
 	assert_int_equal(said_lost, 1);
 	assert_int_equal(said_whole, 0);
@@ -270,7 +275,7 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 static void row__that_turns_stale__fires_when_its_source_has_read_all(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	begin(&world);
 	put(&world, "c1", STALE);
 	hub_set_state(world.hub, "calls", CW_UP, "", 0);
@@ -295,7 +300,7 @@ static void row__that_turns_stale__fires_when_its_source_has_read_all(void **sta
 static void row__that_pended_once_more__leaves_what_ended_before_in_sight(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	begin_by(&world, "rules: [{ name: brief, table: calls, where: [health_status=stale], for: 1s }]");
 	can_see(&world);
 	put(&world, "c1", STALE);
@@ -312,7 +317,7 @@ static void row__that_pended_once_more__leaves_what_ended_before_in_sight(void *
 static void source__is_down__its_alerts_are_not_known(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	begin(&world);
 	can_see(&world);
 	put(&world, "c1", STALE);
@@ -334,7 +339,7 @@ static void source__is_down__its_alerts_are_not_known(void **state)
 static void agent__ends__what_its_instances_do_tells_nothing(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	begin(&world);
 	can_see(&world);
 	put(&world, "c1", STALE);
@@ -345,7 +350,7 @@ static void agent__ends__what_its_instances_do_tells_nothing(void **state)
 		nap();
 	hub_remove_instance(world.hub, "calls");
 	hub_stop(world.hub);
-	alerting_stop(world.alerting);
+	alerting_stop(world.alerting, clock_now() + 20 * CW_SECOND);
 	assert_int_equal(count_alerts(&world, "state=resolved", NULL), 0);
 	end(&world);
 }
@@ -353,7 +358,7 @@ static void agent__ends__what_its_instances_do_tells_nothing(void **state)
 static void plan__without_a_rule_or_an_instance__ends_what_was_about_it(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	struct problems problems, others;
 	begin(&world);
 	can_see(&world);
@@ -361,19 +366,46 @@ static void plan__without_a_rule_or_an_instance__ends_what_was_about_it(void **s
 	wait_for_alerts(&world, "state=firing", NULL, 1);
 	struct plan *other = make_plan(
 		RULES_PLUGINS, "rules: [{ name: silent, table: calls, where: [health_status=stale] }]", &problems);
-	alerting_use(world.alerting, other);
+	assert_int_equal(alerting_use(world.alerting, other), 0);
 	wait_for_alerts(&world, "alert=stale", "reason=rule removed", 1);
 	wait_for_alerts(&world, "alert=silent", "state=firing", 1);
 	struct plan *without =
 		make_plan("plugins: [{ plugin: redis-calls, name: other, url: 'redis://127.0.0.1:1' }]\n",
 			  "rules: [{ name: silent, table: calls, where: [health_status=stale] }]", &others);
-	alerting_use(world.alerting, without);
+	assert_int_equal(alerting_use(world.alerting, without), 0);
 	wait_for_alerts(&world, "alert=silent", "reason=source removed", 1);
 	end(&world);
 	plan_unref(other);
 	plan_unref(without);
 	problems_release(&problems);
 	problems_release(&others);
+}
+
+/* ---- a thread that does not answer ---- */
+
+static void thread__that_does_not_answer__is_not_waited_for_without_end(void **state)
+{
+	(void)state;
+	struct world world = {.patience = 100 * CW_MILLISECOND};
+	struct problems problems;
+	struct cw_part *shown;
+	begin(&world);
+	can_see(&world);
+	put(&world, "c1", STALE);
+	wait_for_alerts(&world, "state=firing", NULL, 1);
+	struct plan *other = make_plan(
+		RULES_PLUGINS, "rules: [{ name: silent, table: calls, where: [health_status=stale] }]", &problems);
+	/* alerts that end by another plan are shown so, and the thread has to wait for that */
+	assert_int_equal(table_open(hub_tables(world.hub), "calls", &alerts_decl, NULL, &shown), 0);
+	part_scan_lock(shown);
+	assert_int_equal(alerting_use(world.alerting, other), -ETIMEDOUT);
+	assert_int_equal(alerting_use(world.alerting, world.plan), -ETIMEDOUT);
+	alerting_stop(world.alerting, clock_now() + 100 * CW_MILLISECOND);
+	assert_true(alerting_was_left(world.alerting));
+	part_scan_unlock(shown);
+	end(&world); /* now it answers */
+	plan_unref(other);
+	problems_release(&problems);
 }
 
 /* ---- people ---- */
@@ -406,7 +438,7 @@ static void wait_for_answer(struct asked *asked)
 static void people__silence_and_acknowledge__and_are_answered(void **state)
 {
 	(void)state;
-	struct world world;
+	struct world world = {.patience = 0};
 	struct asked asked = {.box = mailbox_new(10)};
 	uv_loop_init(&asked.loop);
 	mailbox_attach(asked.box, &asked.loop, NULL);
@@ -457,6 +489,7 @@ int main(void)
 		cmocka_unit_test(source__is_down__its_alerts_are_not_known),
 		cmocka_unit_test(agent__ends__what_its_instances_do_tells_nothing),
 		cmocka_unit_test(plan__without_a_rule_or_an_instance__ends_what_was_about_it),
+		cmocka_unit_test(thread__that_does_not_answer__is_not_waited_for_without_end),
 		cmocka_unit_test(people__silence_and_acknowledge__and_are_answered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
