@@ -122,19 +122,16 @@ static void append_reply(struct reply *reply, const char *text, size_t length)
 	reply->text[reply->length] = '\0';
 }
 
-/* One line of a reply: `250-PIPELINING`, `550 no such user`. */
-static size_t on_reply(char *line, size_t size, size_t count, void *arg)
+void smtp_hear(struct smtp_job *job, const char *line, size_t length)
 {
-	struct smtp_job *job = arg;
 	struct reply *reply = &job->reply;
-	size_t length = size * count, whole = length;
 	while (length && strchr("\r\n", line[length - 1]))
 		length--;
 	if (strcmp(job->word, "QUIT") == 0 || length == 0)
-		return whole;
+		return;
 	job->is_foreign = job->is_foreign || length < 3 || line[0] < '2' || line[0] > '5';
 	if (job->is_foreign)
-		return whole;
+		return;
 	if (reply->is_whole)
 		*reply = (struct reply){.code = 0};
 	int code = 0;
@@ -144,7 +141,12 @@ static size_t on_reply(char *line, size_t size, size_t count, void *arg)
 	reply->is_whole = length == 3 || line[3] != '-';
 	if (length > 4)
 		append_reply(reply, line + 4, length - 4);
-	return whole;
+}
+
+static size_t on_reply(char *line, size_t size, size_t count, void *arg)
+{
+	smtp_hear(arg, line, size * count);
+	return size * count;
 }
 
 static size_t give_mail(char *buffer, size_t size, size_t count, void *arg)

@@ -48,6 +48,8 @@ struct smtp_job {
 	struct smtp_result result;
 };
 
+/* One line of a reply, with its end: `250-PIPELINING`, `550 no such user`. */
+void smtp_hear(struct smtp_job *job, const char *line, size_t length);
 /* Fills end, step, code, reason and certificate_ends of job->result. */
 void smtp_explain(struct smtp_job *job, const struct smtp_server *server, CURLcode code);
 
