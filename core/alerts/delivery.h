@@ -61,8 +61,9 @@ struct deliveries *deliveries_new(const struct deliveries_options *options); /* 
 void deliveries_free(struct deliveries *deliveries);
 
 /* groups_options.tell(): journals the notice, the group as it is, `told` of its alerts, and a delivery for each of the
- * notifiers, in one transaction; the journal's word on it leads to the first attempts. Borrows all. A RESOLVED also goes
- * to those that have heard of the incident and are not named any more. With no notifier only the group is journaled. 0 or -ENOMEM: some may have been left out, which is logged. */
+ * notifiers, in one transaction; the journal's word on it leads to the first attempts. Borrows all. A RESOLVED also
+ * goes to those that have heard of the incident and are not named any more. With no notifier only the group is
+ * journaled. 0 or -ENOMEM: some may have been left out, which is logged. */
 int deliveries_tell(struct deliveries *deliveries, const struct group *group, const struct notice *notice,
 		    const char *const *notifiers, uint32_t n, int64_t wall);
 /* alerting_test(): a notice of kind TEST, straight to the notifier. It is given up after 5 min. settled() is called

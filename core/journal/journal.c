@@ -263,7 +263,8 @@ int journal_post(struct journal *journal, struct journal_entry *entry)
 	entry->mail.deliver = on_entry;
 	entry->mail.drop = on_entry_dropped;
 	size_t before = atomic_fetch_add(&journal->bytes, entry->bytes);
-	int rc = before + entry->bytes > journal->options.bytes_max ? -ENOBUFS : mailbox_post(journal->box, &entry->mail);
+	int rc = before + entry->bytes > journal->options.bytes_max ? -ENOBUFS
+								    : mailbox_post(journal->box, &entry->mail);
 	if (rc < 0) {
 		atomic_fetch_sub(&journal->bytes, entry->bytes);
 		atomic_fetch_add(&journal->lost, 1);

@@ -73,7 +73,7 @@ bool unix_peer(const struct listener *listener, int descriptor, struct peer *ret
 void unix_user(uid_t uid, char *ret_name, size_t size)
 {
 	char strings[1024];
-	struct passwd entry, *found;
+	struct passwd entry = {.pw_name = NULL}, *found = NULL;
 	FILE *users = fopen("/etc/passwd", "re");
 	snprintf(ret_name, size, "user %u", (unsigned)uid);
 	while (users && fgetpwent_r(users, &entry, strings, sizeof strings, &found) == 0)
