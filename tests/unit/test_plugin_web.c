@@ -298,6 +298,19 @@ static void rows_in_ndjson_and_csv__are_all(void **state)
 	assert_int_equal(count_of(body_of(scene), "\r\n"), 8);
 }
 
+static void rows_as_they_were__whose_page_comes_between_two_looks__are_whole(void **state)
+{
+	struct scene *scene = *state;
+	assert_int_equal(ask(scene, "GET", "/api/v1/tables/calls?at=2026-11-22T13:00:00Z&limit=3"), 200);
+	assert_has(scene, "\r\n\r\n{\"table\":\"calls\",\"columns\":[\"instance\",");
+	assert_int_equal(count_of(scene->answer, "call_sid\":"), 3);
+	assert_has(scene, "\"log_from\":\"1970-01-01T00:00:00.000Z\"}\n");
+	scene->fake.rows = 0;
+	assert_int_equal(ask(scene, "GET", "/api/v1/tables/calls?at=2026-11-22T13:00:00Z"), 200);
+	assert_has(scene, "\r\n\r\n{\"table\":\"calls\",\"columns\":[\"instance\",");
+	assert_has(scene, "\"rows\":[],");
+}
+
 static void row__by_key(void **state)
 {
 	struct scene *scene = *state;
@@ -957,6 +970,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tables__describe_themselves, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_in_json__are_a_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_in_ndjson_and_csv__are_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(rows_as_they_were__whose_page_comes_between_two_looks__are_whole, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(row__by_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(status__is_a_verdict_with_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(metrics__are_told_whole_in_both_formats, setup, teardown),

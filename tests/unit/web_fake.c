@@ -233,6 +233,51 @@ static void query_close(struct cw_query *query)
 	free(query);
 }
 
+/* A log whose page comes at the worst moment: after the first look at its columns, before the step. */
+struct cw_log {
+	struct cw_query *query;
+	bool is_there;
+};
+
+static int log_open(struct cw_instance *self, const struct cw_log_spec *spec, void (*ready)(void *arg), void *arg,
+		    struct cw_log **ret_log)
+{
+	char error[CW_QUERY_ERROR_MAX];
+	(void)ready, (void)arg;
+	*ret_log = calloc(1, sizeof **ret_log);
+	return query_open(self, &spec->query, &(*ret_log)->query, error);
+}
+
+static const struct cw_column *log_columns(struct cw_log *log, uint32_t *ret_count)
+{
+	const struct cw_column *found = log->is_there ? query_columns(log->query, ret_count) : NULL;
+	log->is_there = true;
+	return found;
+}
+
+static int log_step(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void *arg)
+{
+	return query_step(log->query, budget_ns, row, arg);
+}
+
+static void log_info(struct cw_log *log, struct cw_log_info *ret_info)
+{
+	*ret_info = (struct cw_log_info){.reach = 1};
+	query_info(log->query, &ret_info->query);
+}
+
+static const char *log_error(struct cw_log *log)
+{
+	(void)log;
+	return "";
+}
+
+static void log_close(struct cw_log *log)
+{
+	query_close(log->query);
+	free(log);
+}
+
 static int view_open(struct cw_instance *self, const struct cw_query_spec *spec, void (*ready)(void *arg), void *arg,
 		     struct cw_view **ret, char error[CW_QUERY_ERROR_MAX])
 {
@@ -434,6 +479,12 @@ static const struct cw_frontend frontend = {
 	.query_step = query_step,
 	.query_info = query_info,
 	.query_close = query_close,
+	.log_open = log_open,
+	.log_columns = log_columns,
+	.log_step = log_step,
+	.log_info = log_info,
+	.log_error = log_error,
+	.log_close = log_close,
 	.view_open = view_open,
 	.view_columns = view_columns,
 	.view_next = view_next,

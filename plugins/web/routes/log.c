@@ -71,6 +71,8 @@ static int on_row(void *arg, const struct cw_cell *cells, uint32_t count)
 {
 	struct past *past = arg;
 	struct buffer *out = &past->exchange->body;
+	if (!past->columns)
+		begin(past);
 	if (past->format == ROWS_CSV) {
 		render_csv_row(out, past->columns, cells, count);
 	} else {
@@ -150,6 +152,7 @@ static enum pull broke(struct past *past, int rc)
 	return PULL_DONE;
 }
 
+/* A page may come between begin() and the step, so its first row, or its end, begins what was not begun. */
 static enum pull pull_past(struct exchange *exchange)
 {
 	struct past *past = exchange->work;
@@ -161,6 +164,7 @@ static enum pull pull_past(struct exchange *exchange)
 		return broke(past, rc);
 	if (rc == CW_LATER)
 		return PULL_MORE;
+	begin(past);
 	if (past->single && !past->any)
 		exchange_problem(exchange, 404, "table %s had no such row then", past->table);
 	else if (past->format == ROWS_JSON)
