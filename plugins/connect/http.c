@@ -294,9 +294,12 @@ static bool is_question(const char *method)
 	return strcmp(method, "GET") == 0;
 }
 
-/* What is no question has a body, if an empty one, so that its length is said. */
+/* What is no question has a body, if an empty one, so that its length is said. To HEAD none comes, whatever length the
+ * answer says. */
 static CURLcode set_body(CURL *easy, const struct http_request *request)
 {
+	if (strcmp(request->method, "HEAD") == 0)
+		return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	if (is_question(request->method) && !request->body)
 		return CURLE_OK;
 	CURLcode code =

@@ -19,8 +19,10 @@ class Switch:
             def do_GET(self):
                 switch.pings.append((self.command, self.path))
                 self.send_response(switch.status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "2")
                 self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(b"OK")
 
             do_POST = do_HEAD = do_GET
 
@@ -72,7 +74,7 @@ def test_it_pings_while_all_is_well_and_a_failed_ping_is_down(daemon, switch):
 def test_it_stops_when_no_notifier_works_and_goes_on_when_one_does(daemon, switch):
     port = free_port()
     mail = f'  - {{ plugin: email, smarthost: "127.0.0.1:{port}", from: "a@example.net", to: ["b@example.net"], require_tls: false }}\n'
-    daemon.start(configured(daemon, switch, more=mail))
+    daemon.start(configured(daemon, switch, ", method: HEAD", mail))
     daemon.wait_state("degraded", "not pinging: no notifier works, first email is down", name="deadman")
     n = len(switch.pings)
     always(lambda: len(switch.pings) == n, 2, what="no ping")
