@@ -199,7 +199,7 @@ static void judge(const struct http_answer *http, bool is_api, bool is_json, boo
 		advice = known[index].advice;
 	}
 	if (answer->kind != ANSWER_WAIT)
-		answer->wait = 0;
+		answer->wait = answer->kind == ANSWER_AGAIN || answer->kind == ANSWER_UNKNOWN ? http->retry_after : 0;
 	else if (http->retry_after)
 		answer->wait = http->retry_after;
 	else if (!answer->wait)

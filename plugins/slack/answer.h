@@ -23,7 +23,7 @@ enum answer_kind {
 
 struct answer {
 	enum answer_kind kind;
-	int64_t wait;                                     /* ns; ANSWER_WAIT */
+	int64_t wait;                                     /* ns; ANSWER_WAIT, and where Slack says so; 0: not said */
 	char word[ANSWER_WORD_SIZE];                      /* Slack's own, "" if there was none that can be shown */
 	char reason[ANSWER_REASON_MAX];                   /* a sentence without a secret; "" if TAKEN */
 	char channel[ANSWER_ID_SIZE], ts[ANSWER_ID_SIZE]; /* of a message that the API has taken; "" if not said */

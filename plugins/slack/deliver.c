@@ -124,7 +124,7 @@ static void settle(struct deliver *deliver, enum cw_delivery outcome, const stru
 	struct slack *slack = deliver->slack;
 	char place[PLACE_SIZE];
 	struct cw_delivered delivered = {.size = sizeof(delivered), .outcome = outcome};
-	if (answer && answer->kind == ANSWER_WAIT)
+	if (answer && answer->wait)
 		delivered.not_before = slack->host->now() + answer->wait;
 	if (outcome == CW_DELIVERED && deliver->ts[0] && !deliver->is_digest) {
 		write_place(deliver, "", place);

@@ -87,8 +87,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
 	webhook->transfer = NULL;
 	if (delivered.outcome != CW_DELIVERED)
 		explain(answer, reason);
-	if (delivered.outcome == CW_TRY_AGAIN && answer->retry_after)
-		delivered.not_before = webhook->host->now() + answer->retry_after;
+	if (delivered.outcome != CW_DELIVERED && delivered.outcome != CW_REFUSED) /* 0: it did not say */
+		delivered.not_before = answer->retry_after ? webhook->host->now() + answer->retry_after : 0;
 	settle(webhook, &delivered, reason);
 }
 

@@ -245,8 +245,10 @@ static void trouble_at_slack_or_on_the_way__is_tried_again(void **state)
 	struct world world;
 	struct notice_fixture made;
 	start(&world, false, NULL);
-	tool_say(&world.slack, "next code 503");
+	int64_t before = clock_now();
+	tool_say(&world.slack, "next code 503 31");
 	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
+	assert_true(world.self.delivered.not_before >= before + 31 * CW_SECOND);
 	assert_int_equal(world.self.state, CW_DOWN);
 	tool_say(&world.slack, "next redirect http://169.254.169.254/canary");
 	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);

@@ -384,6 +384,10 @@ static void an_answer__is_judged_by_status_and_word(void **state)
 			fail_msg("case %zu: %d, %s", i, answer.kind, answer.reason);
 	}
 	assert_int_equal(read_it(429, "{\"retry_after\":7}", false, 31 * CW_SECOND).wait, 31 * CW_SECOND);
+	assert_int_equal(read_it(503, "", false, 31 * CW_SECOND).wait, 31 * CW_SECOND);
+	assert_int_equal(read_it(504, "", true, 31 * CW_SECOND).wait, 31 * CW_SECOND);
+	assert_int_equal(read_it(503, "", false, 0).wait, 0);
+	assert_int_equal(read_it(404, "no_service", false, 31 * CW_SECOND).wait, 0);
 	assert_string_equal(read_it(200, "{\"ok\":true,\"channel\":\"C0\",\"ts\":\"1.2\"}", true, 0).ts, "1.2");
 	assert_string_equal(read_it(200, "{\"ok\":true,\"channel\":\"C0 x\",\"ts\":\"1.2\"}", true, 0).ts, "");
 	assert_string_equal(read_it(200, "{\"ok\":true,\"channel\":\"C0\",\"ts\":\"1.2 3\"}", true, 0).ts, "");

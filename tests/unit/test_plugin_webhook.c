@@ -248,6 +248,7 @@ static void an_answer__is_final_or_tried_again(void **state)
 		{"next code 500", CW_TRY_AGAIN, CW_DOWN, "500", 0},
 		{"next code 408", CW_TRY_AGAIN, CW_DOWN, "408", 0},
 		{"next code 504", CW_DOUBTFUL, CW_DOWN, "504", 0},
+		{"next code 502 7", CW_DOUBTFUL, CW_DEGRADED, "wait 7s", 7},
 		{"next code 400", CW_REFUSED, CW_DOWN, "compare body", 0},
 		{"next code 401", CW_REFUSED, CW_DOWN, "does not let us in", 0},
 		{"next code 404", CW_REFUSED, CW_DOWN, "no such hook", 0},
