@@ -166,6 +166,7 @@ static void email_stop(void *state)
 	struct email *email = state;
 	smtp_close(email->smtp);
 	email->smtp = NULL;
+	sending_abandon(email);
 	uv_close((uv_handle_t *)&email->timer, on_timer_closed);
 }
 

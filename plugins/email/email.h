@@ -32,6 +32,7 @@ struct sending {
 	bool is_under_way;
 	struct buffer mail;
 	enum fate fates[RECIPIENTS_MAX];
+	uint32_t first, turn;         /* the recipient with whom it began; how many have had their turn */
 	uint32_t at;                  /* the recipient whose turn it is */
 	int64_t deadline;             /* instant after which no further one is begun */
 	enum smtp_end trouble;        /* why it was broken off; SMTP_TAKEN: it was not */
@@ -61,6 +62,7 @@ struct email {
 
 /* sending.c: callbacks of struct cw_plugin, on the state that it belongs to. */
 int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t n);
+void sending_abandon(struct email *email); /* the instance stops */
 void sending_release(struct sending *sending);
 
 /* checks.c */

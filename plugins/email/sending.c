@@ -7,6 +7,7 @@
  *                             ├─ 4xx: later, with the next attempt
  *                             └─ the way is broken, or the server is busy: the rest is left for the next attempt
  *
+ * Each attempt begins with another recipient, so that one with whom the way breaks keeps it from nobody behind.
  * In the end: someone is still to get it → try again (doubtful, if a mail may have arrived); nobody is, and somebody
  * has it → delivered, with those who were refused named; all were refused → refused. What is wrong with the way (no
  * connection, no TLS, a login that is refused) is never final: the mail waits until somebody mends it.
@@ -128,19 +129,21 @@ static void on_sent(void *arg, const struct smtp_result *result)
 	next(email);
 }
 
-static void find_next(struct email *email)
+/* False: everybody has had their turn. */
+static bool find_next(struct email *email)
 {
 	struct sending *sending = &email->sending;
-	while (sending->at < email->form.to_count && sending->fates[sending->at] != FATE_OPEN)
-		sending->at++;
+	for (; sending->turn < email->form.to_count; sending->turn++) {
+		sending->at = (sending->first + sending->turn) % email->form.to_count;
+		if (sending->fates[sending->at] == FATE_OPEN)
+			return true;
+	}
+	return false;
 }
 
 static bool is_last(const struct email *email)
 {
-	for (uint32_t i = email->sending.at + 1; i < email->form.to_count; i++)
-		if (email->sending.fates[i] == FATE_OPEN)
-			return false;
-	return true;
+	return count(email, FATE_OPEN) == 1;
 }
 
 static int send_one(struct email *email)
@@ -164,13 +167,21 @@ static void break_off(struct email *email, enum smtp_end trouble, const char *re
 static void next(struct email *email)
 {
 	struct sending *sending = &email->sending;
-	find_next(email);
-	if (sending->trouble != SMTP_TAKEN || sending->at == email->form.to_count)
+	if (sending->trouble != SMTP_TAKEN || !find_next(email))
 		settle(email);
 	else if (email->host->now() > sending->deadline)
 		break_off(email, SMTP_BUSY, "the server is so slow that not all recipients had their turn");
 	else if (send_one(email) < 0)
 		break_off(email, SMTP_BROKEN, "out of memory");
+}
+
+/* Who has it already is kept all the same. */
+void sending_abandon(struct email *email)
+{
+	if (!email->sending.is_under_way)
+		return;
+	email->sending.fates[email->sending.at] = FATE_DOUBTFUL;
+	break_off(email, SMTP_DOUBTFUL, "stopped before everybody had it");
 }
 
 /* ---- the beginning ---- */
@@ -186,16 +197,16 @@ static void recall(struct email *email, const struct cw_notice *const *notices, 
 		for (uint32_t k = 0; k < email->form.to_count; k++)
 			fates[k] = i == 0 || fates[k] == known[k] ? known[k] : FATE_OPEN;
 	}
-	find_next(email);
 }
 
 int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t n)
 {
 	struct email *email = state;
 	struct sending *sending = &email->sending;
-	*sending = (struct sending){.deadline = email->host->now() + attempt_time};
+	*sending = (struct sending){.deadline = email->host->now() + attempt_time,
+				    .first = notices[0]->attempt ? notices[0]->attempt - 1 : 0};
 	recall(email, notices, n);
-	if (sending->at == email->form.to_count) /* those who had not got it have been taken out of `to` */
+	if (!find_next(email)) /* those who had not got it have been taken out of `to` */
 		return 0;
 	buffer_init(&sending->mail, /* head */ 0, LETTER_BYTES_MAX);
 	letter_write(&sending->mail, &email->form, notices, n);

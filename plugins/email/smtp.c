@@ -6,7 +6,8 @@
  * connection though we thought one was kept, nothing was sent yet, and the job dials and begins anew.
  *
  * libcurl waits, blocking, for the reply to QUIT. It is not worth that: when QUIT has gone out, the socket is shut for
- * reading, and the wait is over at once.
+ * reading, and the wait is over at once. And a mail that is given up it would end with a dot and wait for the reply,
+ * so that half a mail is taken: the socket is shut before.
  */
 #include "smtp_private.h"
 
@@ -26,6 +27,7 @@ struct smtp {
 	struct curl_loop *loop;
 	struct smtp_job *jobs; /* all that are under way */
 	bool keeps;            /* the last mail was taken, and its connection should be there */
+	int kept;              /* its socket */
 	bool closed;
 };
 
@@ -170,6 +172,8 @@ static curl_socket_t give_socket(void *arg, curlsocktype purpose, struct curl_so
 	(void)address;
 	job->wants_socket = job->fd < 0;
 	job->socket = job->fd;
+	if (job->mail.to)
+		job->smtp->kept = job->fd;
 	job->fd = -1;
 	return job->socket; /* -1 is CURL_SOCKET_BAD */
 }
@@ -346,7 +350,9 @@ int smtp_send(struct smtp *smtp, const struct smtp_mail *mail, smtp_done done, v
 		job->next->here = &job->next;
 	smtp->jobs = job;
 	job->goes_on = smtp->keeps && mail->to;
-	if (!job->goes_on) {
+	if (job->goes_on)
+		job->socket = smtp->kept;
+	else {
 		int status = dial(job);
 		if (status < 0)
 			end_job(job);
@@ -389,6 +395,8 @@ void smtp_close(struct smtp *smtp)
 	smtp->closed = true;
 	for (struct smtp_job *job = smtp->jobs, *next; job; job = next) {
 		next = job->next;
+		if (job->socket >= 0)
+			shutdown(job->socket, SHUT_RDWR);
 		end_job(job);
 	}
 	curl_loop_close(smtp->loop);

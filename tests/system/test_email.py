@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Notifier email against real mail servers: aiosmtpd with TLS and logins, and exim. Mails are read by Python's parser."""
 
+import asyncio
 import email
 import email.policy
 import email.utils
@@ -14,6 +15,7 @@ import pytest
 from certificates import Authority
 from harness import BUILD, free_port, run_client, wait_for
 from notifiers import Exim, MailServer, Notifier
+from notifying import Levels
 
 FROM, OPS, NIGHT, THIRD = "callwatch@example.net", "ops@example.net", "night@example.net", "third@example.net"
 USER, PASSWORD = "callwatch", "a secret, with ümlaut"
@@ -203,6 +205,16 @@ def test_fault_38_421_leaves_the_server_alone(make_server, make_notifier):
     assert [to for to, _ in server.mails] == [OPS, NIGHT, THIRD]
 
 
+def test_fault_38_421_for_one_recipient_keeps_it_from_nobody(make_server, make_notifier):
+    server = make_server()
+    server.handler.script = {"RCPT": {NIGHT: "421 4.7.0 not this one"}}
+    notifier = make_notifier(server, to=(OPS, NIGHT, THIRD))
+    progress = {}
+    for attempt in (1, 2, 3):
+        progress = {"progress": notifier.notify(attempt=attempt, **progress)["progress"]}
+    assert [to for to, _ in server.mails] == [OPS, THIRD]
+
+
 @pytest.mark.parametrize("script", [{"RCPT": {None: "552 5.2.2 mailbox full"}}, {"DATA": "552 5.3.4 too large"}, {"MAIL": "552 5.3.4 too large"}])
 def test_fault_38_552_is_final(make_server, make_notifier, script):
     server = make_server()
@@ -319,7 +331,43 @@ def test_exim_takes_it_after_tls_login_and_greylisting(folder, authority, certif
     assert "\n.\n\n..\n" in body(parsed[0], "plain")
 
 
+@pytest.mark.parametrize("to", [(OPS,), (OPS, NIGHT)])
+def test_a_server_that_does_not_answer_quit_holds_nothing_up(make_server, make_notifier, to):
+    server = make_server()
+
+    async def never(*_):
+        await asyncio.sleep(300)
+
+    server.handler.handle_QUIT = never
+    begun = time.monotonic()
+    assert make_notifier(server, to=to).notify()["outcome"] == "delivered"
+    assert time.monotonic() - begun < 40  # libcurl would wait for a minute
+
+
 # ---- by the way of alerts ----
+
+
+def test_who_has_it_gets_it_no_second_time_when_it_was_reloaded_meanwhile(daemon, make_server):
+    server, held = make_server(), threading.Event()
+
+    async def answer(_, session, envelope, address, options):
+        if address == NIGHT and not held.is_set():
+            held.set()
+            await asyncio.sleep(60)
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 fine"
+
+    server.handler.handle_RCPT = answer
+    levels = Levels(daemon)
+    text = levels.config(daemon, f'  - {{ plugin: email, smarthost: "{server.address}", from: "{FROM}", to: ["{OPS}", "{NIGHT}"], require_tls: false }}\n')
+    daemon.start(text)
+    levels.fire(0)
+    assert held.wait(20)
+    daemon.configure(text.replace("require_tls: false", "require_tls: false, check_every: 4m"))
+    daemon.hup()
+    wait_for(lambda: NIGHT in [to for to, _ in server.mails], 40, what="the mail to who has waited")
+    assert "left behind" not in daemon.stderr
+    assert [to for to, _ in server.mails] == [OPS, NIGHT]
 
 
 def test_an_alert_gets_through_a_greylisting_server_and_its_end_is_in_the_same_thread(daemon, make_server):
