@@ -54,7 +54,6 @@ static void remove_receipt(struct deliveries *deliveries, struct receipt *receip
 	*(receipt->previous ? &receipt->previous->next : &deliveries->receipts) = receipt->next;
 	*(receipt->next ? &receipt->next->previous : &deliveries->oldest_receipt) = receipt->previous;
 	keyed_remove(&deliveries->receipts_of, receipt->whose);
-	free(receipt->text);
 	free(receipt);
 }
 
@@ -72,21 +71,34 @@ static struct receipt **room_for_receipt(struct deliveries *deliveries, struct k
 	return keyed_put(&deliveries->receipts_of, whose, &is_new);
 }
 
+/* NULL: no memory. */
+static struct receipt *receipt_new(const char *incident, const char *notifier, const char *text)
+{
+	struct receipt *receipt = malloc(sizeof *receipt + strlen(incident) + strlen(notifier) + strlen(text) + 3);
+	if (!receipt)
+		return NULL;
+	char *end = (char *)(receipt + 1);
+	*receipt = (struct receipt){.incident = end};
+	receipt->notifier = end = stpcpy(end, incident) + 1;
+	receipt->text = end = stpcpy(end, notifier) + 1;
+	stpcpy(end, text);
+	return receipt;
+}
+
 int receipt_keep(struct deliveries *deliveries, const char *incident, const char *notifier, const char *text)
 {
+	struct receipt *receipt = receipt_new(incident, notifier, text), **place = NULL;
 	struct keyed_hash own = whose(deliveries, incident, notifier);
-	struct receipt *receipt = calloc(1, sizeof *receipt), **place = NULL;
-	char *own_text = strdup(text);
-	if (receipt && own_text) {
+	if (receipt) {
 		receipt_forget(deliveries, incident, notifier);
 		place = room_for_receipt(deliveries, own);
 	}
 	if (!place) {
-		free(own_text);
 		free(receipt);
 		return -ENOMEM;
 	}
-	*receipt = (struct receipt){.next = deliveries->receipts, .whose = own, .text = own_text};
+	receipt->next = deliveries->receipts;
+	receipt->whose = own;
 	*(receipt->next ? &receipt->next->previous : &deliveries->oldest_receipt) = receipt;
 	deliveries->receipts = *place = receipt;
 	return 0;
@@ -360,6 +372,7 @@ void delivery_journal(struct deliveries *deliveries, struct delivery *delivery, 
 	if (ticket)
 		await(deliveries, delivery, ticket);
 	int rc = journal_delivered(deliveries->options.journal, &record, receipt, word ? on_told : NULL, word);
+	delivery->is_refused = rc < 0;
 	if (rc < 0 && word)
 		on_told(word, /* on_disk */ false);
 	else if (ticket && !word)
@@ -559,18 +572,19 @@ static void tell_end(struct deliveries *deliveries, struct delivery *delivery)
 	}
 }
 
+/* What a crash would send again stays longer: until the journal has it. */
 static void keep_settled(struct deliveries *deliveries, struct delivery *delivery)
 {
 	*deliveries->settled_last = delivery;
 	deliveries->settled_last = &delivery->next;
-	if (deliveries->settled_count < SETTLED_SHOWN) {
-		deliveries->settled_count++;
-		return;
+	deliveries->settled_count++;
+	while (deliveries->settled_count > (deliveries->settled->is_refused ? SETTLED_MOST : SETTLED_SHOWN)) {
+		struct delivery *oldest = deliveries->settled;
+		deliveries->settled = oldest->next; /* never the last: there are many */
+		deliveries->settled_count--;
+		delivery_hide(deliveries, oldest);
+		delivery_free(oldest);
 	}
-	struct delivery *oldest = deliveries->settled;
-	deliveries->settled = oldest->next; /* never the last: there are many */
-	delivery_hide(deliveries, oldest);
-	delivery_free(oldest);
 }
 
 void delivery_settle(struct deliveries *deliveries, struct delivery *delivery, enum delivery_state state,
@@ -647,15 +661,24 @@ static int revive(struct deliveries *deliveries, struct delivery *delivery, int6
 	return enter_lane(deliveries, delivery, /* is_old */ true);
 }
 
-/* Nobody waits for a TEST of an earlier life; and what cannot be read cannot be sent. Either is said. */
-static void bury(struct deliveries *deliveries, struct delivery *delivery, int64_t wall)
+/* Why it cannot be sent any more, which is said; NULL: it can. Nobody waits for a TEST of an earlier life; and that
+ * something was so a day ago is no news, all the less if only the word that it was sent is lost. */
+static const char *why_dead(const struct delivery *delivery, int64_t wall)
+{
+	if (delivery->kind == CW_NOTICE_TEST)
+		return "the agent was restarted meanwhile";
+	if (!delivery->notice)
+		return "what the journal has of it cannot be read any more";
+	return wall - delivery->created_at > day_ns ? "it was more than a day old when the agent came back" : NULL;
+}
+
+static void bury(struct deliveries *deliveries, struct delivery *delivery, const char *reason, int64_t wall)
 {
 	delivery->state = DELIVERY_DEAD;
 	delivery->stage = STAGE_SETTLED;
 	delivery->settled_at = wall;
-	snprintf(delivery->reason, sizeof delivery->reason, "%s",
-		 delivery->kind == CW_NOTICE_TEST ? "the agent was restarted meanwhile"
-						  : "what the journal has of it cannot be read any more");
+	delivery->next_try = 0;
+	snprintf(delivery->reason, sizeof delivery->reason, "%s", reason);
 	tell_end(deliveries, delivery);
 	notice_unref(delivery->notice);
 	delivery->notice = NULL;
@@ -679,9 +702,11 @@ int deliveries_restore(struct deliveries *deliveries, const struct journal_deliv
 		return 0;
 	}
 	delivery->notice = known->notice ? notice_from_json(known->notice, strlen(known->notice)) : NULL;
-	if (!delivery->notice || delivery->kind == CW_NOTICE_TEST) {
-		bury(deliveries, delivery, wall);
-		return delivery->kind == CW_NOTICE_TEST ? 0 : -EINVAL;
+	const char *dead = why_dead(delivery, wall);
+	if (dead) {
+		bool is_readable = delivery->notice || delivery->kind == CW_NOTICE_TEST;
+		bury(deliveries, delivery, dead, wall);
+		return is_readable ? 0 : -EINVAL;
 	}
 	if (revive(deliveries, delivery, now, wall) < 0) {
 		delivery_free(delivery);
@@ -708,12 +733,27 @@ static bool rewrite_list(struct deliveries *deliveries, struct delivery *first, 
 		struct journal_delivery record = record_of(delivery);
 		char *json = delivery->notice ? notice_to_json(delivery->notice) : NULL;
 		record.notice = json;
-		const char *receipt = receipt_find(deliveries, delivery->incident, delivery->lane->notifier);
-		int rc = journal_delivered(deliveries->options.journal, &record, receipt, NULL, NULL);
+		int rc = journal_delivered(deliveries->options.journal, &record, /* receipt */ NULL, NULL, NULL);
 		free(json);
 		if (rc < 0)
 			return false;
 		delivery->written_in = rewriting;
+		delivery->is_refused = false;
+	}
+	return true;
+}
+
+/* An incident goes on for longer than its last notice is shown. */
+static bool rewrite_receipts(struct deliveries *deliveries, uint32_t rewriting)
+{
+	for (struct receipt *receipt = deliveries->receipts; receipt; receipt = receipt->next) {
+		if (receipt->written_in == rewriting)
+			continue;
+		if (journal_is_filling(deliveries->options.journal) ||
+		    journal_receipt(deliveries->options.journal, receipt->incident, receipt->notifier, receipt->text) <
+			    0)
+			return false;
+		receipt->written_in = rewriting;
 	}
 	return true;
 }
@@ -723,7 +763,7 @@ bool deliveries_rewrite(struct deliveries *deliveries, uint32_t rewriting)
 	for (struct lane *lane = deliveries->lanes; lane; lane = lane->next)
 		if (!rewrite_list(deliveries, lane->first, rewriting))
 			return false;
-	return rewrite_list(deliveries, deliveries->settled, rewriting);
+	return rewrite_list(deliveries, deliveries->settled, rewriting) && rewrite_receipts(deliveries, rewriting);
 }
 
 /* ---- the whole ---- */

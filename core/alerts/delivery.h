@@ -16,7 +16,8 @@
  * stuck, taken out of the configuration) loses nothing: its queue waits; of one that is not configured any more it is
  * dead after a day like all others.
  *
- * Table `notifications` shows those under way and the last 1,000 settled.
+ * Table `notifications` shows those under way and the last 1,000 settled; and of the others those of which the journal
+ * does not know it yet, for a crash would send them again.
  */
 #ifndef CALLWATCH_CORE_DELIVERY_H
 #define CALLWATCH_CORE_DELIVERY_H
@@ -75,8 +76,8 @@ int deliveries_test(struct deliveries *deliveries, const char *notifier, const c
  * of receipts. What is restored may be damaged: -EINVAL, -ENOMEM and it is left out. */
 int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known, int64_t now, int64_t wall);
 int deliveries_receipt(struct deliveries *deliveries, const char *incident, const char *notifier, const char *receipt);
-/* alerting_rewrite(): all that are shown are posted to the journal again, with their receipts, those that were not yet
- * in this rewriting, as long as the journal has room. False: there are more. */
+/* alerting_rewrite(): all that are shown, and all receipts, are posted to the journal again, those that were not yet in
+ * this rewriting, as long as the journal has room. False: there are more. */
 bool deliveries_rewrite(struct deliveries *deliveries, uint32_t rewriting);
 
 /* Offers what is due, gives up what has waited too long; the instant at which it wants to be called again at the

@@ -17,7 +17,7 @@
 
 #include <pthread.h>
 
-enum { SETTLED_SHOWN = 1000, RECEIPTS_MAX = 10000, DIGEST_FROM = 11 };
+enum { SETTLED_SHOWN = 1000, SETTLED_MOST = 20000, RECEIPTS_MAX = 10000, DIGEST_FROM = 11 };
 
 /* Why a delivery is where it is. */
 enum stage {
@@ -49,6 +49,7 @@ struct delivery {
 	bool is_alone;       /* it was refused together with others: it goes alone */
 	uint64_t bundle;     /* those that were tried together stay together, for what they have in common; 0: none */
 	uint32_t written_in; /* the rewriting of the journal in which it was written last */
+	bool is_refused;     /* the journal had no room for what it is now: it stays until a rewriting */
 	uint64_t ticket;     /* of the journal's last word on it; 0: it has come, or there is none */
 	struct delivery *next_of_ticket, *previous_of_ticket;
 	bool is_awaited;       /* that word has not come */
@@ -87,7 +88,8 @@ struct lane {
 struct receipt {
 	struct receipt *next, *previous;
 	struct keyed_hash whose;
-	char *text;
+	uint32_t written_in;                    /* as a delivery's */
+	const char *incident, *notifier, *text; /* behind it, in one block */
 };
 
 struct deliveries {

@@ -187,15 +187,27 @@ int journal_tell(struct journal *journal, const struct group *group, const struc
 	return journal_lines_post(journal, lines, told, arg);
 }
 
+static void add_receipt(struct journal_lines *lines, const char *incident, const char *notifier, const char *receipt)
+{
+	journal_lines_add(lines, "INSERT OR REPLACE INTO receipt VALUES(?, ?, ?, ?)", "ttti", incident, notifier,
+			  receipt, clock_wall());
+}
+
 int journal_delivered(struct journal *journal, const struct journal_delivery *delivery, const char *receipt,
 		      journal_told told, void *arg)
 {
 	struct journal_lines *lines = journal_lines_new();
 	add_delivery(lines, delivery);
 	if (receipt)
-		journal_lines_add(lines, "INSERT OR REPLACE INTO receipt VALUES(?, ?, ?, ?)", "ttti",
-				  delivery->incident, delivery->notifier, receipt, clock_wall());
+		add_receipt(lines, delivery->incident, delivery->notifier, receipt);
 	return journal_lines_post(journal, lines, told, arg);
+}
+
+int journal_receipt(struct journal *journal, const char *incident, const char *notifier, const char *receipt)
+{
+	struct journal_lines *lines = journal_lines_new();
+	add_receipt(lines, incident, notifier, receipt);
+	return journal_lines_post(journal, lines, NULL, NULL);
 }
 
 int journal_fold(struct journal *journal)

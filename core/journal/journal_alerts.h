@@ -10,7 +10,7 @@
  *     silence    who, what, how long
  *
  * Bounded: what has ended, is settled and is older than 7 days, or is not among the last 10,000 of its kind, is folded
- * away when the journal is opened and whenever something is told; what is open, never.
+ * away when the journal is opened and once a minute; what is open, never.
  *
  * All functions that post copy, and return 0, -ENOMEM or as journal_post(). A journal that is NULL keeps nothing:
  * told(false) is called at once. told() is called exactly once if they return 0, on the journal's thread: it only
@@ -50,6 +50,8 @@ int journal_tell(struct journal *journal, const struct group *group, const struc
  * notice the one that is there stays, or goes if it is settled. */
 int journal_delivered(struct journal *journal, const struct journal_delivery *delivery, const char *receipt,
 		      journal_told told, void *arg);
+/* A receipt alone, once more. */
+int journal_receipt(struct journal *journal, const char *incident, const char *notifier, const char *receipt);
 int journal_fold(struct journal *journal); /* what has ended and is old, or one of too many, goes */
 int journal_silence(struct journal *journal, const struct silence *silence, journal_told told, void *arg);
 

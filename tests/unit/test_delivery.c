@@ -15,6 +15,7 @@
 #include "delivery.h"
 #include "group.h"
 #include "hub.h"
+#include "journal.h"
 #include "journal_alerts.h"
 #include "log.h"
 #include "mailbox.h"
@@ -732,28 +733,34 @@ static void what_cannot_be_read__is_lost_loudly(void **state)
 	free(json);
 }
 
-/* A wall clock that was wrong, or an old file: the day that is left is never more than one. */
+/* A wall clock that was wrong, or an old file: the day that is left is never more than one, and what is older is told
+ * to nobody. */
 static void times_of_an_earlier_life__are_clamped(void **state)
 {
 	(void)state;
 	struct notice *notice = make_notice("a", 1);
 	char *json = notice_to_json(notice);
-	struct journal_delivery ancient = known("1", DELIVERY_QUEUED, json), future = known("2", DELIVERY_QUEUED, json);
-	ancient.created_at = 1;
-	ancient.next_try = 1;
+	struct journal_delivery ancient = known("1", DELIVERY_SENDING, json),
+				future = known("2", DELIVERY_QUEUED, json), young = known("3", DELIVERY_QUEUED, json);
+	ancient.created_at = wall_ns - 86401 * CW_SECOND;
+	young.created_at = wall_ns - 86390 * CW_SECOND;
+	young.group = young.incident = "c";
 	future.group = future.incident = "b";
 	future.created_at = wall_ns + 1000 * 86400 * CW_SECOND;
 	assert_int_equal(deliveries_restore(deliveries, &ancient, now_ns, wall_ns), 0);
+	assert_int_equal(deliveries_restore(deliveries, &young, now_ns, wall_ns), 0);
 	assert_int_equal(deliveries_restore(deliveries, &future, now_ns, wall_ns), 0);
-	step();
-	assert_string_equal(given()->id, "1"); /* once more */
-	answer(CW_TRY_AGAIN, "503");
 	assert_int_equal(counts().dead, 1);
+	assert_non_null(strstr(words("a"), "slack lost (it was more than a day old"));
+	step();
+	assert_string_equal(given()->id, "3");
+	answer(CW_DELIVERED, NULL);
 	assert_string_equal(given()->id, "2");
 	answer(CW_TRY_AGAIN, "503");
 	tellers[0].is_there = false;
 	step_later(86401 * CW_SECOND);
 	assert_int_equal(counts().dead, 2);
+	assert_int_equal(tellers[0].offers, 2);
 	notice_unref(notice);
 	free(json);
 }
@@ -822,6 +829,49 @@ static void notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever
 	step_later(600 * CW_SECOND);
 	assert_int_equal(counts().dead, 1);
 	assert_in_range(tellers[0].offers, 86400 / 300, 86400 / 100);
+}
+
+/* ---- a journal that has no room ---- */
+
+static void tell_and_deliver(const char *group)
+{
+	tell(group, 1);
+	step_later(3 * CW_SECOND); /* nobody says that it is written, nor … */
+	step_later(3 * CW_SECOND); /* … that it is written that it is sent */
+	answer(CW_DELIVERED, NULL);
+}
+
+/* What is in sight after many others; `journal`: that has no thread. */
+static const char *words_after_many(struct journal *journal)
+{
+	const struct deliveries_options options = {
+		.hub = hub, .box = box, .hostname = "h", .way = &way, .journal = journal};
+	char group[16];
+	deliveries_free(deliveries);
+	deliveries = deliveries_new(&options);
+	tell_and_deliver("a");
+	for (int i = 0; i < 1005; i++) {
+		snprintf(group, sizeof group, "b%d", i);
+		tell_and_deliver(group);
+	}
+	return words("a");
+}
+
+static void what_was_delivered_and_is_not_in_the_journal__is_kept_for_a_rewriting(void **state)
+{
+	(void)state;
+	struct journal_options options = {.folder = "/nowhere", .bytes_max = 1};
+	struct journal *without_room = journal_new(&options), *with_room = NULL;
+	assert_string_not_equal(words_after_many(without_room), "");
+	assert_false(deliveries_rewrite(deliveries, 1));
+	options.bytes_max = 0;
+	with_room = journal_new(&options);
+	assert_string_equal(words_after_many(with_room), "");
+	assert_true(deliveries_rewrite(deliveries, 1));
+	deliveries_free(deliveries);
+	deliveries = NULL;
+	journal_free(without_room);
+	journal_free(with_room);
 }
 
 /* ---- many ---- */
@@ -946,6 +996,7 @@ int main(void)
 		TEST(times_of_an_earlier_life__are_clamped),
 		TEST(clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to),
 		TEST(notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever),
+		TEST(what_was_delivered_and_is_not_in_the_journal__is_kept_for_a_rewriting),
 		TEST(thousands_of_groups__are_told_written_and_described),
 		TEST(thousands_of_an_earlier_life__go_on_in_their_order),
 		TEST(change_of_a_delivery__is_told_to_who_describes_it),

@@ -14,10 +14,12 @@
 #include "clock.h"
 #include "delivery.h"
 #include "group.h"
+#include "hub.h"
 #include "journal_alerts.h"
 #include "journal_file.h"
 #include "journal_tasks.h"
 #include "log.h"
+#include "mailbox.h"
 #include "text.h"
 
 #include <limits.h>
@@ -382,6 +384,35 @@ static void delivery__keeps_its_notice_until_it_is_settled(void **state)
 	end();
 }
 
+/* Of an incident whose last notice is not shown any more there is still the receipt. */
+static void rewriting__has_what_is_settled_and_all_receipts(void **state)
+{
+	(void)state;
+	static const struct hub_options options = {.hostname = "h", .version = "test", .interval = 3600 * CW_SECOND};
+	struct hub *hub = hub_new(&options);
+	struct mailbox *box = mailbox_new(100);
+	begin();
+	struct deliveries *deliveries =
+		deliveries_new(&(struct deliveries_options){.hub = hub, .journal = journal, .box = box});
+	struct journal_delivery sent = a_delivery("n1", DELIVERY_SENT);
+	assert_int_equal(deliveries_restore(deliveries, &sent, clock_now(), clock_wall()), 0);
+	assert_int_equal(deliveries_receipt(deliveries, "00112233445566778899aabbccddeeff-19ad", "slack", "m 7"), 0);
+	assert_true(deliveries_rewrite(deliveries, 1));
+	assert_true(deliveries_rewrite(deliveries, 1)); /* there is no more */
+	struct group group = a_group();
+	assert_int_equal(journal_tell(journal, &group, NULL, 0, on_told, NULL), 0);
+	WAIT_UNTIL(on_disk == 1);
+	read_again();
+	assert_read("delivery n1 to slack of call-stale 0011 0011-19ad.3 kind 0 state 2 ");
+	assert_int_equal(count("receipt "), 1);
+	assert_read("receipt 00112233445566778899aabbccddeeff-19ad slack: m 7\n");
+	mailbox_close(box);
+	deliveries_free(deliveries);
+	mailbox_unref(box);
+	hub_free(hub);
+	end();
+}
+
 /* Though the clock was turned back between them. */
 static void deliveries__are_read_in_the_order_in_which_they_were_told(void **state)
 {
@@ -573,6 +604,7 @@ int main(void)
 		TEST(what_is_posted__is_read_by_the_next_life),
 		TEST(notice__is_written_with_what_it_tells),
 		TEST(delivery__keeps_its_notice_until_it_is_settled),
+		TEST(rewriting__has_what_is_settled_and_all_receipts),
 		TEST(deliveries__are_read_in_the_order_in_which_they_were_told),
 		TEST(without_a_journal__nothing_is_kept_and_told_at_once),
 		TEST(what_has_ended__is_folded_away_and_nothing_else),
