@@ -12,8 +12,8 @@
  * have ended. What a notice has told is kept with each alert (told), in the same transaction of the journal as the
  * notice itself: so after a crash at any point what is still to be told follows from comparing the two.
  *
- * Ids come from (group, incident, sequence, notifier), and which alerts are told to fire or to have ended, and nothing
- * else, so that the same notice has the same id wherever it is made.
+ * Ids come from (group, incident, sequence, notifier), and which alerts are told to fire or to have ended, of a
+ * reminder also when, and nothing else, so that the same notice has the same id wherever it is made.
  *
  * Who hears: the route of the group's labels, without a notifier that the alert is about. Of a rule whose alerts are
  * about notifiers, each has a group of its own, so that the others hear of it.

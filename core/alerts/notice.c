@@ -218,7 +218,8 @@ struct notice *notice_new(const struct cw_notice *said)
 }
 
 /* What it says is a part of it: an agent whose journal could not be written and that crashed counts its sequence anew,
- * and a receiver that knows the id would drop what it has never seen. */
+ * and a receiver that knows the id would drop what it has never seen. A reminder says what was said before: it is one
+ * of its own by its time. */
 static void hash_id(unsigned char hash[crypto_generichash_BYTES], const struct cw_notice *said, const char *notifier)
 {
 	crypto_generichash_state state;
@@ -226,6 +227,8 @@ static void hash_id(unsigned char hash[crypto_generichash_BYTES], const struct c
 	crypto_generichash_update(&state, (const unsigned char *)notifier, strlen(notifier) + 1);
 	const uint32_t numbers[] = {(uint32_t)said->kind, said->firing, said->resolved};
 	crypto_generichash_update(&state, (const unsigned char *)numbers, sizeof numbers);
+	if (said->kind == CW_NOTICE_REPEAT)
+		crypto_generichash_update(&state, (const unsigned char *)&said->at, sizeof said->at);
 	for (uint32_t i = 0; i < said->alerts.count; i++) {
 		const struct cw_alert *alert = cw_at(&said->alerts, i);
 		const int64_t times[] = {alert->starts_at, alert->ends_at};

@@ -33,8 +33,8 @@ struct notice {
 
 /* A deep copy, with one reference. Texts are made valid UTF-8, without control characters, and cut. NULL: no memory. */
 struct notice *notice_new(const struct cw_notice *said);
-/* The same for one of those who are told: its id is the notice's, `-` and a hash of the notifier's name, so that it is
- * the same after a crash. One reference; NULL: no memory. */
+/* The same for one of those who are told: its id is the notice's, `-` and a hash of the notifier's name and of what is
+ * said, so that it is the same after a crash, and another's never. One reference; NULL: no memory. */
 struct notice *notice_for(const struct notice *notice, const char *notifier);
 struct notice *notice_ref(struct notice *notice);
 void notice_unref(struct notice *notice); /* NULL is fine; any thread */

@@ -342,11 +342,30 @@ static void journal__of_an_older_agent__is_read(void **state)
 	notice_unref(notice);
 }
 
+/* Of a life that could not write them down the next one knows nothing, and counts anew. */
+static void id__of_a_reminder__is_its_own(void **state)
+{
+	(void)state;
+	struct cw_notice said = {
+		.size = sizeof said, .id = "a-1-3", .sequence = 3, .kind = CW_NOTICE_REPEAT, .at = 5 * CW_SECOND};
+	struct notice *one = notice_new(&said), *ones = notice_for(one, "slack"), *same = notice_for(one, "slack");
+	said.at += 3600 * CW_SECOND;
+	struct notice *other = notice_new(&said), *others = notice_for(other, "slack");
+	assert_string_equal(ones->said.id, same->said.id);
+	assert_string_not_equal(ones->said.id, others->said.id);
+	notice_unref(one);
+	notice_unref(ones);
+	notice_unref(same);
+	notice_unref(other);
+	notice_unref(others);
+}
+
 static void id__for_a_notifier__is_its_own_and_always_the_same(void **state)
 {
 	(void)state;
 	struct cw_notice said = example();
 	said.id = "0123456789abcdef0123456789abcdef-18bcfe56800-ffffffff";
+	said.kind = CW_NOTICE_FIRING;
 	struct notice *notice = notice_new(&said);
 	struct notice *slack = notice_for(notice, "slack"), *again = notice_for(notice, "slack"),
 		      *email = notice_for(notice, "email");
@@ -354,12 +373,19 @@ static void id__for_a_notifier__is_its_own_and_always_the_same(void **state)
 	assert_string_not_equal(slack->said.id, email->said.id);
 	assert_int_equal(strncmp(slack->said.id, said.id, strlen(said.id)), 0);
 	assert_int_equal(strlen(slack->said.id), strlen(said.id) + 9);
-	assert_string_equal(slack->said.id + strlen(said.id), "-9f1d060d"); /* for ever */
+	assert_string_equal(slack->said.id + strlen(said.id), "-15137607"); /* for ever */
 	said.kind = CW_NOTICE_RESOLVED;
 	struct notice *other = notice_new(&said), *resolved = notice_for(other, "slack");
 	assert_string_not_equal(slack->said.id, resolved->said.id); /* of the same sequence: it says something else */
 	notice_unref(other);
 	notice_unref(resolved);
+	said.kind = CW_NOTICE_FIRING;
+	said.at += CW_SECOND;
+	other = notice_new(&said);
+	struct notice *later = notice_for(other, "slack");
+	assert_string_equal(slack->said.id, later->said.id); /* told once more, after a crash */
+	notice_unref(other);
+	notice_unref(later);
 	assert_string_equal(slack->said.title, said.title);
 	notice_unref(notice);
 	notice_unref(slack);
@@ -378,6 +404,7 @@ int main(void)
 		cmocka_unit_test(journal__that_is_damaged__gives_no_notice_or_a_sound_one),
 		cmocka_unit_test(journal__of_an_older_agent__is_read),
 		cmocka_unit_test(id__for_a_notifier__is_its_own_and_always_the_same),
+		cmocka_unit_test(id__of_a_reminder__is_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
