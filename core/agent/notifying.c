@@ -50,11 +50,9 @@ static void notify(struct instance *self, struct parcel *parcel)
 {
 	struct notifying *notifying = &self->notifying;
 	notifying->parcel = parcel_ref(parcel);
-	notifying->in_notify = true;
 	instance_enter(self, "notify");
 	int status = self->decl->notify(self->plugin_state, parcel->notices, parcel->count);
 	instance_leave(self);
-	notifying->in_notify = false;
 	if (!notifying->parcel || status == CW_LATER) /* it has said so from within, or will */
 		return;
 	char reason[INSTANCE_REASON_MAX];

@@ -20,7 +20,6 @@ struct roster;
 /* An instance's, on its own thread. */
 struct notifying {
 	struct parcel *parcel; /* a reference; NULL: none is in flight */
-	bool in_notify;        /* its notify() runs */
 	bool is_lost;          /* the plugin has one that nobody waits for any more: it is to be started anew */
 };
 

@@ -47,7 +47,10 @@ static bool becomes_json(const struct template *template)
 						.description = "what it means\nand what to do",
 						.common = "",
 						.command = "callwatch alerts",
-						.host = "host"};
+						.host = "host",
+						.sequence = 1234, /* so is a number with a comma in it */
+						.firing = 1234,
+						.resolved = 1234};
 	struct buffer out;
 	buffer_init(&out, /* head */ 0, BODY_MAX);
 	body_template(&out, template, &sample, "webhook");

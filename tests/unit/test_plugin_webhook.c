@@ -156,6 +156,7 @@ static void options__that_cannot_work__are_refused(void **state)
 		{{"url=https://a/", "body={\"a\":\"{{ titel }}\"}", NULL}, "no name `titel`; there are id, group"},
 		{{"url=https://a/", "body={\"a\":{{ title }}}", NULL}, "becomes no JSON"},
 		{{"url=https://a/", "body={\"a\":\"{{ title }}\",\"n\":{{ firing }}}", NULL}, ""},
+		{{"url=https://a/", "body={\"n\":{{ firing | number }}}", NULL}, "becomes no JSON"},
 		{{"url=https://a/", "hmac_secret=whsec_!", NULL}, "no base64"},
 		{{"url=https://a/", "hmac_secret=short", NULL}, "is short"},
 		{{"url=https://a/", "hmac_secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", NULL}, ""},
