@@ -76,11 +76,11 @@ static struct known *keep(struct memory *memory, void (*take)(struct alerting *a
 
 static void take_silence(struct alerting *alerting, const struct known *known)
 {
-	const char *matchers[SILENCE_MATCHERS_MAX];
+	const char *matchers[SILENCE_MATCHERS_MAX + 1]; /* one too many is refused: without it more would be muted */
 	char error[CW_QUERY_ERROR_MAX], *rest = known->texts[1];
 	struct silence *silence;
 	uint32_t count = 0;
-	for (char *line; rest && *rest && count < SILENCE_MATCHERS_MAX && (line = strsep(&rest, "\n"));)
+	for (char *line; rest && *rest && count <= SILENCE_MATCHERS_MAX && (line = strsep(&rest, "\n"));)
 		matchers[count++] = line;
 	struct cw_silence_spec spec = {.id = known->texts[0],
 				       .matchers = matchers,

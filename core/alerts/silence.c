@@ -114,6 +114,9 @@ static int add_matchers(struct silence *silence, const struct cw_silence_spec *s
 		return wrong(error, "%u matchers, at most %d are allowed", spec->matchers_count, SILENCE_MATCHERS_MAX);
 	for (uint32_t i = 0; i < spec->matchers_count; i++)
 		length += strlen(spec->matchers[i]) + 1;
+	if (length > SILENCE_MATCHERS_BYTES_MAX)
+		return wrong(error, "%zu bytes of matchers, at most %d are allowed", length,
+			     SILENCE_MATCHERS_BYTES_MAX);
 	silence->exprs = calloc(spec->matchers_count + 1, sizeof(struct expr *));
 	char *end = silence->matchers = calloc(1, length);
 	if (!silence->exprs || !silence->matchers)

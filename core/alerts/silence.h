@@ -26,6 +26,7 @@ enum {
 	SILENCES_MAX = 1000, /* that have not ended; and as many that have */
 	SILENCE_KEPT_DAYS = 7,
 	SILENCE_MATCHERS_MAX = 32,
+	SILENCE_MATCHERS_BYTES_MAX = 32768, /* of all together */
 	SILENCE_COMMENT_MAX = 1024
 };
 

@@ -277,6 +277,16 @@ static char *name(struct reading *reading, int column, size_t most)
 	return fit ? fit : "";
 }
 
+/* As it was written: a text, not cut, without a NUL in it. To be asked before it is read as a text. */
+static bool is_whole(const struct reading *reading, int column, size_t most)
+{
+	if (sqlite3_column_type(reading->row, column) != SQLITE_TEXT)
+		return false;
+	const char *raw = (const char *)sqlite3_column_text(reading->row, column);
+	size_t size = (size_t)sqlite3_column_bytes(reading->row, column);
+	return raw && size <= most && strlen(raw) == size;
+}
+
 static char *some_text(struct reading *reading, int column, size_t most)
 {
 	char *fit = text(reading, column, most);
@@ -325,8 +335,10 @@ static void each(struct sqlite3 *db, const char *sql, int64_t limit,
 
 static void on_silence(struct reading *reading, const struct journal_alerts_reader *reader)
 {
+	/* none at all mutes everything, and what is left of some more than was meant */
+	reading->is_bad |= !is_whole(reading, 1, SILENCE_MATCHERS_BYTES_MAX);
 	struct silence silence = {
-		.matchers = text(reading, 1, TEXT_MAX),
+		.matchers = some_text(reading, 1, SILENCE_MATCHERS_BYTES_MAX),
 		.starts_at = number(reading, 2),
 		.ends_at = number(reading, 3),
 		.every = text(reading, 4, NOTICE_NAME_MAX),
@@ -335,7 +347,6 @@ static void on_silence(struct reading *reading, const struct journal_alerts_read
 		.comment = some_text(reading, 7, SILENCE_COMMENT_MAX),
 	};
 	snprintf(silence.id, sizeof silence.id, "%s", name(reading, 0, sizeof silence.id - 1));
-	reading->is_bad |= !silence.matchers; /* an empty one mutes everything, one that is lost must not */
 	if (!reading->is_bad)
 		reader->silence(reader->arg, &silence);
 }

@@ -152,11 +152,11 @@ static int count_row(void *arg, const struct cw_cell *cells, uint32_t count)
 	return 0;
 }
 
-static unsigned count_alerts(struct world *world, const char *where, const char *and)
+static unsigned count_rows(struct world *world, const char *table, const char *where, const char *and)
 {
 	char error[CW_QUERY_ERROR_MAX];
 	const char *const conditions[] = {where, and};
-	struct cw_query_spec spec = {.table = "alerts", .where = conditions, .where_count = and? 2 : 1};
+	struct cw_query_spec spec = {.table = table, .where = conditions, .where_count = and? 2 : 1};
 	struct cw_query *query;
 	unsigned count = 0;
 	assert_int_equal(query_open(hub_tables(world->hub), &spec, true, &query, error), 0);
@@ -164,6 +164,11 @@ static unsigned count_alerts(struct world *world, const char *where, const char 
 		;
 	query_close(query);
 	return count;
+}
+
+static unsigned count_alerts(struct world *world, const char *where, const char *and)
+{
+	return count_rows(world, "alerts", where, and);
 }
 
 static void nap(void)
@@ -185,7 +190,7 @@ static void wait_for_alerts(struct world *world, const char *where, const char *
 
 /* ---- a journal that takes less than there is ---- */
 
-static char state_dir[] = "/tmp/callwatch-alerting-XXXXXX";
+static char state_dir[40];
 static _Atomic int said_lost, said_whole;
 
 static void on_opened(void *arg, struct sqlite3 *db)
@@ -215,6 +220,43 @@ static int count_in(struct sqlite3 *db, const char *sql)
 	return count;
 }
 
+static struct journal *make_journal(struct world *world, size_t bytes_max)
+{
+	struct journal *journal = journal_new(&(struct journal_options){.folder = state_dir,
+									.bytes_max = bytes_max,
+									.opened = on_opened,
+									.restored = on_restored,
+									.said = on_said,
+									.arg = world});
+	assert_non_null(journal);
+	return journal;
+}
+
+static void make_folder(void)
+{
+	snprintf(state_dir, sizeof state_dir, "/tmp/callwatch-alerting-XXXXXX");
+	assert_non_null(mkdtemp(state_dir));
+}
+
+static void remove_folder(void)
+{
+	char path[64];
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/journal.db%s", state_dir, (const char *const[]){"", "-wal", "-shm"}[i]);
+		unlink(path);
+	}
+	rmdir(state_dir);
+}
+
+static void end_with(struct world *world, struct journal *journal)
+{
+	hub_stop(world->hub);
+	alerting_stop(world->alerting, clock_now() + 20 * CW_SECOND);
+	journal_stop(journal, clock_now() + 10 * CW_SECOND);
+	journal_free(journal);
+	dismiss(world);
+}
+
 static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in_peace(void **state)
 {
 	(void)state;
@@ -222,16 +264,10 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 	struct world world = {.patience = 0};
 	char path[64], sid[16];
 	struct sqlite3 *db = NULL;
-	assert_non_null(mkdtemp(state_dir));
+	make_folder();
 	snprintf(path, sizeof path, "%s/journal.db", state_dir);
 	make(&world, "rules: [{ name: brief, table: calls, where: [health_status=stale] }]");
-	struct journal *journal = journal_new(&(struct journal_options){.folder = state_dir,
-									.bytes_max = (size_t)64 * 1024,
-									.opened = on_opened,
-									.restored = on_restored,
-									.said = on_said,
-									.arg = &world});
-	assert_non_null(journal);
+	struct journal *journal = make_journal(&world, (size_t)64 * 1024);
 	assert_int_equal(alerting_start(world.alerting, journal), 0);
 	assert_int_equal(journal_start(journal), 0);
 	populate(&world);
@@ -256,18 +292,44 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 	}
 	assert_int_equal(said_lost, 1);
 	sqlite3_close(db);
-	hub_stop(world.hub);
-	alerting_stop(world.alerting, clock_now() + 20 * CW_SECOND);
-	journal_stop(journal, clock_now() + 10 * CW_SECOND);
+	end_with(&world, journal);
 	assert_int_equal(said_lost, 1);
 	assert_int_equal(said_whole, 0);
+	remove_folder();
+}
+
+/* Without the last of them more would be muted than anybody has asked for. */
+static void silence__with_more_matchers_than_there_can_be__is_not_taken_over(void **state)
+{
+	(void)state;
+	struct world world = {.patience = 0};
+	struct sqlite3 *db = NULL;
+	make_folder();
+	make(&world, rules);
+	struct journal *journal = make_journal(&world, 0);
+	assert_int_equal(journal_start(journal), 0);
+	journal_stop(journal, clock_now() + 10 * CW_SECOND);
 	journal_free(journal);
-	dismiss(&world);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof path, "%s/journal.db%s", state_dir, (const char *const[]){"", "-wal", "-shm"}[i]);
-		unlink(path);
-	}
-	rmdir(state_dir);
+	char path[64];
+	snprintf(path, sizeof path, "%s/journal.db", state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				      "INSERT INTO silence VALUES('many', replace(hex(zeroblob(32)), '00', 'a=b' || "
+				      "char(10)) || 'c=d', 1, 9000000000000000000, NULL, NULL, '', ''), "
+				      "('one', 'a=b', 2, 9000000000000000000, NULL, NULL, '', '')",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	journal = make_journal(&world, 0);
+	assert_int_equal(alerting_start(world.alerting, journal), 0);
+	assert_int_equal(journal_start(journal), 0);
+	int64_t deadline = clock_awake() + 20 * CW_SECOND;
+	while (count_rows(&world, "silences", "id=one", NULL) == 0 && clock_awake() < deadline)
+		nap();
+	assert_int_equal(count_rows(&world, "silences", "id=one", NULL), 1);
+	assert_int_equal(count_rows(&world, "silences", "id=many", NULL), 0);
+	end_with(&world, journal);
+	remove_folder();
 }
 
 /* ---- rows ---- */
@@ -484,6 +546,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in_peace),
+		cmocka_unit_test(silence__with_more_matchers_than_there_can_be__is_not_taken_over),
 		cmocka_unit_test(row__that_turns_stale__fires_when_its_source_has_read_all),
 		cmocka_unit_test(row__that_pended_once_more__leaves_what_ended_before_in_sight),
 		cmocka_unit_test(source__is_down__its_alerts_are_not_known),

@@ -575,7 +575,13 @@ static void hostile_contents__are_left_out_or_cut(void **state)
 		"1, "
 		"9000000000000000000);"
 		"INSERT INTO receipt VALUES('i', 'n', hex(zeroblob(100000)), 9000000000000000000);"
-		"INSERT INTO silence VALUES(hex(zeroblob(100)), x'ff', 1, 9000000000000000000, NULL, 5, '', '')");
+		"INSERT INTO silence VALUES(hex(zeroblob(100)), 'a=b', 1, 9000000000000000000, NULL, 5, '', ''),"
+		"('all', '', 1, 9000000000000000000, NULL, NULL, '', ''),"
+		"('lost', x'', 1, 9000000000000000000, NULL, NULL, '', ''),"
+		"('bytes', x'ff', 1, 9000000000000000000, NULL, NULL, '', ''),"
+		"('cut', 'a=b' || char(10) || 'c=' || hex(zeroblob(32768)), 1, 9000000000000000000, NULL, NULL, '', "
+		"''),"
+		"('nul', char(0) || 'a=b', 1, 9000000000000000000, NULL, NULL, '', '')");
 	begin();
 	assert_int_equal(count("alert "), 5);
 	assert_read("alert ok r i/s of i: severity 1 state 1 told 1 group g 1 1 0 held 0 - value nan \"-\" \"-\" a=b "
@@ -589,7 +595,9 @@ static void hostile_contents__are_left_out_or_cut(void **state)
 	assert_int_equal(count("delivery "), 1);
 	assert_read("delivery d2 to slack of \xef\xbf\xbd( g i.0 kind 2 state 0 attempts 0 1 1 0 0 - - 0000");
 	assert_int_equal(count("incident 0"), 1);
-	assert_int_equal(count("silence 0"), 1);
+	assert_int_equal(count("silence "), 2);
+	assert_read("silence 0");
+	assert_read("silence all []"); /* said on purpose */
 	end();
 	run_sql("DROP TABLE alert");
 	begin();

@@ -97,15 +97,21 @@ static void silence__that_is_no_good__is_refused_with_a_sentence(void **state)
 				 *const no[] = {"alertname"}, *const lines[] = {"alertname=x\nsubject=y"},
 				 *const pattern[] = {"alertname=~("}, *const nothing[] = {""};
 	int64_t wall = at("2026-12-01T10:00:00Z");
+	char text[40000];
+	const char *vast[] = {memset(text, 'a', sizeof text - 1)};
+	text[1] = '=';
+	text[sizeof text - 1] = '\0';
 	struct {
 		struct cw_silence_spec spec;
 		const char *says;
 	} cases[] = {
-		{asked(NULL, 0), "all"},           {asked(fine, 1), "all is all"},  {asked(order, 1), "no order"},
-		{asked(no, 1), "is missing"},      {asked(lines, 1), "one line"},   {asked(pattern, 1), "alertname"},
-		{asked(nothing, 1), "is missing"}, {asked(fine, 1), "comment"},     {asked(fine, 1), "ends after"},
-		{asked(fine, 1), "has ended"},     {asked(fine, 1), "a window is"}, {asked(fine, 1), "time zone that"},
-		{asked(fine, 1), "there is none"},
+		{asked(NULL, 0), "all"},           {asked(fine, 1), "all is all"},
+		{asked(order, 1), "no order"},     {asked(no, 1), "is missing"},
+		{asked(lines, 1), "one line"},     {asked(pattern, 1), "alertname"},
+		{asked(nothing, 1), "is missing"}, {asked(fine, 1), "comment"},
+		{asked(fine, 1), "ends after"},    {asked(fine, 1), "has ended"},
+		{asked(fine, 1), "a window is"},   {asked(fine, 1), "time zone that"},
+		{asked(fine, 1), "there is none"}, {asked(vast, 1), "32768 are allowed"},
 	};
 	cases[0].spec.all = false;
 	cases[1].spec.all = true;
