@@ -178,6 +178,8 @@ static int write_one(struct journal *journal, struct journal_entry *entry)
 	log_line(NULL, CW_ERROR, "%s: an entry cannot be written: %s (a fault of callwatch)", journal->kind->name,
 		 sqlite3_errmsg(journal->db));
 	atomic_fetch_add(&journal->lost, 1);
+	journal->lost_said++; /* to post it once more would be in vain, and without an end */
+	tell(entry, /* on_disk */ false);
 	return sqlite3_get_autocommit(journal->db) ? SQLITE_ABORT : SQLITE_OK; /* is the transaction still there? */
 }
 

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "journal_file.h"
+#include "journal_lines.h"
 #include "journal_tasks.h"
 #include "log.h"
 
@@ -288,6 +289,37 @@ static void entries_that_take_too_much_memory__are_refused(void **state)
 	journal_free(journal);
 }
 
+static void on_restored(void *arg)
+{
+	++*(_Atomic int *)arg;
+}
+
+/* Else what it could not write would be posted again, for ever. */
+static void entry_that_cannot_be_written__is_lost_alone_and_nothing_is_asked_for(void **state)
+{
+	(void)state;
+	_Atomic int restored = 0;
+	struct journal_options options = {
+		.folder = folder, .opened = on_opened, .said = on_said, .restored = on_restored, .arg = &restored};
+	struct journal *journal = journal_new(&options);
+	struct journal_lines *lines = journal_lines_new();
+	assert_int_equal(journal_start(journal), 0);
+	journal_lines_add(lines, "INSERT INTO nowhere VALUES(?)", "t", "x");
+	assert_int_equal(journal_lines_post(journal, lines, on_told, NULL), 0);
+	put_task(journal, "t1", CW_TASK_SUCCESS, "");
+	WAIT_UNTIL(on_disk + in_memory == 2);
+	put_task(journal, "t2", CW_TASK_SUCCESS, "");
+	WAIT_UNTIL(on_disk + in_memory == 3);
+	end(journal);
+	assert_int_equal(in_memory, 1);
+	assert_int_equal(restored, 0);
+	assert_false(was_said("is written again"));
+	journal = begin();
+	WAIT_UNTIL(opened);
+	assert_int_equal(tasks_read, 2);
+	end(journal);
+}
+
 /* ---- what is damaged ---- */
 
 static void damage(off_t at, const char *bytes, size_t length)
@@ -452,6 +484,7 @@ int main(void)
 		TEST(tasks_of_last_season__go_when_another_comes),
 		TEST(many_entries__are_all_there),
 		TEST(entries_that_take_too_much_memory__are_refused),
+		TEST(entry_that_cannot_be_written__is_lost_alone_and_nothing_is_asked_for),
 		TEST(fault_47_file_that_is_no_database__is_set_aside),
 		TEST(fault_47_page_with_flipped_bits__is_set_aside),
 		TEST(fault_47_folder_in_its_place__is_set_aside),
