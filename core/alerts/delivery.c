@@ -653,7 +653,9 @@ static int revive(struct deliveries *deliveries, struct delivery *delivery, int6
 {
 	delivery->state = DELIVERY_QUEUED;
 	/* a clock that was set back makes nothing wait for longer than it would have had to */
-	delivery->due = now + clamp(delivery->next_try - wall, longest_pause_ns);
+	int64_t pause = clamp(delivery->next_try - wall, longest_pause_ns);
+	delivery->due = now + pause;
+	delivery->next_try = delivery->next_try ? wall + pause : 0;
 	delivery->deadline = now + clamp(delivery->created_at + day_ns - wall, day_ns);
 	delivery->backoff = (struct backoff){.failures = delivery->attempts,
 					     .longest = longest_pause_ns,
@@ -687,12 +689,19 @@ static void bury(struct deliveries *deliveries, struct delivery *delivery, const
 	keep_settled(deliveries, delivery);
 }
 
+/* What is left of what was asked for (Retry-After): never more than was asked for, wherever the clock is now. */
+static int64_t hold_left(const struct journal_delivery *known, int64_t wall)
+{
+	int64_t asked = known->written_at ? known->not_before - known->written_at : PARCEL_WAIT_MAX;
+	return clamp(known->not_before - wall, clamp(asked, PARCEL_WAIT_MAX));
+}
+
 int deliveries_restore(struct deliveries *deliveries, const struct journal_delivery *known, int64_t now, int64_t wall)
 {
 	struct delivery *delivery = from_record(deliveries, known);
 	if (!delivery)
 		return -ENOMEM;
-	int64_t hold = clamp(known->not_before - wall, PARCEL_WAIT_MAX); /* what was asked for before counts on */
+	int64_t hold = hold_left(known, wall);
 	if (hold > 0 && now + hold > delivery->lane->not_before)
 		delivery->lane->not_before = now + hold;
 	if (delivery->state >= DELIVERY_SENT) {

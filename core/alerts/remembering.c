@@ -25,7 +25,7 @@ struct known {
 	struct known *next;
 	void (*take)(struct alerting *alerting, const struct known *known);
 	char *texts[TEXTS];
-	int64_t numbers[7];
+	int64_t numbers[8];
 	struct alert *alert;
 	bool is_doubtful;
 };
@@ -220,6 +220,7 @@ static void take_delivery(struct alerting *alerting, const struct known *known)
 					    .next_try = known->numbers[4],
 					    .settled_at = known->numbers[5],
 					    .not_before = known->numbers[6],
+					    .written_at = known->numbers[7],
 					    .is_doubtful = known->is_doubtful};
 	if (deliveries_restore(alerting->deliveries, &delivery, clock_now(), clock_wall()) < 0)
 		log_line(NULL, CW_WARNING, "the journal's notice %.64s cannot be used, and is left out", delivery.id);
@@ -239,6 +240,7 @@ static void on_delivery(void *arg, const struct journal_delivery *delivery)
 	known->numbers[4] = delivery->next_try;
 	known->numbers[5] = delivery->settled_at;
 	known->numbers[6] = delivery->not_before;
+	known->numbers[7] = delivery->written_at;
 	known->is_doubtful = delivery->is_doubtful;
 }
 

@@ -47,6 +47,7 @@ const char journal_alerts_schema[] =
 	"CREATE TABLE silence(id TEXT PRIMARY KEY, matchers TEXT NOT NULL, starts_at INTEGER NOT NULL, "
 	"ends_at INTEGER NOT NULL, every TEXT, timezone TEXT, created_by TEXT NOT NULL, comment TEXT NOT NULL) "
 	"WITHOUT ROWID;";
+const char journal_alerts_written_at[] = "ALTER TABLE delivery ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;";
 
 /* ---- folded away ---- */
 
@@ -164,16 +165,17 @@ static void add_delivery(struct journal_lines *lines, const struct journal_deliv
 	bool is_settled = delivery->state >= DELIVERY_SENT;
 	journal_lines_add(
 		lines,
-		"INSERT INTO delivery VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+		"INSERT INTO delivery VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
 		"ON CONFLICT(id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, "
 		"is_doubtful = excluded.is_doubtful, next_try = excluded.next_try, settled_at = excluded.settled_at, "
 		"progress = excluded.progress, reason = excluded.reason, not_before = excluded.not_before, "
+		"written_at = excluded.written_at, "
 		"notice = CASE WHEN excluded.state >= 2 THEN NULL ELSE coalesce(excluded.notice, notice) END",
-		"tttttiiiiiiiiittti", delivery->id, delivery->notifier, delivery->rule, delivery->group,
+		"tttttiiiiiiiiitttii", delivery->id, delivery->notifier, delivery->rule, delivery->group,
 		delivery->incident, (int64_t)delivery->sequence, (int64_t)delivery->kind, (int64_t)delivery->state,
 		(int64_t)delivery->attempts, (int64_t)delivery->is_doubtful, delivery->since, delivery->created_at,
 		delivery->next_try, delivery->settled_at, delivery->progress, delivery->reason,
-		is_settled ? NULL : delivery->notice, delivery->not_before);
+		is_settled ? NULL : delivery->notice, delivery->not_before, clock_wall());
 }
 
 int journal_tell(struct journal *journal, const struct group *group, const struct journal_delivery *deliveries,
@@ -452,6 +454,7 @@ static void on_delivery(struct reading *reading, const struct journal_alerts_rea
 		.reason = text(reading, 15, PARCEL_REASON_MAX - 1),
 		.notice = text(reading, 16, NOTICE_JSON_MAX),
 		.not_before = number(reading, 17),
+		.written_at = number(reading, 18),
 	};
 	if (!reading->is_bad)
 		reader->delivery(reader->arg, &delivery);

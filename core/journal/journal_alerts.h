@@ -25,7 +25,7 @@ struct alert;
 struct group;
 struct silence;
 
-extern const char journal_alerts_schema[]; /* step 2 */
+extern const char journal_alerts_schema[], journal_alerts_written_at[]; /* steps 2 and 3 */
 
 struct journal_delivery {
 	const char *id; /* of the notice for this notifier */
@@ -35,6 +35,7 @@ struct journal_delivery {
 	int kind, state;                                 /* enum cw_notice_kind, enum delivery_state */
 	int64_t since, created_at, next_try, settled_at; /* wall; 0: not */
 	int64_t not_before;            /* wall: the notifier was asked to send nothing before; 0: not */
+	int64_t written_at;            /* wall, of what was read: by the clock that the times are of; 0: not known */
 	bool is_doubtful;              /* an attempt may have arrived */
 	const char *progress, *reason; /* NULL: none */
 	const char *notice;            /* JSON; NULL: it is settled, and not kept any more */

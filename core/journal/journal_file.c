@@ -24,7 +24,7 @@
 enum { BUSY_MS = 2000, LOOK_STEPS = 10000 };
 static const int64_t look_ns = 2000000000;
 
-static const char *const steps[] = {journal_tasks_schema, journal_alerts_schema};
+static const char *const steps[] = {journal_tasks_schema, journal_alerts_schema, journal_alerts_written_at};
 const struct journal_kind journal_db = {
 	.name = "journal.db",
 	.steps = steps,

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 /* ---- the clock ---- */
@@ -801,6 +802,10 @@ static void clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have
 	struct journal_delivery waits = known("1", DELIVERY_QUEUED, json);
 	waits.next_try = wall_ns + 10 * 3600 * CW_SECOND;
 	assert_int_equal(deliveries_restore(deliveries, &waits, now_ns, wall_ns), 0);
+	char next_try[32];
+	time_t seconds = (time_t)(wall_ns / CW_SECOND) + 300;
+	strftime(next_try, sizeof next_try, "next try %H:%M:%S", localtime(&seconds));
+	assert_non_null(strstr(words("a"), next_try));
 	step_later(299 * CW_SECOND);
 	assert_true(is_idle());
 	step_later(2 * CW_SECOND);
@@ -814,6 +819,16 @@ static void clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have
 	assert_true(is_idle());
 	step_later(2 * CW_SECOND);
 	assert_string_equal(given()->id, "2");
+	answer(CW_DELIVERED, NULL);
+	waits.id = "3";
+	waits.created_at = wall_ns;
+	waits.not_before = wall_ns + 10 * 3600 * CW_SECOND;
+	waits.written_at = waits.not_before - 30 * CW_SECOND; /* it was asked to wait for 30 s */
+	assert_int_equal(deliveries_restore(deliveries, &waits, now_ns, wall_ns), 0);
+	step_later(29 * CW_SECOND);
+	assert_true(is_idle());
+	step_later(2 * CW_SECOND);
+	assert_string_equal(given()->id, "3");
 	answer(CW_DELIVERED, NULL);
 	notice_unref(notice);
 	free(json);

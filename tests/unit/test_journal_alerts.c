@@ -106,6 +106,7 @@ static void on_delivery(void *arg, const struct journal_delivery *delivery)
 	(void)arg;
 	if (delivery->not_before)
 		fprintf(reading, "held until %lld: ", (long long)delivery->not_before);
+	assert_in_range(delivery->written_at, delivery->not_before ? clock_wall() - 60 * CW_SECOND : 0, clock_wall());
 	fprintf(reading,
 		"delivery %s to %s of %s %s %s.%u kind %d state %d attempts %u%s %lld %lld %lld %lld %s %s %.60s\n",
 		delivery->id, delivery->notifier, delivery->rule, delivery->group, delivery->incident,
@@ -467,7 +468,7 @@ static void what_has_ended__is_folded_away_and_nothing_else(void **state)
 		"INSERT INTO receipt VALUES('bb-1', 'slack', 'm', %lld), ('cc-1', 'slack', 'm', %lld);"
 		"INSERT INTO silence VALUES('s', 'a=b', 1, %lld, NULL, NULL, 'ada', 'x');"
 		"INSERT INTO delivery VALUES('done', 'slack', 'r', 'g', 'i', 1, 0, 2, 1, 0, 1, 1, 0, %lld, NULL, NULL, "
-		"NULL, 0), ('waits', 'slack', 'r', 'g', 'i', 1, 0, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0)",
+		"NULL, 0, 0), ('waits', 'slack', 'r', 'g', 'i', 1, 0, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0, 0)",
 		old, old, old, old, old, old, old);
 	run_sql(sql);
 	begin();
@@ -501,7 +502,7 @@ static void fold__is_an_entry_like_others(void **state)
 	WAIT_UNTIL(on_disk == 2);
 	run_sql("INSERT INTO delivery SELECT 'seen', notifier, rule, group_key, incident, (SELECT count(*) FROM "
 		"delivery), "
-		"kind, state, attempts, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 FROM delivery WHERE id = 'fresh'");
+		"kind, state, attempts, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 FROM delivery WHERE id = 'fresh'");
 	read_again();
 	assert_read("delivery seen to slack of call-stale 0011 0011-19ad.1 ");
 	end();
@@ -568,9 +569,9 @@ static void hostile_contents__are_left_out_or_cut(void **state)
 		"NULL, NULL, "
 		"NULL, 0);"
 		"INSERT INTO delivery VALUES"
-		"('d1', 'slack', x'c328', 'g', 'i', -1, 99, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0),"
+		"('d1', 'slack', x'c328', 'g', 'i', -1, 99, 0, 1, 0, 1, 1, 0, 0, NULL, NULL, '{}', 0, 0),"
 		"('d2', 'slack', x'c328', 'g', 'i', -1, 2, 0, -1, 'yes', 1, 1, 0, 0, NULL, NULL, "
-		"hex(zeroblob(3000000)), 'soon');"
+		"hex(zeroblob(3000000)), 'soon', -1);"
 		"INSERT INTO incident VALUES('', 'r', 'x', 1, 1, 1), (hex(zeroblob(100)), 'r', hex(zeroblob(100)), 1, "
 		"1, "
 		"9000000000000000000);"

@@ -296,6 +296,11 @@ static void outcome_of_an_older_or_a_wrong_plugin__is_taken_with_care(void **sta
 	assert_int_equal(parcel->outcome.not_before, 0);
 	assert_null(parcel->outcome.progress);
 	parcel_unref(parcel);
+	int64_t before = clock_now(); /* a wall time is no instant: it would be obeyed for decades */
+	teller.delivered = (struct cw_delivered){sizeof teller.delivered, CW_TRY_AGAIN, INT64_MAX, NULL, NULL};
+	parcel = carry(*state);
+	assert_in_range(parcel->outcome.not_before, before + PARCEL_WAIT_MAX, clock_now() + PARCEL_WAIT_MAX);
+	parcel_unref(parcel);
 	teller.delivered = (struct cw_delivered){.size = sizeof teller.delivered, .outcome = 99};
 	parcel = carry(*state);
 	assert_int_equal(parcel->outcome.outcome, CW_DOUBTFUL);

@@ -104,7 +104,7 @@ static void write_some(void)
 	execute(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) "
 		    "INSERT INTO delivery SELECT printf('%x', i * 7919 % 61), 'slack', 'r', 'g', 'c', 1, 0, 0, 0, 0, "
 		    "0, i, 0, "
-		    "0, NULL, NULL, printf('%0300d', i), 0 FROM n");
+		    "0, NULL, NULL, printf('%0300d', i), 0, 0 FROM n");
 	execute(db, "PRAGMA wal_checkpoint(TRUNCATE)");
 	sqlite3_close(db);
 	keep_whole();
