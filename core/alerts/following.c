@@ -130,7 +130,23 @@ void following_change(struct alerting *alerting, struct alert *alert, enum engin
 
 /* Of many alerts all that is open is more than may wait to be written. So it is posted as the journal takes it, a part
  * each second, and what was posted in this rewriting is marked; what is lost meanwhile asks for another one after it.
+ *
+ * Notices come before the alerts of which they tell, for a crash may come between: then something is told twice, and
+ * not never.
  */
+
+static bool rewrite_silences(struct alerting *alerting)
+{
+	for (struct silence *silence = silences_first(alerting->silences); silence; silence = silence->next) {
+		if (silence->written_in == alerting->rewriting)
+			continue;
+		if (journal_is_filling(alerting->journal) ||
+		    journal_silence(alerting->journal, silence, NULL, NULL) < 0)
+			return false;
+		silence->written_in = alerting->rewriting;
+	}
+	return true;
+}
 
 static bool rewrite_alerts(struct alerting *alerting)
 {
@@ -162,9 +178,9 @@ static void go_on_rewriting(struct alerting *alerting)
 {
 	if (!alerting->is_rewriting)
 		return;
-	alerting->is_rewriting = !rewrite_alerts(alerting) ||
+	alerting->is_rewriting = !rewrite_silences(alerting) ||
 				 !deliveries_rewrite(alerting->deliveries, alerting->rewriting) ||
-				 !rewrite_groups(alerting);
+				 !rewrite_groups(alerting) || !rewrite_alerts(alerting);
 	if (alerting->is_rewriting || !alerting->needs_rewriting)
 		return;
 	alerting->needs_rewriting = false;
@@ -178,8 +194,6 @@ void following_rewrite(struct alerting *alerting)
 		return;
 	alerting->rewriting++;
 	alerting->is_rewriting = true;
-	for (const struct silence *silence = silences_first(alerting->silences); silence; silence = silence->next)
-		(void)journal_silence(alerting->journal, silence, NULL, NULL);
 	go_on_rewriting(alerting);
 }
 

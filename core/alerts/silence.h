@@ -42,7 +42,9 @@ struct silence {
 	char *created_by, *comment;
 	bool is_active; /* at the last silences_turn(): it has begun, has not ended, and its window is open */
 	uint32_t mutes; /* alerts that it mutes at this moment, kept by silences_look() */
-	int64_t row;    /* alerting's: in table `silences` */
+	/* alerting's */
+	int64_t row;         /* in table `silences` */
+	uint32_t written_in; /* as an alert's */
 };
 
 struct silences;

@@ -248,6 +248,23 @@ static void remove_folder(void)
 	rmdir(state_dir);
 }
 
+/* The journal of an earlier life: it has these. */
+static void leave(const char *sql)
+{
+	char path[64], *error = NULL;
+	struct sqlite3 *db = NULL;
+	struct world nobody = {.patience = 0};
+	struct journal *journal = make_journal(&nobody, 0);
+	assert_int_equal(journal_start(journal), 0);
+	journal_stop(journal, clock_now() + 10 * CW_SECOND);
+	journal_free(journal);
+	snprintf(path, sizeof path, "%s/journal.db", state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s", error);
+	sqlite3_close(db);
+}
+
 static void end_with(struct world *world, struct journal *journal)
 {
 	hub_stop(world->hub);
@@ -266,6 +283,8 @@ static void journal__that_had_no_room_for_all__has_all_in_the_end_and_is_left_in
 	struct sqlite3 *db = NULL;
 	make_folder();
 	snprintf(path, sizeof path, "%s/journal.db", state_dir);
+	leave("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80) INSERT INTO silence "
+	      "SELECT 's' || i, 'a=' || hex(zeroblob(1000)), 1, 9000000000000000000, NULL, NULL, '', '' FROM n");
 	make(&world, "rules: [{ name: brief, table: calls, where: [health_status=stale] }]");
 	struct journal *journal = make_journal(&world, (size_t)64 * 1024);
 	assert_int_equal(alerting_start(world.alerting, journal), 0);
@@ -303,24 +322,11 @@ static void silence__with_more_matchers_than_there_can_be__is_not_taken_over(voi
 {
 	(void)state;
 	struct world world = {.patience = 0};
-	struct sqlite3 *db = NULL;
 	make_folder();
+	leave("INSERT INTO silence VALUES('many', replace(hex(zeroblob(32)), '00', 'a=b' || char(10)) || 'c=d', 1, "
+	      "9000000000000000000, NULL, NULL, '', ''), ('one', 'a=b', 2, 9000000000000000000, NULL, NULL, '', '')");
 	make(&world, rules);
 	struct journal *journal = make_journal(&world, 0);
-	assert_int_equal(journal_start(journal), 0);
-	journal_stop(journal, clock_now() + 10 * CW_SECOND);
-	journal_free(journal);
-	char path[64];
-	snprintf(path, sizeof path, "%s/journal.db", state_dir);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db,
-				      "INSERT INTO silence VALUES('many', replace(hex(zeroblob(32)), '00', 'a=b' || "
-				      "char(10)) || 'c=d', 1, 9000000000000000000, NULL, NULL, '', ''), "
-				      "('one', 'a=b', 2, 9000000000000000000, NULL, NULL, '', '')",
-				      NULL, NULL, NULL),
-			 SQLITE_OK);
-	sqlite3_close(db);
-	journal = make_journal(&world, 0);
 	assert_int_equal(alerting_start(world.alerting, journal), 0);
 	assert_int_equal(journal_start(journal), 0);
 	int64_t deadline = clock_awake() + 20 * CW_SECOND;
