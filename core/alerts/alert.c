@@ -174,6 +174,7 @@ int alert_set_words(struct alert *alert, const char *summary, const char *descri
 	alert->description = new_description;
 	alert->facts = new_facts;
 	alert->facts_count = count;
+	alert->are_words_posted = false;
 	return 0;
 }
 

@@ -59,6 +59,7 @@ struct alert {
 	char *summary, *description; /* valid UTF-8, masked */
 	struct cw_fact *facts;       /* columns of the row as people read them, phones masked; owned */
 	uint32_t facts_count;
+	bool are_words_posted; /* all these to the journal, as they are: they are most of what there is to write */
 
 	/* the engine's */
 	struct sight *sight; /* of its source; NULL: it has ended */

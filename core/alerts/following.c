@@ -93,7 +93,7 @@ void following_use(struct alerting *alerting)
 
 /* ---- an alert's life ---- */
 
-static void write_down(struct alerting *alerting, const struct alert *alert, bool forget)
+static void write_down(struct alerting *alerting, struct alert *alert, bool forget)
 {
 	(void)journal_alert(alerting->journal, alert, forget, NULL, NULL); /* what it cannot take it counts */
 }
@@ -153,6 +153,7 @@ static bool rewrite_alerts(struct alerting *alerting)
 	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next) {
 		if (alert->written_in == alerting->rewriting)
 			continue;
+		alert->are_words_posted = false; /* it may be another file */
 		if (journal_is_filling(alerting->journal) ||
 		    journal_alert(alerting->journal, alert, /* forget */ false, NULL, NULL) < 0)
 			return false;

@@ -141,7 +141,7 @@ static void on_receipt(void *arg, const char *incident, const char *notifier, co
 
 /* ---- alerts ---- */
 
-static void forget_on_disk(struct alerting *alerting, const struct alert *alert)
+static void forget_on_disk(struct alerting *alerting, struct alert *alert)
 {
 	(void)journal_alert(alerting->journal, alert, /* forget */ true, NULL, NULL);
 }

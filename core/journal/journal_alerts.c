@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See journal_alerts.h. Everything is written whole each time, so that a journal that was begun anew while we ran is
- * whole again when all that is open was posted once more.
+ * See journal_alerts.h. Everything is written whole each time, but for what is large and stays as it is (an alert's
+ * words, a notice's JSON); so a journal that was begun anew while we ran is whole again when all that is open was
+ * posted once more, with these.
  *
  * What is read was perhaps written by a stranger, or by a disk that forgets: texts are made valid UTF-8 and are
  * bounded, numbers are held against their ranges, and a row that cannot be told from others is left out. What is left
@@ -119,29 +120,43 @@ static char *facts_to_json(const struct cw_fact *facts, uint32_t count)
 	return json;
 }
 
-static void add_alert(struct journal_lines *lines, const struct alert *alert)
+/* Without facts its words stay. Are they with it? */
+static bool add_alert(struct journal_lines *lines, const struct alert *alert)
 {
-	char *facts = facts_to_json(alert->facts, alert->facts_count);
+	char *facts = alert->are_words_posted ? NULL : facts_to_json(alert->facts, alert->facts_count);
+	bool has_words = facts != NULL;
 	journal_lines_add(
 		lines,
-		"INSERT OR REPLACE INTO alert VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-		"?, ?)",
+		"INSERT INTO alert VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+		"ON CONFLICT(id) DO UPDATE SET severity = excluded.severity, state = excluded.state, "
+		"told = excluded.told, group_key = excluded.group_key, pending_since = excluded.pending_since, "
+		"firing_since = excluded.firing_since, resolved_at = excluded.resolved_at, held = excluded.held, "
+		"reason = excluded.reason, value = excluded.value, acked_by = excluded.acked_by, "
+		"ack_note = excluded.ack_note, acked_at = excluded.acked_at, "
+		"summary = CASE WHEN excluded.facts IS NULL THEN summary ELSE excluded.summary END, "
+		"description = CASE WHEN excluded.facts IS NULL THEN description ELSE excluded.description END, "
+		"facts = coalesce(excluded.facts, facts)",
 		"tttttiiitiiiitdttttti", alert->id, alert->rule_name, alert->instance, alert->subject, alert->source,
 		(int64_t)alert->severity, (int64_t)alert->state, (int64_t)alert->told,
 		alert->group ? alert->group->key : NULL, alert->pending_since, alert->firing_since, alert->resolved_at,
-		alert->held, alert->reason, alert->value, alert->summary, alert->description, facts, alert->acked_by,
-		alert->ack_note, alert->acked_at);
+		alert->held, alert->reason, alert->value, has_words ? alert->summary : NULL,
+		has_words ? alert->description : NULL, facts, alert->acked_by, alert->ack_note, alert->acked_at);
 	free(facts);
+	return has_words;
 }
 
-int journal_alert(struct journal *journal, const struct alert *alert, bool forget, journal_told told, void *arg)
+int journal_alert(struct journal *journal, struct alert *alert, bool forget, journal_told told, void *arg)
 {
 	struct journal_lines *lines = journal_lines_new();
+	bool has_words = false;
 	if (forget)
 		journal_lines_add(lines, "DELETE FROM alert WHERE id = ?", "t", alert->id);
 	else
-		add_alert(lines, alert);
-	return journal_lines_post(journal, lines, told, arg);
+		has_words = add_alert(lines, alert);
+	int rc = journal_lines_post(journal, lines, told, arg);
+	if (rc == 0 && (has_words || forget))
+		alert->are_words_posted = !forget;
+	return rc;
 }
 
 static void add_group(struct journal_lines *lines, const struct group *group)

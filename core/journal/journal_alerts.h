@@ -41,8 +41,9 @@ struct journal_delivery {
 	const char *notice;            /* JSON; NULL: it is settled, and not kept any more */
 };
 
-/* An alert as it is now, or (forget) that it was a pending one that has ceased. */
-int journal_alert(struct journal *journal, const struct alert *alert, bool forget, journal_told told, void *arg);
+/* An alert as it is now, or (forget) that it was a pending one that has ceased. Its words only if they are not there
+ * already (are_words_posted, which it sets). */
+int journal_alert(struct journal *journal, struct alert *alert, bool forget, journal_told told, void *arg);
 /* A notice was made: the group as it is now, `told` of all its alerts, and a delivery for each notifier: in one
  * transaction. `group` NULL: a TEST notice has none. A group without an incident is forgotten. */
 int journal_tell(struct journal *journal, const struct group *group, const struct journal_delivery *deliveries,

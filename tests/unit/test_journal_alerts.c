@@ -274,7 +274,7 @@ static struct journal_delivery a_delivery(const char *id, int state)
 					 .notice = "{\"id\": 1}"};
 }
 
-static void put_alert(const struct alert *alert, bool forget)
+static void put_alert(struct alert *alert, bool forget)
 {
 	assert_int_equal(journal_alert(journal, alert, forget, on_told, NULL), 0);
 }
@@ -318,7 +318,38 @@ static void what_is_posted__is_read_by_the_next_life(void **state)
 	put_alert(&alert, /* forget */ false);
 	read_again();
 	assert_int_equal(count("alert "), 1);
-	assert_read("recovered value 0.25");
+	assert_read(
+		"recovered value 0.25 \"it is silent\" \"look at it\" from_phone=+1••••••0132 worker=ai-7 \"x\" acked");
+	alert.summary = "it is silent again";
+	alert.are_words_posted = false;
+	alert.description = NULL;
+	put_alert(&alert, /* forget */ false);
+	read_again();
+	assert_int_equal(count("alert "), 1);
+	assert_read("recovered value 0.25 \"it is silent again\" \"-\" from_phone=");
+	end();
+}
+
+/* They are most of what there is to write. */
+static void words_of_an_alert__are_posted_when_they_have_changed(void **state)
+{
+	(void)state;
+	static char text[100 * 1024];
+	memset(text, 'x', sizeof text - 1);
+	struct cw_fact large = {"transcript", text};
+	struct alert alert = an_alert("CA1");
+	alert.facts = &large;
+	alert.facts_count = 1;
+	struct journal_options options = {.folder = folder, .bytes_max = (size_t)1024 * 1024};
+	journal = journal_new(&options); /* that does not run: nothing is written */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(journal_alert(journal, &alert, false, on_told, NULL), 0);
+	int changes = 0;
+	do
+		alert.are_words_posted = false;
+	while (journal_alert(journal, &alert, false, on_told, NULL) == 0 && ++changes < 100);
+	assert_in_range(changes, 5, 9);
+	assert_false(alert.are_words_posted); /* there was no room: they are still to be posted */
 	end();
 }
 
@@ -611,6 +642,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_folder, remove_folder)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_posted__is_read_by_the_next_life),
+		TEST(words_of_an_alert__are_posted_when_they_have_changed),
 		TEST(notice__is_written_with_what_it_tells),
 		TEST(delivery__keeps_its_notice_until_it_is_settled),
 		TEST(rewriting__has_what_is_settled_and_all_receipts),
