@@ -364,6 +364,29 @@ static int ask_for_key(struct rows *rows, struct ruled *ruled, const char *insta
 	return rc < 0 ? rc : (int)taking.taken;
 }
 
+static int count_row(void *arg, const struct cw_cell *cells, uint32_t count)
+{
+	(void)cells;
+	(void)count;
+	++*(int *)arg;
+	return 0;
+}
+
+/* A row of table `instances` that is not there yet, or says `starting`, says nothing: after a restart of the agent, or
+ * of the instance, what was down is not known to be well. An instance that is gone for good ends its alerts by another
+ * way (engine_instance_gone()). */
+static bool is_to_be_seen(struct rows *rows, struct ruled *ruled, const char *key)
+{
+	char error[CW_QUERY_ERROR_MAX];
+	struct cw_query *query = NULL;
+	struct question question = {.ruled = ruled, .key = key, .extra = "state!=starting", .any = true};
+	int known = 0, rc = open_query(rows, &question, &query, error);
+	while (rc == 0 && (rc = query_step(query, slice_ns, count_row, &known)) == CW_LATER)
+		rc = 0;
+	query_close(query);
+	return rc >= 0 && known == 0;
+}
+
 /* What a row is now, for one rule. */
 static void look_at(struct rows *rows, struct ruled *ruled, const char *instance, const char *key)
 {
@@ -371,7 +394,8 @@ static void look_at(struct rows *rows, struct ruled *ruled, const char *instance
 	const struct rule *rule = ruled->rule;
 	subject_of(subject, key, strlen(key));
 	if (ask_for_key(rows, ruled, instance, key, /* any */ false) != 0 ||
-	    !engine_find(rows->options.engine, rule->name, instance, subject))
+	    !engine_find(rows->options.engine, rule->name, instance, subject) ||
+	    (is_of_instances(rule) && is_to_be_seen(rows, ruled, key)))
 		return;
 	if (ask_for_key(rows, ruled, instance, key, /* any */ true) == 0)
 		engine_row_gone(rows->options.engine, rule->table, instance, subject, now_of(rows));

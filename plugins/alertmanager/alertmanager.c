@@ -36,12 +36,23 @@ static const char *first_reason(const struct alertmanager *of)
 	return "";
 }
 
+/* One that takes the others. */
+static bool has_one_that_refuses_some(const struct alertmanager *of)
+{
+	for (uint32_t i = 0; i < of->members_count; i++)
+		if (of->members[i].has_refused)
+			return true;
+	return false;
+}
+
 static void say_state(struct alertmanager *of, uint32_t well)
 {
 	uint32_t all = of->members_count;
 	int64_t next = of->host->now() + look_every;
 	if (well == all)
 		of->host->state(of->self, CW_UP, /* next_try */ 0, "%s", "");
+	else if (well == 0 && has_one_that_refuses_some(of))
+		of->host->state(of->self, CW_DEGRADED, next, "some alerts are refused: %s", first_reason(of));
 	else if (well == 0)
 		of->host->state(of->self, CW_DOWN, next, "no member takes alerts: %s", first_reason(of));
 	else
@@ -124,10 +135,12 @@ static void on_slice(uv_idle_t *slices)
 		return;
 	uv_idle_stop(slices);
 	look_end(&of->look, of->host);
-	if (status < 0)
+	if (status < 0) {
 		cannot_see(of, "out of memory");
-	else
-		speak(of);
+		return;
+	}
+	told_end(&of->told);
+	speak(of);
 }
 
 static void begin_test(struct alertmanager *of)
@@ -147,7 +160,9 @@ static void on_beat(uv_timer_t *timer)
 		begin_test(of);
 		return;
 	}
-	of->look = (struct look){.wall = of->host->wall(), .external_url = cw_get_string(of->options, "external_url")};
+	of->look = (struct look){.told = &of->told,
+				 .wall = of->host->wall(),
+				 .external_url = cw_get_string(of->options, "external_url")};
 	int64_t said_again = of->interval > look_every ? of->interval : look_every;
 	of->look.ends_at = of->look.wall + ENDS_AFTER_INTERVALS * said_again;
 	int status = look_begin(&of->look, of->self, of->host, &of->round.bodies, error);
@@ -275,6 +290,7 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	of->host = host;
 	of->options = options;
 	of->interval = host->info(self)->interval;
+	told_init(&of->told);
 	int status = take_members(of);
 	if (status == 0)
 		status = take_login(of);
@@ -314,6 +330,7 @@ static void release(void *state)
 	if (!of)
 		return;
 	bodies_release(&of->round.bodies);
+	told_release(&of->told);
 	if (of->authorization)
 		sodium_memzero(of->authorization, strlen(of->authorization));
 	free(of->authorization);

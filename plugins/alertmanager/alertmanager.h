@@ -18,6 +18,8 @@
 #include "callwatch/query.h"
 #include "connect/http.h"
 
+#include "keyed.h"
+
 #include <uv.h>
 
 enum {
@@ -46,12 +48,23 @@ void bodies_release(struct bodies *bodies);
 /* A test alert, alone. */
 void bodies_test(struct bodies *bodies, const char *host, const char *by, int64_t wall);
 
+/* Which alerts that fire were said, so that one that is silenced later does not seem to have ended. */
+struct told {
+	struct keyed looks; /* by alert and beginning: uint32_t, number of the look that said it last */
+	unsigned char secret[KEYED_SECRET_SIZE];
+	uint32_t look;
+};
+void told_init(struct told *told);
+void told_end(struct told *told); /* a look has seen all: what it did not say has ended */
+void told_release(struct told *told);
+
 /* A look at the table, in slices. */
 struct look {
 	struct cw_query *query;                        /* NULL: none is under way */
 	const struct cw_column *columns[LOOK_COLUMNS]; /* those asked for, and where they stand among the cells */
 	uint32_t at[LOOK_COLUMNS];
 	struct bodies *bodies;
+	struct told *told;
 	int64_t wall, ends_at;
 	const char *external_url; /* NULL: none */
 };
@@ -71,6 +84,7 @@ struct member {
 	struct http_transfer *transfer;
 	uint32_t at; /* the body whose turn it is */
 	bool is_done, is_well;
+	bool has_refused; /* some of what it was given */
 	char reason[HTTP_REASON_MAX];
 };
 
@@ -99,6 +113,7 @@ struct alertmanager {
 	uv_timer_t beat;
 	uv_idle_t slices; /* runs while the table is looked at */
 	struct look look;
+	struct told told;
 	struct round round;
 	uint64_t said;   /* signature of the last round that every member has */
 	int64_t said_at; /* instant of the last round; 0: none yet */

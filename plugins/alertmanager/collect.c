@@ -3,8 +3,8 @@
  * Rows of table `alerts` as Alertmanager's API wants them: `labels` say which alert it is, so they are those that do
  * not change while it fires; `startsAt` is when it began to fire, `endsAt` some intervals from now while it does
  * (should we die, it ends), and when it ended after that. An alert that is `unknown`, since its source is blind, is
- * said to fire on: blind is not calm. One that was silenced or is inhibited here is not said, nor what is only pending;
- * what has ended is said for five minutes.
+ * said to fire on: blind is not calm. One that is silenced or inhibited here is not said, nor what is only pending; but
+ * what was said before that is said until it ends, for a silence is no end. What has ended is said for five minutes.
  */
 #include "alertmanager.h"
 #include "text.h"
@@ -186,7 +186,8 @@ static void add_alert(struct buffer *body, const struct look *look, const struct
 	buffer_string(body, ",");
 	add_cell(body, "description", &cells[DESCRIPTION]);
 	buffer_string(body, "}");
-	add_time(body, "startsAt", said->starts_at);
+	/* our clock may have been set back meanwhile, and what begins after its end is refused */
+	add_time(body, "startsAt", said->starts_at < said->ends_at ? said->starts_at : said->ends_at);
 	add_time(body, "endsAt", said->ends_at);
 	add_url(body, look, &cells[ALERT]);
 	buffer_string(body, "}");
@@ -228,6 +229,55 @@ static void say(struct look *look, const struct said *said, bool fires)
 	bodies->signature += signature_of(said, fires);
 }
 
+/* ---- what was said ---- */
+
+void told_init(struct told *told)
+{
+	keyed_init(&told->looks, sizeof(uint32_t), UINT32_MAX);
+	keyed_secret(told->secret);
+}
+
+void told_release(struct told *told)
+{
+	keyed_release(&told->looks);
+}
+
+static bool is_of_earlier_look(void *arg, void *value)
+{
+	return *(const uint32_t *)value != ((const struct told *)arg)->look;
+}
+
+void told_end(struct told *told)
+{
+	keyed_sweep(&told->looks, is_of_earlier_look, told);
+	told->look++;
+}
+
+static struct keyed_hash whole_of(const struct told *told, const struct said *said)
+{
+	static const enum column parts[] = {ALERT, INSTANCE, SUBJECT};
+	struct keyed_hash hash = keyed_hash(told->secret, &said->starts_at, sizeof(said->starts_at));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const struct cw_cell *cell = &said->cells[parts[i]];
+		bool is_text = cell->type == CW_CELL_TEXT;
+		hash = keyed_hash_on(told->secret, hash, is_text ? cell->text : "", is_text ? cell->length : 0);
+	}
+	return hash;
+}
+
+/* Is it said now? Without memory it is, as far as it is not muted. */
+static bool is_told(struct told *told, const struct said *said, bool is_muted)
+{
+	bool is_new;
+	struct keyed_hash whole = whole_of(told, said);
+	if (is_muted && !keyed_find(&told->looks, whole))
+		return false;
+	uint32_t *look = keyed_put(&told->looks, whole, &is_new);
+	if (look)
+		*look = told->look;
+	return true;
+}
+
 /* ---- the table ---- */
 
 static const char *choice(const struct look *look, const struct cw_cell *cells, enum column column)
@@ -259,8 +309,6 @@ static int on_row(void *arg, const struct cw_cell *all, uint32_t count)
 	bool fires = state && (strcmp(state, "firing") == 0 || strcmp(state, "unknown") == 0);
 	if (cells[ALERT].type != CW_CELL_TEXT || cells[FIRING_SINCE].type != CW_CELL_INTEGER || !(fires || is_resolved))
 		return 0;
-	if (fires && (is_text(&cells[SILENCED_BY]) || is_text(&cells[INHIBITED_BY])))
-		return 0;
 	struct said said = {.cells = cells,
 			    .severity = severity && *severity ? severity : "warning",
 			    .starts_at = cells[FIRING_SINCE].integer,
@@ -270,6 +318,8 @@ static int on_row(void *arg, const struct cw_cell *all, uint32_t count)
 		if (look->wall - said.ends_at > resolved_for)
 			return 0;
 	}
+	if (fires && !is_told(look->told, &said, is_text(&cells[SILENCED_BY]) || is_text(&cells[INHIBITED_BY])))
+		return 0;
 	say(look, &said, fires);
 	return 0;
 }

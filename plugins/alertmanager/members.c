@@ -2,7 +2,8 @@
  *
  * A round: every member of the cluster is given every alert, for members do not hand alerts to each other (what they
  * share is what has been notified and silenced, which is how one notification comes out). Members go beside each other,
- * the bodies of one after each other; whoever fails is left for the next round.
+ * the bodies of one after each other; whoever fails is left for the next round. One that refuses something in a body
+ * has taken the rest of it, and is given the others.
  */
 #include "alertmanager.h"
 
@@ -29,10 +30,17 @@ static void member_done(struct member *member, bool is_well)
 	of->round.done(of, well);
 }
 
+/* About what is in the body, not about who asks, what for, or how often. */
+static bool is_refusal(int status)
+{
+	return status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 && status != 429;
+}
+
 static void on_answer(void *arg, const struct http_answer *answer)
 {
 	struct member *member = arg;
 	char status[64];
+	bool is_refused = answer->end == HTTP_ANSWERED && is_refusal(answer->status);
 	member->transfer = NULL;
 	if (answer->end == HTTP_ANSWERED && answer->status >= 200 && answer->status < 300) {
 		member->at++;
@@ -47,6 +55,12 @@ static void on_answer(void *arg, const struct http_answer *answer)
 			 answer->status == 404                            ? ": is it an Alertmanager of 0.16 or later?"
 			 : answer->status == 401 || answer->status == 403 ? ": set username and password_file"
 									  : "");
+	if (is_refused) {
+		member->has_refused = true;
+		member->at++;
+		go_on(member);
+		return;
+	}
 	member_done(member, /* is_well */ false);
 }
 
@@ -54,8 +68,9 @@ static void go_on(struct member *member)
 {
 	struct alertmanager *of = member->of;
 	if (member->at == of->round.bodies.count) {
-		member->reason[0] = '\0';
-		member_done(member, /* is_well */ true);
+		if (!member->has_refused)
+			member->reason[0] = '\0';
+		member_done(member, !member->has_refused);
 		return;
 	}
 	const struct buffer *body = &of->round.bodies.body[member->at];
@@ -80,7 +95,7 @@ void round_begin(struct alertmanager *of, round_done done)
 	of->round.waits = of->members_count + 1; /* one more, so that it does not end while it begins */
 	for (uint32_t i = 0; i < of->members_count; i++) {
 		of->members[i].at = 0;
-		of->members[i].is_done = of->members[i].is_well = false;
+		of->members[i].is_done = of->members[i].is_well = of->members[i].has_refused = false;
 		go_on(&of->members[i]);
 	}
 	struct member nobody = {.of = of};

@@ -239,6 +239,7 @@ static int output_start(struct cw_instance *self, const struct cw_host *host, co
 	char error[FORMAT_GRAPHITE_ERROR_MAX];
 	parse_form(options, &form, &value, error); /* check() has seen that it can */
 	lines_init(&output->lines, &form, cw_get_integer(options, "counters", 0) == 1);
+	host->state(self, CW_STARTING, /* next_try */ 0, "%s", "");
 	return relay_open(self, host, &output->settings, &callbacks, output, &output->relay);
 }
 

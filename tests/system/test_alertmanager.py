@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Notifier alertmanager against two real Alertmanagers, clustered: of what both are given one notification comes out."""
 
+import contextlib
 import datetime
 import http.server
 import json
 import shutil
 import socket
+import sqlite3
 import threading
 import urllib.request
 
@@ -168,3 +170,32 @@ def test_the_action_test_gives_every_member_an_alert(daemon, world, relay):
     wait_for(lambda: receiver.of("firing", "callwatch-test"), 30, what="its notification")
     verdict = run_client(daemon, "doctor", "alertmanager")
     assert "2 of 2 members take alerts" in verdict.stdout, verdict.stdout
+
+
+def test_fault_23_what_is_silenced_later_or_begins_in_the_future_is_said_until_it_ends(daemon, world, relay):
+    receiver, members = world
+    text = configured(daemon, members, relay)
+
+    def ends():
+        return max(alert["endsAt"] for alert in members[0].alerts("relay-down"))
+
+    def is_said_on(times):
+        for _ in range(times):
+            last = ends()
+            wait_for(lambda: ends() > last, 20, what="it to be said once more")
+
+    daemon.start(text)
+    wait_for(lambda: receiver.of("firing", "relay-down"), 30)
+    run_client(daemon, "silence", "add", "alertname=relay-down", "-d", "2h", "-c", "known")
+    is_said_on(2)
+    daemon.process.kill()
+    with contextlib.closing(sqlite3.connect(daemon.folder / "state/journal.db")) as db:  # as after a clock that was set back
+        db.execute("update alert set firing_since = firing_since + 86400 * 1000000000")
+        db.execute("delete from silence")
+        db.commit()
+    daemon.start(text)
+    daemon.wait_state("up", name="alertmanager")
+    is_said_on(1)
+    assert receiver.of("resolved", "relay-down") == []
+    relay.open()
+    wait_for(lambda: receiver.of("resolved", "relay-down"), 30)

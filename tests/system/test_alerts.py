@@ -365,10 +365,36 @@ def test_a_silence_is_seen_at_once_in_what_is_asked_next(daemon, client):
     levels.fire(0, 1)
     wait_for(lambda: [row["state"] for row in daemon.rows("alerts") if row["severity"] == "critical"] == ["firing"] * 2)
     for _ in range(3):
-        shown = client("silence", "add", "severity=critical", "-d", "1h", "-c", "deploy").stdout
+        shown = client("silence", "add", "severity=critical", "alert=~high-.*", "-d", "1h", "-c", "deploy").stdout
         [silence] = [row for row in daemon.rows("silences") if row["id"] in shown]
         assert silence["mutes"] == 2
         assert {row["silenced_by"] for row in daemon.rows("alerts") if row["severity"] == "critical"} == {silence["id"]}
         client("silence", "expire", silence["id"])
         assert {row["mutes"] for row in daemon.rows("silences")} == {0}
         assert {row["silenced_by"] for row in daemon.rows("alerts")} == {None}
+
+
+def test_a_restart_ends_no_alert_about_an_instance(daemon):
+    """What is down is not known to be well because it starts, or has no row yet."""
+    herald = Herald(daemon)
+    plugins = (f"  - {{ plugin: redis-calls, name: calls, url: \"unix://{daemon.folder}/none.sock\" }}\n"
+               f"  - {{ plugin: graphite, name: relay, address: \"127.0.0.1:{harness.free_port()}\", interval: 1s }}\n")
+    text = (f"agent: {{ hostname: testhost, state_dir: {daemon.folder}/state, plugin_dir: [{harness.BUILD}/plugins, {harness.BUILD}/tests/plugins] }}\n"
+            f"plugins:\n{plugins}  - {{ plugin: web, listen: [\"unix:{daemon.socket}\"] }}\n  {herald.entry}\n"
+            "notify: { group_wait: 100ms, group_interval: 1s }\n"
+            "rules:\n  - { name: not-well, table: instances, where: [state=~down|stuck], for: 1s, group_by: [instance] }\n")
+
+    def firing():
+        return {row["subject"]: row["firing_since"] for row in alerts(daemon) if row["state"] == "firing"}
+
+    daemon.start(text)
+    before = wait_for(lambda: len(firing()) == 2 and firing(), 20)
+    wait_for(lambda: len(herald.notices()) == 2, 20)
+    for _ in range(4):
+        daemon.process.kill()
+        daemon.start(text)
+        daemon.wait_state("down", name="calls")
+        daemon.wait_state("down", name="relay")
+        wait_for(lambda: len(firing()) == 2, 20)
+        assert firing() == before
+    assert [notice["kind"] for notice in herald.notices()] == ["firing"] * 2
