@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See deadman.h. The hub writes table `instances` once a second; that it can be read, and is fresh, is the sign that
- * the agent lives. A notice that waits and is not on disk is the sign that the journal cannot be written.
+ * See deadman.h. The hub writes table `instances` once a second, and alerting says once a second that table `alerts` is
+ * whole; that they can be read, and are fresh, is the sign that the agent lives. A notice that waits and is not on disk
+ * is the sign that the journal cannot be written.
  */
 #include "deadman.h"
 
@@ -18,7 +19,7 @@ const char *const well_names[] = {"notifiers", "journal", "sources", "outputs", 
 enum column { INSTANCE, PLUGIN, ROLE, STATE, COLUMNS };
 static const char *const column_names[COLUMNS] = {"instance", "plugin", "role", "state"};
 enum { PATIENCE_STEPS = 200 };
-static const double stale_after_seconds = 60;
+static const double stale_after_seconds = 60, still_after_seconds = 15;
 
 struct count {
 	uint32_t all, work; /* `up` or `degraded`; that are starting are not judged */
@@ -127,8 +128,23 @@ static int count_any(void *arg, const struct cw_cell *cells, uint32_t count)
 	return 0;
 }
 
-/* Notices that wait and are in no journal. */
-static uint32_t unwritten(struct cw_instance *self, const struct cw_reader *reader)
+/* Seconds since alerting gave a sign of life; NaN: it never has, or nobody knows. */
+static double silence_of_alerting(struct cw_instance *self, const struct cw_reader *reader)
+{
+	struct cw_query_spec spec = {.table = "alerts", .limit = 1};
+	char error[CW_QUERY_ERROR_MAX];
+	struct cw_query_info info = {.age_seconds = NAN};
+	struct cw_query *query;
+	uint32_t n = 0;
+	if (reader->query_open(self, &spec, &query, error) < 0)
+		return (double)NAN;
+	run(reader, query, count_any, &n, &info);
+	reader->query_close(query);
+	return info.age_seconds;
+}
+
+/* Notices that wait and are in no journal; negative: nobody knows. */
+static int64_t unwritten(struct cw_instance *self, const struct cw_reader *reader)
 {
 	static const char *const where[] = {"on_disk=false", "state!=sent", "state!=dead"};
 	struct cw_query_spec spec = {.table = "notifications", .where = where, .where_count = 3};
@@ -138,9 +154,9 @@ static uint32_t unwritten(struct cw_instance *self, const struct cw_reader *read
 	uint32_t n = 0;
 	if (reader->query_open(self, &spec, &query, error) < 0)
 		return 0; /* no notice was ever made */
-	run(reader, query, count_any, &n, &info);
+	int status = run(reader, query, count_any, &n, &info);
 	reader->query_close(query);
-	return n;
+	return status == 0 ? (int64_t)n : -1;
 }
 
 /* ---- judging ---- */
@@ -172,8 +188,14 @@ bool well_look(struct cw_instance *self, const struct cw_host *host, uint32_t wh
 	if ((what & WELL_OUTPUTS) && seeing.outputs.work < seeing.outputs.all)
 		return not_well(reason, "%u of %u outputs do not work, first %s",
 				seeing.outputs.all - seeing.outputs.work, seeing.outputs.all, seeing.outputs.first);
-	uint32_t waiting = what & WELL_JOURNAL ? unwritten(self, host->reader) : 0;
-	if (waiting)
-		return not_well(reason, "the journal cannot be written: %u notices wait and are not on disk", waiting);
+	double silence = silence_of_alerting(self, host->reader);
+	if (silence > still_after_seconds)
+		return not_well(reason, "alerting stands still: table alerts was not confirmed for %.0f s", silence);
+	int64_t waiting = what & WELL_JOURNAL ? unwritten(self, host->reader) : 0;
+	if (waiting < 0)
+		return not_well(reason, "table notifications cannot be read");
+	if (waiting > 0)
+		return not_well(reason, "the journal cannot be written: %lld notices wait and are not on disk",
+				(long long)waiting);
 	return true;
 }

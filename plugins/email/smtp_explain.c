@@ -20,17 +20,18 @@ static void say(struct smtp_job *job, enum smtp_end end, const char *format, ...
 	job->result.end = end;
 }
 
-/* `550 5.1.1 no such user`. */
-static const char *reply_words(const struct smtp_job *job, char buffer[REPLY_TEXT_MAX + 8])
-{
-	int used = snprintf(buffer, REPLY_TEXT_MAX + 8, "%d%s", job->reply.code, job->reply.length ? " " : "");
-	text_visible(buffer + used, REPLY_TEXT_MAX, job->reply.text, job->reply.length);
-	return buffer;
-}
-
 static bool said(const struct smtp_job *job, const char *word)
 {
 	return strcmp(job->word, word) == 0;
+}
+
+/* `550 5.1.1 no such user`; after a login only the numbers, since a server may repeat what it was told. */
+static const char *reply_words(const struct smtp_job *job, char buffer[REPLY_TEXT_MAX + 8])
+{
+	int used = snprintf(buffer, REPLY_TEXT_MAX + 8, "%d%s", job->reply.code, job->reply.length ? " " : "");
+	size_t length = said(job, "AUTH") ? strspn(job->reply.text, "0123456789.") : job->reply.length;
+	text_visible(buffer + used, REPLY_TEXT_MAX, job->reply.text, length);
+	return buffer;
 }
 
 static enum smtp_step step_of(const struct smtp_job *job, CURLcode code, const struct smtp_server *server)

@@ -75,17 +75,19 @@ static bool is_let_in(const struct checks *checks)
 
 /* ---- by ourselves ---- */
 
-static void on_timer(uv_timer_t *timer)
-{
-	struct checks *checks = timer->data;
-	if (!checks->asking)
-		ask(checks);
-}
+static void on_timer(uv_timer_t *timer);
 
 static void ask_in(struct checks *checks, int64_t pause)
 {
 	uv_update_time(checks->timer.loop);
 	uv_timer_start(&checks->timer, on_timer, (uint64_t)(pause / CW_MILLISECOND), /* repeat */ 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct checks *checks = timer->data;
+	if (!checks->asking && ask(checks) < 0)
+		ask_in(checks, ask_every);
 }
 
 /* What a delivery has found out stands until the next one. */

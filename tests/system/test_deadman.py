@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Notifier deadman: it pings while all is well, and says why it does not."""
 
+import ctypes
 import http.server
+import os
 import threading
+from pathlib import Path
 
 import pytest
 from harness import BUILD, always, free_port, run_client, wait_for
@@ -99,3 +102,29 @@ def test_it_does_not_ping_this_machine_unless_it_may(daemon, switch):
     daemon.start(configured(daemon, switch).replace(", allow_local: [127.0.0.1]", "").replace("127.0.0.1:", "localhost:"))
     daemon.wait_state("down", "the ping fails", name="deadman")
     assert not switch.pings
+
+
+def hold_thread(process, name):
+    """Stops one thread, as a debugger does; gives what lets it go on."""
+    PTRACE_ATTACH, PTRACE_DETACH = 16, 17
+    [tid] = [int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir() if (task / "comm").read_text().strip() == name]
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(PTRACE_ATTACH, tid, None, None) != 0:
+        pytest.skip(f"no thread can be held here: {os.strerror(ctypes.get_errno())}")
+    os.waitpid(tid, 0x40000000)  # __WALL
+    return lambda: libc.ptrace(PTRACE_DETACH, tid, None, None)
+
+
+def test_it_does_not_ping_while_alerting_hangs(daemon, switch):
+    daemon.start(configured(daemon, switch))
+    daemon.wait_state("up", name="deadman")
+    switch.pings_on()
+    let_go = hold_thread(daemon.process, "alerts")
+    try:
+        wait_for(lambda: any("alerting stands still" in (row["reason"] or "") for row in daemon.rows("instances", where="instance=deadman")), 40)
+        before = len(switch.pings)
+        always(lambda: len(switch.pings) == before, 2)
+    finally:
+        let_go()
+    daemon.wait_state("up", name="deadman")
+    switch.pings_on()
