@@ -889,6 +889,25 @@ static void what_was_delivered_and_is_not_in_the_journal__is_kept_for_a_rewritin
 	journal_free(with_room);
 }
 
+/* Of an incident whose last notice is not in sight any more: nothing else says which message it is. */
+static void receipts__are_in_a_rewriting_too(void **state)
+{
+	(void)state;
+	struct journal_options options = {.folder = "/nowhere", .bytes_max = 1};
+	struct journal *without_room = journal_new(&options);
+	const struct deliveries_options with = {
+		.hub = hub, .box = box, .hostname = "h", .way = &way, .journal = without_room};
+	deliveries_free(deliveries);
+	deliveries = deliveries_new(&with);
+	assert_true(deliveries_rewrite(deliveries, 1));
+	assert_int_equal(deliveries_receipt(deliveries, "a-1", "slack", "message 1"), 0);
+	assert_false(deliveries_rewrite(deliveries, 1));
+	assert_int_equal(journal_lost(without_room), 1);
+	deliveries_free(deliveries);
+	deliveries = NULL;
+	journal_free(without_room);
+}
+
 /* ---- many ---- */
 
 enum { FLEET = 20000 };
@@ -1012,6 +1031,7 @@ int main(void)
 		TEST(clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to),
 		TEST(notifier_that_takes_nothing__is_asked_less_and_less_and_not_for_ever),
 		TEST(what_was_delivered_and_is_not_in_the_journal__is_kept_for_a_rewriting),
+		TEST(receipts__are_in_a_rewriting_too),
 		TEST(thousands_of_groups__are_told_written_and_described),
 		TEST(thousands_of_an_earlier_life__go_on_in_their_order),
 		TEST(change_of_a_delivery__is_told_to_who_describes_it),
