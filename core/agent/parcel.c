@@ -135,6 +135,7 @@ static void note(struct parcel_outcome *outcome, const struct cw_delivered *deli
 	outcome->outcome = is_known ? delivered->outcome : CW_DOUBTFUL;
 	int64_t latest = clock_now() + PARCEL_WAIT_MAX;
 	outcome->not_before = delivered->not_before < latest ? delivered->not_before : latest;
+	outcome->is_partial = delivered->is_partial && outcome->outcome == CW_TRY_AGAIN;
 	outcome->progress = keep(delivered->progress);
 	outcome->receipt = keep(delivered->receipt);
 	if (reason)

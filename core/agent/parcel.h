@@ -35,6 +35,7 @@ struct parcel_item {
 
 struct parcel_outcome {
 	enum cw_delivery outcome;
+	bool is_partial;
 	int64_t not_before;             /* instant, at most PARCEL_WAIT_MAX from now; 0: none */
 	char *progress, *receipt;       /* valid UTF-8 of at most CW_NOTICE_KEPT_MAX bytes; NULL: nothing */
 	char reason[PARCEL_REASON_MAX]; /* visible text; "": none */

@@ -63,6 +63,7 @@ static void on_failed(struct deliveries *deliveries, struct delivery *delivery, 
 		delivery->progress = progress;
 	}
 	delivery->is_doubtful |= outcome->outcome == CW_DOUBTFUL;
+	delivery->is_partial = outcome->is_partial && delivery->lane->picked_count == 1;
 	snprintf(delivery->reason, sizeof delivery->reason, "%s", outcome->reason);
 	if (deliveries->now >= delivery->deadline) {
 		char reason[PARCEL_REASON_MAX + 64];
@@ -205,6 +206,50 @@ static bool goes_along(const struct lane *lane, const struct delivery *delivery)
 	return !first->progress && !delivery->progress;
 }
 
+/* What some have and others do not, for their mailbox is full, keeps nobody from what comes after it in its incident.
+ */
+static bool may_be_passed(const struct delivery *delivery, uint64_t walk)
+{
+	const struct topic *topic = delivery->topic;
+	const struct delivery *before = topic->partial_in == walk ? topic->partial : NULL;
+	return delivery->stage == STAGE_WAITING && delivery->is_partial &&
+	       (!before || strcmp(before->incident, delivery->incident) == 0);
+}
+
+static bool is_behind_another_incident(const struct delivery *delivery, uint64_t walk)
+{
+	const struct topic *topic = delivery->topic;
+	return topic->partial_in == walk && strcmp(topic->partial->incident, delivery->incident) != 0;
+}
+
+static void pass_over(struct delivery *delivery, uint64_t walk)
+{
+	struct topic *topic = delivery->topic;
+	if (topic->blocked_in == walk || !may_be_passed(delivery, walk)) {
+		topic->blocked_in = walk;
+		return;
+	}
+	topic->partial_in = walk;
+	topic->partial = delivery;
+}
+
+/* A later notice of the incident tells all of it: those before it that were passed over have nothing to add. */
+static void take_the_place_of_partials(struct deliveries *deliveries, struct delivery *delivery, uint64_t walk)
+{
+	struct delivery *next;
+	if (delivery->topic->partial_in != walk)
+		return;
+	for (struct delivery *other = delivery->lane->first; other != delivery; other = next) {
+		next = other->next;
+		if (other->topic != delivery->topic || !other->is_partial || other->stage != STAGE_WAITING)
+			continue;
+		char reason[PARCEL_REASON_MAX + 64];
+		snprintf(reason, sizeof reason, "a later notice tells the others: %s", other->reason);
+		delivery_settle(deliveries, other, DELIVERY_SENT, reason);
+		delivery_journal(deliveries, other, /* receipt */ NULL, /* ticket */ 0);
+	}
+}
+
 /* Order is kept within a group: what is passed over blocks what is behind it. One that is picked for a digest does not.
  */
 static void pick(struct deliveries *deliveries, struct lane *lane, uint32_t most)
@@ -213,14 +258,19 @@ static void pick(struct deliveries *deliveries, struct lane *lane, uint32_t most
 	bool is_alone = false;
 	for (struct delivery *delivery = lane->first; delivery && lane->picked_count < most && !is_alone;
 	     delivery = delivery->next) {
-		bool goes = delivery->topic->blocked_in != walk && is_due(deliveries, delivery) &&
-			    !(delivery->is_alone && lane->picked_count > 0) && goes_along(lane, delivery);
-		if (goes)
+		bool goes = delivery->topic->blocked_in != walk && !is_behind_another_incident(delivery, walk) &&
+			    is_due(deliveries, delivery) && !(delivery->is_alone && lane->picked_count > 0) &&
+			    goes_along(lane, delivery);
+		if (goes) {
+			delivery->stage = STAGE_PICKED;
 			lane->picked[lane->picked_count++] = delivery;
-		else
-			delivery->topic->blocked_in = walk;
+		} else {
+			pass_over(delivery, walk);
+		}
 		is_alone = goes && delivery->is_alone;
 	}
+	for (uint32_t i = 0; i < lane->picked_count; i++)
+		take_the_place_of_partials(deliveries, lane->picked[i], walk);
 }
 
 /* When there will be something to pick: the first of a group speaks for all of it. */

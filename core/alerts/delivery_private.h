@@ -31,6 +31,8 @@ enum stage {
 struct topic {
 	uint32_t deliveries;
 	uint64_t blocked_in; /* number of the walk in which an earlier one of it was passed over */
+	uint64_t partial_in; /* … and `partial` is the last of it that was passed over and need not be waited for */
+	struct delivery *partial;
 	struct keyed_hash group;
 };
 
@@ -47,6 +49,7 @@ struct delivery {
 	enum stage stage;
 	bool is_doubtful, on_disk;
 	bool is_alone;       /* it was refused together with others: it goes alone */
+	bool is_partial;     /* some have it: a later one of the incident may take its place */
 	uint64_t bundle;     /* those that were tried together stay together, for what they have in common; 0: none */
 	uint32_t written_in; /* the rewriting of the journal in which it was written last */
 	bool is_refused;     /* the journal had no room for what it is now: it stays until a rewriting */

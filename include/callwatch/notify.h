@@ -110,6 +110,8 @@ struct cw_delivered {
 				 core's own pauses are enough */
 	const char *progress; /* kept for the next attempt; NULL: nothing */
 	const char *receipt;  /* DELIVERED: kept for the incident's next notice; NULL: what there is stays */
+	bool is_partial; /* TRY_AGAIN: some have it, and who has not may as well hear of it by a later notice of the
+			    incident, which tells all of it: that one does not wait for this one, and takes its place */
 };
 
 /* The action `test`, which every notifier declares: `.actions = CW_ARRAY(actions)` with this row among them. The core

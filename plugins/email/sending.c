@@ -76,6 +76,7 @@ static void settle(struct email *email)
 	progress_write(progress, sizeof(progress), email->to, all, sending->fates);
 	if (end == CW_TRY_AGAIN || end == CW_DOUBTFUL)
 		delivered.progress = progress;
+	delivered.is_partial = end == CW_TRY_AGAIN && has > 0 && sending->trouble == SMTP_TAKEN;
 	if (sending->trouble == SMTP_BUSY)
 		delivered.not_before = email->host->now() + busy_pause;
 	sending->is_under_way = false;

@@ -130,7 +130,7 @@ static void append(const struct herald *herald, const struct cw_notice *notice, 
 static void say(struct herald *herald, enum cw_delivery outcome, int64_t not_before, const char *progress,
 		const char *receipt, const char *reason)
 {
-	struct cw_delivered delivered = {sizeof delivered, outcome, not_before, progress, receipt};
+	struct cw_delivered delivered = {sizeof delivered, outcome, not_before, progress, receipt, false};
 	herald->host->notified(herald->self, &delivered, reason ? "%s" : NULL, reason);
 }
 

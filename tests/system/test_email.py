@@ -395,3 +395,18 @@ rules:
     assert ended["Subject"].startswith("[RESOLVED] relay-down") and ended["References"] == first[0]["References"]
     assert ended["Message-ID"] != first[0]["Message-ID"]
     assert server.parsed(4)["Subject"].startswith("[TEST] ")
+
+
+def test_fault_38_a_full_mailbox_of_one_keeps_nobody_else_from_the_end(daemon, make_server):
+    server = make_server()
+    server.handler.script = {"RCPT": {NIGHT: "452 4.2.2 mailbox full"}}
+    levels = Levels(daemon, 1)
+    daemon.start(levels.config(daemon, f'  - {{ plugin: email, smarthost: "{server.address}", from: "{FROM}", to: ["{OPS}", "{NIGHT}"], require_tls: false }}\n'))
+    levels.fire(0)
+    wait_for(lambda: len(server.mails) == 1, 20)
+    levels.end(0)
+    wait_for(lambda: len(server.mails) == 2, 20, what="the end, at who can hear of it")
+    assert [to for to, _ in server.mails] == [OPS, OPS] and "RESOLVED" in server.parsed(1)["Subject"]
+    server.handler.script = {}
+    wait_for(lambda: NIGHT in [to for to, _ in server.mails], 60)
+    assert [to for to, _ in server.mails].count(NIGHT) == 1 and "RESOLVED" in server.parsed(2)["Subject"]

@@ -331,9 +331,10 @@ static void progress_and_doubt__are_given_to_the_next_attempt(void **state)
 	(void)state;
 	tell("a", 1);
 	step();
-	answer_by(&tellers[0],
-		  &(struct cw_delivered){sizeof(struct cw_delivered), CW_TRY_AGAIN, 0, "ada", /* receipt */ NULL},
-		  "bob");
+	answer_by(
+		&tellers[0],
+		&(struct cw_delivered){sizeof(struct cw_delivered), CW_TRY_AGAIN, 0, "ada", /* receipt */ NULL, false},
+		"bob");
 	step();
 	step_later(3 * CW_SECOND);
 	assert_string_equal(given()->progress, "ada");
@@ -350,7 +351,7 @@ static void receipt__is_given_to_the_incidents_next_notice(void **state)
 	tell("a", 1);
 	step();
 	assert_null(given()->receipt);
-	const struct cw_delivered yes = {sizeof yes, CW_DELIVERED, 0, NULL, "message 1"};
+	const struct cw_delivered yes = {sizeof yes, CW_DELIVERED, 0, NULL, "message 1", false};
 	answer_by(&tellers[0], &yes, NULL);
 	tell("b", 1);
 	step();
@@ -441,7 +442,7 @@ static void retry_after__holds_all_of_the_notifier(void **state)
 	(void)state;
 	tell("a", 1);
 	step();
-	const struct cw_delivered later = {sizeof later, CW_TRY_AGAIN, now_ns + 600 * CW_SECOND, NULL, NULL};
+	const struct cw_delivered later = {sizeof later, CW_TRY_AGAIN, now_ns + 600 * CW_SECOND, NULL, NULL, false};
 	tell("b", 1);
 	answer_by(&tellers[0], &later, "429");
 	step();
@@ -470,7 +471,7 @@ static void many_that_wait__go_as_one(void **state)
 	assert_int_equal(tellers[0].parcel->count, 20);
 	for (uint32_t i = 0; i < 20; i++)
 		assert_int_equal(tellers[0].parcel->notices[i]->sequence, i % 2 + 1);
-	const struct cw_delivered half = {sizeof half, CW_TRY_AGAIN, 0, "ada", NULL};
+	const struct cw_delivered half = {sizeof half, CW_TRY_AGAIN, 0, "ada", NULL, false};
 	answer_by(&tellers[0], &half, "bob");
 	step();
 	assert_int_equal(tellers[0].parcel->count, 10); /* the others; they have nothing in common with the first */
@@ -766,6 +767,40 @@ static void times_of_an_earlier_life__are_clamped(void **state)
 	free(json);
 }
 
+/* Somebody's mailbox is full: the others hear of what comes next. */
+static void notice_that_some_have__is_not_waited_for(void **state)
+{
+	(void)state;
+	struct cw_delivered some = {
+		.size = sizeof some, .outcome = CW_TRY_AGAIN, .progress = "{\"has\":[\"ops\"]}", .is_partial = true};
+	tell("a", 1);
+	step();
+	answer_by(&tellers[0], &some, "1 of 2 recipients have it");
+	tell("b", 1);
+	tell("a", 2);
+	step();
+	assert_given("b: 1");
+	answer(CW_DELIVERED, NULL);
+	assert_given("a: 2");
+	assert_int_equal(counts().sent, 2); /* it has taken the place of the first */
+	answer_by(&tellers[0], &some, "1 of 2 recipients have it");
+	step();
+	assert_true(is_idle());
+	step_later(600 * CW_SECOND);
+	assert_given("a: 2");
+	answer(CW_DELIVERED, NULL);
+	assert_int_equal(counts().sent, 3);
+	assert_true(is_idle());
+	/* without that word order is kept */
+	some.is_partial = false;
+	tell("c", 1);
+	step();
+	answer_by(&tellers[0], &some, "the root is there, the reply is not");
+	tell("c", 2);
+	step();
+	assert_true(is_idle());
+}
+
 /* After a reload no route leads to email any more. */
 static void end_of_an_incident__goes_to_all_that_have_heard_of_it(void **state)
 {
@@ -1026,6 +1061,7 @@ int main(void)
 		TEST(earlier_life__goes_on_where_it_was),
 		TEST(retry_after_of_an_earlier_life__is_not_undercut),
 		TEST(what_cannot_be_read__is_lost_loudly),
+		TEST(notice_that_some_have__is_not_waited_for),
 		TEST(end_of_an_incident__goes_to_all_that_have_heard_of_it),
 		TEST(times_of_an_earlier_life__are_clamped),
 		TEST(clock_that_was_set_back__holds_nothing_for_longer_than_it_would_have_had_to),

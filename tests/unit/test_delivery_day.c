@@ -108,7 +108,7 @@ static void arrive(struct receiver *receiver)
 
 static void say(struct receiver *receiver, enum cw_delivery outcome, int64_t not_before, const char *progress)
 {
-	const struct cw_delivered delivered = {sizeof delivered, outcome, not_before, progress, NULL};
+	const struct cw_delivered delivered = {sizeof delivered, outcome, not_before, progress, NULL, false};
 	parcel_settle(receiver->parcel, &delivered, "as it is");
 	parcel_unref(receiver->parcel);
 	receiver->parcel = NULL;

@@ -257,7 +257,8 @@ static void outcome__comes_early_or_later_with_what_is_to_be_kept(void **state)
 	const enum way ways[] = {EARLY, SOON, TWICE};
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		teller.way = ways[i];
-		teller.delivered = (struct cw_delivered){sizeof teller.delivered, CW_TRY_AGAIN, 77, "bob", "message 7"};
+		teller.delivered =
+			(struct cw_delivered){sizeof teller.delivered, CW_TRY_AGAIN, 77, "bob", "message 7", false};
 		teller.reason = "429 \x1b[2J";
 		struct parcel *parcel = carry(*state);
 		assert_int_equal(parcel->outcome.outcome, CW_TRY_AGAIN);
@@ -290,14 +291,15 @@ static void what_is_to_be_kept__and_is_too_large_or_no_text__is_not_kept(void **
 static void outcome_of_an_older_or_a_wrong_plugin__is_taken_with_care(void **state)
 {
 	teller.way = SOON;
-	teller.delivered = (struct cw_delivered){offsetof(struct cw_delivered, not_before), CW_REFUSED, 77, "x", "y"};
+	teller.delivered =
+		(struct cw_delivered){offsetof(struct cw_delivered, not_before), CW_REFUSED, 77, "x", "y", true};
 	struct parcel *parcel = carry(*state);
 	assert_int_equal(parcel->outcome.outcome, CW_REFUSED);
 	assert_int_equal(parcel->outcome.not_before, 0);
 	assert_null(parcel->outcome.progress);
 	parcel_unref(parcel);
 	int64_t before = clock_now(); /* a wall time is no instant: it would be obeyed for decades */
-	teller.delivered = (struct cw_delivered){sizeof teller.delivered, CW_TRY_AGAIN, INT64_MAX, NULL, NULL};
+	teller.delivered = (struct cw_delivered){sizeof teller.delivered, CW_TRY_AGAIN, INT64_MAX, NULL, NULL, false};
 	parcel = carry(*state);
 	assert_in_range(parcel->outcome.not_before, before + PARCEL_WAIT_MAX, clock_now() + PARCEL_WAIT_MAX);
 	parcel_unref(parcel);
