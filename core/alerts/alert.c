@@ -180,7 +180,8 @@ int alert_set_words(struct alert *alert, const char *summary, const char *descri
 
 const char *alert_text(const struct alert *alert, const char *name)
 {
-	if (strcmp(name, "alertname") == 0 || strcmp(name, "alert") == 0) /* the label, and the column of table `alerts` */
+	if (strcmp(name, "alertname") == 0 ||
+	    strcmp(name, "alert") == 0) /* the label, and the column of table `alerts` */
 		return alert->rule_name;
 	if (strcmp(name, "severity") == 0)
 		return severity_names[alert->severity];

@@ -92,8 +92,8 @@ struct alert {
 /* Index in alert_state_names. */
 int alert_shown(const struct alert *alert);
 
-/* The text of a fact; NULL: it has none of this name. Also `alertname` or `alert`, `severity`, `instance`, `subject` and the
- * rule's labels: what silences, routes and group_by see of an alert. */
+/* The text of a fact; NULL: it has none of this name. Also `alertname` or `alert`, `severity`, `instance`, `subject`
+ * and the rule's labels: what silences, routes and group_by see of an alert. */
 const char *alert_text(const struct alert *alert, const char *name);
 
 /* A pending one without words and without a rule. NULL: no memory. */

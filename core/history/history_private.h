@@ -55,6 +55,7 @@ struct known_shape {
 struct history {
 	struct history_options options; /* its folder is owned */
 	struct journal *journal;
+	_Atomic uint32_t tables_open; /* questions for a table as it was, each of which holds all of it */
 
 	/* any thread */
 	_Atomic uint64_t dropped;

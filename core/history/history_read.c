@@ -35,6 +35,9 @@ struct page {
 	bool is_live;
 };
 
+/* Each of a full table takes up to page_bytes_max, and is held until its reader has read it. */
+enum { TABLES_OPEN_MAX = 4 };
+
 struct cw_log {
 	struct mail mail; /* first: to the reading thread */
 	_Atomic int references;
@@ -48,6 +51,7 @@ struct cw_log {
 	void *arg;
 	_Atomic int state;
 	_Atomic bool closed;
+	bool is_counted; /* in history->tables_open */
 
 	/* whoever owns it */
 	struct page page;
@@ -507,6 +511,8 @@ static void log_unref(struct cw_log *log)
 	if (!log || atomic_fetch_sub(&log->references, 1) > 1)
 		return;
 	page_close(&log->page);
+	if (log->is_counted)
+		atomic_fetch_sub(&log->history->tables_open, 1);
 	struct cw_query_spec *spec = &log->spec.query;
 	for (uint32_t i = 0; i < spec->where_count; i++)
 		free((char *)log->where[i]);
@@ -649,6 +655,20 @@ static int answer_without_file(struct cw_log *log)
 	return 0;
 }
 
+/* False: the log says so. */
+static bool has_place(struct history *history, struct cw_log *log)
+{
+	if (log->spec.at == 0)
+		return true;
+	log->is_counted = atomic_fetch_add(&history->tables_open, 1) < TABLES_OPEN_MAX;
+	if (log->is_counted)
+		return true;
+	atomic_fetch_sub(&history->tables_open, 1);
+	log->status = fail(log, -EBUSY, "%d others look at tables as they were: again in a moment", TABLES_OPEN_MAX);
+	atomic_store(&log->state, FAILED);
+	return false;
+}
+
 int history_log_open(struct history *history, struct tables *tables, bool phones_full, const struct cw_log_spec *spec,
 		     void (*ready)(void *arg), void (*release)(void *arg), void *arg, struct cw_log **ret_log)
 {
@@ -661,10 +681,10 @@ int history_log_open(struct history *history, struct tables *tables, bool phones
 	log->ready = ready;
 	log->release = release;
 	log->arg = arg;
-	if (history)
-		(void)ask_for_page(log);
-	else
+	if (!history)
 		(void)answer_without_file(log);
+	else if (has_place(history, log))
+		(void)ask_for_page(log);
 	*ret_log = log;
 	return 0;
 }

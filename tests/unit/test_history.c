@@ -336,6 +336,30 @@ static void a_row_that_has_not_changed_since__is_held_against_what_it_is_now(voi
 	end();
 }
 
+static void tables_as_they_were__are_put_together_for_a_few_at_a_time(void **state)
+{
+	(void)state;
+	enum { FEW = 4 };
+	struct cw_log *logs[FEW], *one_more = NULL;
+	begin(0);
+	struct cw_log_spec spec = {.query = {.table = "calls"}, .at = clock_wall() - CW_SECOND};
+	for (int i = 0; i < FEW; i++)
+		assert_int_equal(history_log_open(history, tables, false, &spec, on_ready, NULL, NULL, &logs[i]), 0);
+	assert_int_equal(history_log_open(history, tables, false, &spec, on_ready, NULL, NULL, &one_more), 0);
+	assert_int_equal(history_log_step(one_more, CW_MILLISECOND, on_row, NULL), -EBUSY);
+	assert_non_null(strstr(history_log_error(one_more), "again in a moment"));
+	history_log_close(one_more);
+	for (int i = 0; i < FEW; i++)
+		history_log_close(logs[i]);
+	struct answer answer = ask(&spec);
+	for (int i = 0; i < 1000 && answer.rc == -EBUSY; i++) { /* the reading thread lets go of them */
+		nanosleep(&(struct timespec){0, 5000000}, NULL);
+		answer = ask(&spec);
+	}
+	assert_int_not_equal(answer.rc, -EBUSY);
+	end();
+}
+
 static void a_time_that_nobody_watched__is_refused(void **state)
 {
 	(void)state;
@@ -404,6 +428,7 @@ int main(void)
 		TEST(old_events__go_when_there_are_too_many_bytes),
 		TEST(a_row__is_as_it_was_and_what_changed_unseen_is_not_known),
 		TEST(a_row_that_has_not_changed_since__is_held_against_what_it_is_now),
+		TEST(tables_as_they_were__are_put_together_for_a_few_at_a_time),
 		TEST(a_time_that_nobody_watched__is_refused),
 		cmocka_unit_test(a_blob__is_read_as_it_was_written_and_no_other),
 	};
