@@ -88,6 +88,8 @@ struct bunch {
 	json_t *rows;        /* array, its own */
 	const json_t *first; /* of them */
 	size_t count;
+	uint64_t total; /* with those that were not asked for */
+	bool is_total_known;
 };
 
 /* Those with the same rule as row `from`, which is the first of them. */
@@ -166,8 +168,8 @@ static bool is_cut(const struct alerts *alerts, size_t state)
 	return (json_int_t)json_array_size(json_object_get(answer, "rows")) < total_of(answer);
 }
 
-/* `37 `; `at least 100 ` if nobody can say. */
-static char *number_text(const struct alerts *alerts, const struct bunch *bunch)
+/* How many there are; at least those that have come, if nobody can say. */
+static void count_all(const struct alerts *alerts, struct bunch *bunch)
 {
 	struct http_failure failure;
 	bool cut = is_cut(alerts, bunch->state);
@@ -175,12 +177,10 @@ static char *number_text(const struct alerts *alerts, const struct bunch *bunch)
 		cut ? ask_for_state(alerts, states[bunch->state], field_text(bunch->first, "alert"), 1, &failure)
 		    : NULL;
 	json_int_t total = answer ? total_of(answer) : 0;
-	bool known = !cut || total >= (json_int_t)bunch->count;
-	char *number = count_text(cut && known ? (uint64_t)total : bunch->count);
-	char *text = must_printf("%s%s", known ? "" : "at least ", number);
+	bool is_more = total >= (json_int_t)bunch->count;
+	bunch->total = is_more ? (uint64_t)total : bunch->count;
+	bunch->is_total_known = !cut || is_more;
 	json_decref(answer);
-	free(number);
-	return text;
 }
 
 static void print_heading(const struct alerts *alerts, const struct bunch *bunch)
@@ -190,14 +190,14 @@ static void print_heading(const struct alerts *alerts, const struct bunch *bunch
 	char *word = visible(field_text(bunch->first, bunch->state == 0 ? "severity" : "state"));
 	char *alert = visible(field_text(bunch->first, "alert")), *since = longest_text(alerts, bunch);
 	char *ago = bunch->state == RESOLVED ? must_printf("%s ago", since) : must(strdup(since));
-	char *number = number_text(alerts, bunch);
+	char *number = count_text(bunch->total);
 	printf("%s%s %-*s%s %s%s%s  ", screen_tone(&alerts->screen, tone), shape, WORD, word,
 	       screen_plain(&alerts->screen), screen_tone(&alerts->screen, TONE_BOLD), alert,
 	       screen_plain(&alerts->screen));
-	if (bunch->count == 1)
+	if (bunch->total == 1)
 		printf("%s %s\n", verb, ago);
 	else
-		printf("%s subjects, the first %s %s\n", number, verb, ago);
+		printf("%s%s subjects, the first %s %s\n", bunch->is_total_known ? "" : "at least ", number, verb, ago);
 	free(word);
 	free(alert);
 	free(since);
@@ -244,24 +244,29 @@ static void print_subjects(const struct alerts *alerts, const struct bunch *bunc
 			break;
 		print_subject(alerts, bunch, row, with_known);
 	}
-	if (i < bunch->count) {
-		char *alert = visible(field_text(bunch->first, "alert"));
+	if (i < bunch->total) {
+		char *alert = visible(field_text(bunch->first, "alert")), *more = count_text(bunch->total - i);
+		char *way = all ? must(strdup("--limit shows more"))
+				: must_printf("`callwatch alerts --where alert=%s`", alert);
 		print_below(alerts, TONE_DIM, "",
-			    must_printf("and %zu more: `callwatch alerts --where alert=%s`", bunch->count - i, alert));
+			    must_printf("and %s%s more: %s", bunch->is_total_known ? "" : "at least ", more, way));
 		free(alert);
+		free(more);
+		free(way);
 	}
 }
 
-static void print_bunch(const struct alerts *alerts, const struct bunch *bunch)
+static void print_bunch(const struct alerts *alerts, struct bunch *bunch)
 {
+	count_all(alerts, bunch);
 	print_heading(alerts, bunch);
-	if (bunch->count == 1)
+	if (bunch->total == 1)
 		print_below(alerts, TONE_PLAIN, "", what_text(bunch->first));
 	if (have_the_same(bunch, common_text))
 		print_below(alerts, TONE_BOLD, "in common: ", common_text(bunch->first));
 	if (have_the_same(bunch, known_text))
 		print_below(alerts, TONE_PLAIN, "", known_text(bunch->first));
-	if (bunch->count > 1)
+	if (bunch->total > 1)
 		print_subjects(alerts, bunch);
 }
 

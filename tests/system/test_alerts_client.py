@@ -125,7 +125,7 @@ def test_alerts_of_one_rule_stand_together(server):
         "and 4 more: `callwatch alerts --where alert=call-stale`", "11 firing")
     assert "CA5" not in shown and shown.count("nobody was told yet") == 1, "what all have in common is said once"
     assert "CA8 is silent" in callwatch(server, "alerts", "--where", "alert=call-stale")
-    has(callwatch(server, "alerts", "--limit", "3"), "9 subjects", "3 of 11 firing")
+    has(callwatch(server, "alerts", "--limit", "3"), "9 subjects", "and 7 more: --limit shows more", "3 of 11 firing")
 
 
 def test_nothing_fires_is_not_said_of_what_cannot_be_seen(server):
