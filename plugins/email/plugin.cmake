@@ -4,3 +4,6 @@ callwatch_plugin(email
   LIBRARIES connect-curl connect-dial PkgConfig::jansson)
 callwatch_unit_test(test_plugin_email_parts SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/test_plugin_email_parts.c
         LIBRARIES email-code)
+callwatch_unit_test(test_plugin_email_smtp
+  SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/test_plugin_email_smtp.c ${CMAKE_SOURCE_DIR}/tests/unit/plugin_host.c
+  LIBRARIES email-code callwatch-core)

@@ -399,5 +399,7 @@ void smtp_close(struct smtp *smtp)
 			shutdown(job->socket, SHUT_RDWR);
 		end_job(job);
 	}
+	if (smtp->keeps) /* no one has gone on with it */
+		shutdown(smtp->kept, SHUT_RDWR);
 	curl_loop_close(smtp->loop);
 }
