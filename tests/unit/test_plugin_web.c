@@ -311,6 +311,14 @@ static void rows_as_they_were__whose_page_comes_between_two_looks__are_whole(voi
 	assert_has(scene, "\"rows\":[],");
 }
 
+static void rows_as_they_were__are_looked_for_though_nobody_said_that_they_are_there(void **state)
+{
+	struct scene *scene = *state;
+	scene->fake.log_waits = 1;
+	assert_int_equal(ask(scene, "GET", "/api/v1/tables/calls?at=2026-11-22T13:00:00Z&limit=3"), 200);
+	assert_int_equal(count_of(scene->answer, "call_sid\":"), 3);
+}
+
 static void row__by_key(void **state)
 {
 	struct scene *scene = *state;
@@ -972,6 +980,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rows_in_ndjson_and_csv__are_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_as_they_were__whose_page_comes_between_two_looks__are_whole, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			rows_as_they_were__are_looked_for_though_nobody_said_that_they_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(row__by_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(status__is_a_verdict_with_reasons, setup, teardown),
 		cmocka_unit_test_setup_teardown(metrics__are_told_whole_in_both_formats, setup, teardown),

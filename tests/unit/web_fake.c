@@ -257,6 +257,10 @@ static const struct cw_column *log_columns(struct cw_log *log, uint32_t *ret_cou
 
 static int log_step(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void *arg)
 {
+	if (log->query->fake->log_waits > 0) {
+		log->query->fake->log_waits--;
+		return -EAGAIN;
+	}
 	return query_step(log->query, budget_ns, row, arg);
 }
 

@@ -19,6 +19,7 @@ struct fake {
 	const char *reload_text;
 	int reload_answer;       /* 1 ok, 0 refused, -1 never */
 	_Atomic int break_after; /* rows after which a query breaks; 0: never */
+	_Atomic int log_waits;   /* looks at a log that find nothing, and ready() is not called */
 	int alerts_answer;       /* what silence(), expire(), ack() and try_rule() answer */
 	int alerts_rc;           /* … and return: not 0, and they answer nothing */
 

@@ -172,6 +172,13 @@ static enum pull pull_past(struct exchange *exchange)
 	return PULL_DONE;
 }
 
+/* Where the agent has too much mail its word that a page is there may not come. */
+static bool look_again(struct exchange *exchange)
+{
+	(void)exchange;
+	return true;
+}
+
 static void past_open(struct exchange *exchange, const struct cw_log_spec *spec, enum rows_format format)
 {
 	const struct cw_frontend *frontend = exchange->web->frontend;
@@ -199,6 +206,7 @@ static void past_open(struct exchange *exchange, const struct cw_log_spec *spec,
 		return;
 	}
 	exchange->hold = true;
+	exchange->tick = look_again;
 	exchange->pull = pull_past;
 }
 
