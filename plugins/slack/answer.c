@@ -174,9 +174,9 @@ static void read_body(const struct http_answer *http, bool is_api, const char *s
 		take_word(answer, word, strlen(word), secret);
 	else if (!is_api)
 		take_word(answer, http->body, strcspn(http->body, "\r\n "), secret);
-	if (json_is_integer(after) && json_integer_value(after) > 0 &&
-	    json_integer_value(after) <= HTTP_RETRY_AFTER_MAX_S)
-		answer->wait = json_integer_value(after) * CW_SECOND;
+	json_int_t seconds = json_is_integer(after) ? json_integer_value(after) : 0;
+	if (seconds > 0)
+		answer->wait = (seconds < HTTP_RETRY_AFTER_MAX_S ? seconds : HTTP_RETRY_AFTER_MAX_S) * CW_SECOND;
 	if (*ret_ok)
 		take_ids(answer, root);
 	json_decref(root);

@@ -56,7 +56,7 @@ static void explain(const struct http_answer *answer, char reason[WEBHOOK_REASON
 	char words[64];
 	if (answer->end != HTTP_ANSWERED)
 		snprintf(reason, WEBHOOK_REASON_MAX, "%s", answer->reason);
-	else if (answer->retry_after)
+	else if (answer->retry_after && outcome_of(answer) != CW_REFUSED)
 		snprintf(reason, WEBHOOK_REASON_MAX, "the receiver asks us to wait %s (%s)",
 			 text_ns(answer->retry_after).text, http_status_text(answer->status, words));
 	else

@@ -370,7 +370,7 @@ static void an_answer__is_judged_by_status_and_word(void **state)
 		{413, "", false, ANSWER_CONTENT, "413"},
 		{429, "{\"retry_after\":7,\"ok\":false,\"error\":\"rate_limited\"}", false, ANSWER_WAIT, "wait 7s"},
 		{429, "{\"retry_after\":-7}", false, ANSWER_WAIT, "wait 30s"},
-		{429, "{\"retry_after\":99999999999}", false, ANSWER_WAIT, "wait 30s"},
+		{429, "{\"retry_after\":99999999999}", false, ANSWER_WAIT, "wait 1h"},
 		{429, "invalid_auth", false, ANSWER_WAIT, "wait 30s"},
 		{500, "rollup_error", false, ANSWER_AGAIN, "trouble at Slack"},
 		{503, "", true, ANSWER_AGAIN, "503"},

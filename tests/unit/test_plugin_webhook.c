@@ -251,6 +251,7 @@ static void an_answer__is_final_or_tried_again(void **state)
 		{"next code 504", CW_DOUBTFUL, CW_DOWN, "504", 0},
 		{"next code 502 7", CW_DOUBTFUL, CW_DEGRADED, "wait 7s", 7},
 		{"next code 400", CW_REFUSED, CW_DOWN, "compare body", 0},
+		{"next code 403 7", CW_REFUSED, CW_DOWN, "does not let us in", 0},
 		{"next code 401", CW_REFUSED, CW_DOWN, "does not let us in", 0},
 		{"next code 404", CW_REFUSED, CW_DOWN, "no such hook", 0},
 		{"next code 410", CW_REFUSED, CW_DOWN, "no such hook", 0},
