@@ -80,6 +80,7 @@ static void settle(struct email *email)
 	if (sending->trouble == SMTP_BUSY)
 		delivered.not_before = email->host->now() + busy_pause;
 	sending->is_under_way = false;
+	smtp_rest(email->smtp);
 	buffer_release(&sending->mail);
 	say_state(email, end);
 	if (end != CW_DELIVERED)

@@ -388,6 +388,14 @@ int smtp_open(struct cw_instance *self, const struct cw_host *host, const struct
 	return 0;
 }
 
+void smtp_rest(struct smtp *smtp)
+{
+	if (smtp && smtp->keeps)
+		shutdown(smtp->kept, SHUT_RDWR);
+	if (smtp)
+		smtp->keeps = false;
+}
+
 void smtp_close(struct smtp *smtp)
 {
 	if (!smtp || smtp->closed)
@@ -399,7 +407,6 @@ void smtp_close(struct smtp *smtp)
 			shutdown(job->socket, SHUT_RDWR);
 		end_job(job);
 	}
-	if (smtp->keeps) /* no one has gone on with it */
-		shutdown(smtp->kept, SHUT_RDWR);
+	smtp_rest(smtp);
 	curl_loop_close(smtp->loop);
 }
