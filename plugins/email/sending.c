@@ -208,8 +208,13 @@ int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t
 	*sending = (struct sending){.deadline = email->host->now() + attempt_time,
 				    .first = notices[0]->attempt ? notices[0]->attempt - 1 : 0};
 	recall(email, notices, n);
-	if (!find_next(email)) /* those who had not got it have been taken out of `to` */
-		return 0;
+	if (!find_next(email)) { /* those who had not got it have been taken out of `to` */
+		if (count(email, FATE_HAS) > 0)
+			return 0;
+		struct cw_delivered refused = {.size = sizeof(refused), .outcome = CW_REFUSED};
+		email->host->notified(email->self, &refused, "every recipient has refused it");
+		return CW_LATER;
+	}
 	buffer_init(&sending->mail, /* head */ 0, LETTER_BYTES_MAX);
 	letter_write(&sending->mail, &email->form, notices, n);
 	int status = sending->mail.failed ? -ENOMEM : send_one(email);

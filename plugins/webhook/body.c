@@ -32,7 +32,7 @@ static void member(struct buffer *out, const char *name, const char *text)
 /* Of a map: all but the first are parted by commas. */
 static void pair(struct buffer *out, const char *name, const char *text)
 {
-	if (!text || !*text)
+	if (!text || !*text || out->failed)
 		return;
 	if (buffer_text(out)[out->length - 1] != '{')
 		buffer_string(out, ",");

@@ -410,3 +410,10 @@ def test_fault_38_a_full_mailbox_of_one_keeps_nobody_else_from_the_end(daemon, m
     server.handler.script = {}
     wait_for(lambda: NIGHT in [to for to, _ in server.mails], 60)
     assert [to for to, _ in server.mails].count(NIGHT) == 1 and "RESOLVED" in server.parsed(2)["Subject"]
+
+
+def test_what_all_who_are_left_have_refused_is_not_delivered(make_server, make_notifier):
+    """Who had not answered yet was taken out of `to`."""
+    notifier = make_notifier(make_server())
+    assert notifier.notify(progress=f'{{"has":[],"refused":["{OPS}"]}}')["outcome"] == "refused"
+    assert notifier.notify(progress=f'{{"has":["{OPS}"],"refused":[]}}')["outcome"] == "delivered"

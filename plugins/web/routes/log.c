@@ -127,6 +127,7 @@ static int status_of(int rc)
 	case -EFBIG:
 		return 413;
 	case -EIO:
+	case -EBUSY:
 	case -ENOBUFS:
 		return 503;
 	default:
