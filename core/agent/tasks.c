@@ -23,7 +23,8 @@ enum { MAILBOX_LIMIT = 4096 };
 
 static const int64_t plan_ns = 900 * CW_SECOND;
 static const int64_t idempotency_ns = 86400 * CW_SECOND;
-static const int64_t journal_wait_ns = 5 * CW_SECOND; /* for what it knows, and for its word on a task */
+static const int64_t journal_wait_ns = 5 * CW_SECOND; /* for its word on a task */
+static const int64_t read_wait_ns = 10 * CW_SECOND;   /* for what it knows */
 
 /* ---- what is kept ---- */
 
@@ -591,14 +592,16 @@ static void on_question(struct mail *mail, void *owner)
 		answer_question(tasks, asking);
 		return;
 	}
-	asking->next = tasks->waiting;
-	tasks->waiting = asking;
+	struct asking **last = &tasks->waiting; /* in the order in which they came */
+	while (*last)
+		last = &(*last)->next;
+	*last = asking;
 }
 
 static void answer_waiting(struct tasks *tasks)
 {
 	if (!tasks->is_read && clock_awake() > tasks->read_due) {
-		log_line(NULL, CW_WARNING, "the journal does not answer: what was asked for before is not known");
+		log_line(NULL, CW_WARNING, "the journal cannot be read yet: what was asked for before is not known");
 		tasks->is_read = true;
 	}
 	while (tasks->is_read && tasks->waiting) {
@@ -746,7 +749,7 @@ int tasks_start(struct tasks *tasks, struct journal *journal)
 {
 	tasks->journal = journal;
 	tasks->is_read = !journal;
-	tasks->read_due = clock_awake() + journal_wait_ns;
+	tasks->read_due = clock_awake() + read_wait_ns;
 	int rc = uv_loop_init(&tasks->loop);
 	if (rc < 0)
 		return rc;

@@ -37,7 +37,8 @@ int tasks_start(struct tasks *tasks, struct journal *journal);
 void tasks_stop(struct tasks *tasks); /* takes in what was told, then ends; the instances have */
 void tasks_free(struct tasks *tasks); /* NULL is fine */
 
-/* On the journal's thread, once: what it holds. NULL: it cannot be read. */
+/* On the journal's thread: what it holds. NULL: it cannot be read yet; nobody is answered for 10 s without it, for who
+ * repeats a question (idempotency key) is not to act twice. */
 void tasks_read(struct tasks *tasks, struct sqlite3 *db);
 
 /* Any thread; as frontend.h: act(), cancel(). done() is called by mail to `asker`. A NULL `tasks` refuses. */

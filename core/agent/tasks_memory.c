@@ -160,14 +160,13 @@ static void on_memory_dropped(struct mail *mail)
 
 void tasks_read(struct tasks *tasks, struct sqlite3 *db)
 {
-	struct memory *memory = calloc(1, sizeof *memory);
+	struct memory *memory = db ? calloc(1, sizeof *memory) : NULL;
 	if (!memory)
 		return; /* it is not waited for for ever */
 	memory->mail = (struct mail){.deliver = on_memory, .drop = on_memory_dropped};
 	memory->last = &memory->tasks;
 	struct journal_tasks_reader reader = {remember_task, remember_outcome, memory};
-	if (db)
-		journal_tasks_read(db, TASKS_KEPT, OUTCOMES_KEPT, &reader);
+	journal_tasks_read(db, TASKS_KEPT, OUTCOMES_KEPT, &reader);
 	if (mailbox_post(tasks->box, &memory->mail) < 0)
 		on_memory_dropped(&memory->mail);
 }

@@ -23,6 +23,7 @@
 #include "tasks.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,6 +425,48 @@ static void same_idempotency_key__is_the_same_task_for_a_day(void **state)
 	assert_false(answer.is_again);
 }
 
+/* ---- what the journal knows ---- */
+
+static int make_world_with_a_journal(void **state)
+{
+	(void)state;
+	journal = journal_new(&(struct journal_options){.folder = "/nowhere"}); /* it is not started: the test reads */
+	assert_non_null(journal);
+	return make_world_of("{}");
+}
+
+static int end_world_with_its_journal(void **state)
+{
+	int rc = end_world(state);
+	journal_free(journal);
+	journal = NULL;
+	return rc;
+}
+
+static void key_of_before__is_known_although_the_journal_was_read_late(void **state)
+{
+	(void)state;
+	struct sqlite3 *db;
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, journal_tasks_schema, NULL, NULL, NULL), SQLITE_OK);
+	char *line = sqlite3_mprintf("INSERT INTO task VALUES('known', 'work', 'finish', '', 'somebody', 'k', x'00', "
+				     "%lld, 1, 1, 2, 1, 0, 0, 0, 1, '', '')",
+				     (long long)clock_wall());
+	assert_int_equal(sqlite3_exec(db, line, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_free(line);
+
+	tasks_read(tasks, NULL); /* it cannot be opened yet */
+	answer.is_there = false;
+	assert_int_equal(
+		tasks_act(tasks, asker, SPEC("finish", KEYS("job-00001"), .idempotency_key = "k"), on_answer, NULL), 0);
+	tasks_read(tasks, db);
+	WAIT_UNTIL(answer_came());
+	assert_int_equal(answer.status, -EEXIST); /* the request of before was another one */
+	assert_string_equal(answer.task, "known");
+	assert_int_equal(count("tasks", NULL), 1);
+	sqlite3_close(db);
+}
+
 /* ---- plans ---- */
 
 static void plan__acts_on_exactly_the_rows_that_were_shown(void **state)
@@ -626,6 +669,8 @@ int main(void)
 		TEST(progress_of_a_task_without_rows__is_shown),
 		TEST(single_action__is_not_begun_twice),
 		TEST(same_idempotency_key__is_the_same_task_for_a_day),
+		cmocka_unit_test_setup_teardown(key_of_before__is_known_although_the_journal_was_read_late,
+						make_world_with_a_journal, end_world_with_its_journal),
 		TEST(plan__acts_on_exactly_the_rows_that_were_shown),
 		TEST(plan__is_for_what_it_was_made_for),
 		TEST(plans__are_bounded_and_the_oldest_go),
