@@ -37,6 +37,30 @@ char *alert_key(const char *rule_name, const char *instance, const char *subject
 	return asprintf(&key, "%s\x1f%s\x1f%s", rule_name, instance, subject) < 0 ? NULL : key;
 }
 
+static const char strange[] = "\u2400";
+
+bool alert_is_subject_strange(const char *subject)
+{
+	return strstr(subject, strange) != NULL;
+}
+
+void alert_subject(char subject[ALERT_SUBJECT_SIZE], const char *raw, size_t length)
+{
+	enum { SHOWN = 200 };
+	uint8_t hash[crypto_generichash_BYTES_MIN];
+	if (length < ALERT_SUBJECT_SIZE && !memchr(raw, '\0', length) && text_is_utf8(raw, length)) {
+		memcpy(subject, raw, length);
+		subject[length] = '\0';
+		if (!alert_is_subject_strange(subject))
+			return;
+	}
+	size_t used = text_utf8(subject, SHOWN, raw, length);
+	crypto_generichash(hash, sizeof hash, (const unsigned char *)raw, length, NULL, 0);
+	used += (size_t)snprintf(subject + used, ALERT_SUBJECT_SIZE - used, "%s", strange);
+	for (size_t i = 0; i < sizeof hash / 2; i++)
+		used += (size_t)snprintf(subject + used, ALERT_SUBJECT_SIZE - used, "%02x", hash[i]);
+}
+
 static void make_fingerprint(struct alert *alert)
 {
 	uint8_t hash[crypto_generichash_BYTES_MIN];

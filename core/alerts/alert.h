@@ -16,6 +16,7 @@
 #ifndef CALLWATCH_CORE_ALERT_H
 #define CALLWATCH_CORE_ALERT_H
 
+#include "notice.h"
 #include "rule.h"
 
 enum alert_state { ALERT_PENDING = 0, ALERT_FIRING = 1, ALERT_RESOLVED = 2 };
@@ -103,6 +104,12 @@ struct alert *alert_copy(const struct alert *alert);
 void alert_free(struct alert *alert); /* NULL is fine */
 /* rule, U+001F, instance, U+001F, subject. The caller frees it. NULL: no memory. */
 char *alert_key(const char *rule_name, const char *instance, const char *subject);
+enum { ALERT_SUBJECT_SIZE = NOTICE_VALUE_MAX + 1 };
+/* What an alert is about, as it is matched, journaled and said: the raw text, if it is text that the journal and every
+ * message take as it is. Else what can be shown of it, U+2400, and a hash of all its bytes: two are never one subject,
+ * and one is the same in each life. The only place where a subject is made of what a stranger wrote. */
+void alert_subject(char subject[ALERT_SUBJECT_SIZE], const char *raw, size_t length);
+bool alert_is_subject_strange(const char *subject); /* it is not the raw text, which nobody can have back from it */
 /* A new id for a life that begins now. */
 void alert_begin(struct alert *alert, int64_t wall);
 /* Replaces them all; copied. 0 or -ENOMEM: they are as they were. */

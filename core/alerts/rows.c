@@ -11,13 +11,10 @@
 
 #include "clock.h"
 #include "log.h"
-#include "notice.h"
 #include "template.h"
-#include "text.h"
 
 #include <errno.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +25,6 @@ enum {
 	SHARE = 100,      /* passes take one in so many parts of the time … */
 	SHARE_ASKED = 10, /* … and those that were asked for */
 	LOOKS_A_STEP = 100,
-	SUBJECT_ROOM = NOTICE_VALUE_MAX + 1,
-	STRANGE_SHOWN = 200, /* bytes of a key that cannot be a subject as it is */
 	TIMED_MAX = 4,
 	TIMED_TEXT_MAX = 300
 };
@@ -296,38 +291,13 @@ struct taking {
 	uint32_t taken;
 };
 
-static const char strange[] = "\u2400";
-
-static bool is_strange(const char *subject)
-{
-	return strstr(subject, strange) != NULL;
-}
-
-/* The key, if it is text that the journal and every message take as it is. Else what can be shown of it, U+2400, and a
- * hash of all its bytes, so that two keys are never one subject, and one is the same in each life. */
-static void subject_of(char subject[SUBJECT_ROOM], const char *key, size_t length)
-{
-	uint8_t hash[crypto_generichash_BYTES_MIN];
-	if (length < SUBJECT_ROOM && !memchr(key, '\0', length) && text_is_utf8(key, length)) {
-		memcpy(subject, key, length);
-		subject[length] = '\0';
-		if (!is_strange(subject))
-			return;
-	}
-	size_t used = text_utf8(subject, STRANGE_SHOWN, key, length);
-	crypto_generichash(hash, sizeof hash, (const unsigned char *)key, length, NULL, 0);
-	used += (size_t)snprintf(subject + used, SUBJECT_ROOM - used, "%s", strange);
-	for (size_t i = 0; i < sizeof hash / 2; i++)
-		used += (size_t)snprintf(subject + used, SUBJECT_ROOM - used, "%02x", hash[i]);
-}
-
 static int take_row(void *arg, const struct cw_cell *cells, uint32_t count)
 {
 	struct taking *taking = arg;
-	char subject[SUBJECT_ROOM], instance[160] = "agent";
+	char subject[ALERT_SUBJECT_SIZE], instance[160] = "agent";
 	if (cells[taking->key].type != CW_CELL_TEXT || cells[0].type != CW_CELL_TEXT)
 		return 0;
-	subject_of(subject, cells[taking->key].text, cells[taking->key].length);
+	alert_subject(subject, cells[taking->key].text, cells[taking->key].length);
 	if (!is_of_instances(taking->rule))
 		snprintf(instance, sizeof instance, "%.*s", (int)cells[0].length, cells[0].text);
 	taking->taken++;
@@ -390,9 +360,9 @@ static bool is_to_be_seen(struct rows *rows, struct ruled *ruled, const char *ke
 /* What a row is now, for one rule. */
 static void look_at(struct rows *rows, struct ruled *ruled, const char *instance, const char *key)
 {
-	char subject[SUBJECT_ROOM];
+	char subject[ALERT_SUBJECT_SIZE];
 	const struct rule *rule = ruled->rule;
-	subject_of(subject, key, strlen(key));
+	alert_subject(subject, key, strlen(key));
 	if (ask_for_key(rows, ruled, instance, key, /* any */ false) != 0 ||
 	    !engine_find(rows->options.engine, rule->name, instance, subject) ||
 	    (is_of_instances(rule) && is_to_be_seen(rows, ruled, key)))
@@ -415,7 +385,7 @@ static void look(struct rows *rows, const struct alert *alert, bool holds)
 {
 	struct ruled *ruled = find_ruled(rows, alert->rule);
 	char *instance = strdup(alert->instance), *subject = strdup(alert->subject);
-	if (ruled && instance && subject && is_strange(subject))
+	if (ruled && instance && subject && alert_is_subject_strange(subject))
 		engine_row(rows->options.engine, ruled->rule, instance, subject, holds, NULL, NULL, 0, now_of(rows));
 	else if (ruled && instance && subject)
 		look_at(rows, ruled, instance, subject);

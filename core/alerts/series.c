@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 4096, POINTS_MAX = 128, SUBJECT_MAX = 1400 };
+enum { BUCKETS = 4096, POINTS_MAX = 128, RAW_MAX = 4096 };
 
 static const int64_t gone_ns = 300 * CW_SECOND;
 static const int64_t forget_ns = 3600 * CW_SECOND;
@@ -84,15 +84,23 @@ struct series_room {
 
 /* ---- which series there are ---- */
 
-static void subject_of(char subject[SUBJECT_MAX], const struct cw_metric *metric, const char *const *labels)
+/* `raw` is of `length` bytes, or was cut. */
+static void make_subject(char subject[ALERT_SUBJECT_SIZE], const char raw[RAW_MAX], size_t length)
 {
+	alert_subject(subject, raw, length < RAW_MAX ? length : RAW_MAX - 1);
+}
+
+static void subject_of(char subject[ALERT_SUBJECT_SIZE], const struct cw_metric *metric, const char *const *labels)
+{
+	char raw[RAW_MAX];
 	uint32_t count = cw_label_count(metric);
-	size_t length = (size_t)snprintf(subject, SUBJECT_MAX, "%s", metric->name);
-	for (uint32_t i = 0; i < count && length < SUBJECT_MAX; i++)
-		length += (size_t)snprintf(subject + length, SUBJECT_MAX - length, "%s%s=%s", i ? "," : "{",
+	size_t length = (size_t)snprintf(raw, RAW_MAX, "%s", metric->name);
+	for (uint32_t i = 0; i < count && length < RAW_MAX; i++)
+		length += (size_t)snprintf(raw + length, RAW_MAX - length, "%s%s=%s", i ? "," : "{",
 					   metric->labels[i].name, labels[i]);
-	if (count > 0 && length < SUBJECT_MAX)
-		snprintf(subject + length, SUBJECT_MAX - length, "}");
+	if (count > 0 && length < RAW_MAX)
+		length += (size_t)snprintf(raw + length, RAW_MAX - length, "}");
+	make_subject(subject, raw, length);
 }
 
 static struct series **bucket_of(struct series_room *room, const char *subject)
@@ -439,7 +447,7 @@ void engine_sample(struct engine *engine, const char *host, const char *instance
 		   struct moment now)
 {
 	engine_at(engine, now);
-	char subject[SUBJECT_MAX];
+	char subject[ALERT_SUBJECT_SIZE];
 	struct sight *sight = is_of_interest(engine, sample->metric) ? sight_of(engine, instance, NULL) : NULL;
 	if (!sight || !sight->sees || sample->number == CW_BUCKETS)
 		return;
@@ -529,19 +537,21 @@ enum engine_word engine_guards(const struct engine *engine, const struct rule *r
 
 /* ---- what is absent ---- */
 
-static void expected_subject(char subject[SUBJECT_MAX], const struct selector *selector)
+static void expected_subject(char subject[ALERT_SUBJECT_SIZE], const struct selector *selector)
 {
-	size_t length = (size_t)snprintf(subject, SUBJECT_MAX, "%s", selector->metric);
+	char raw[RAW_MAX];
+	size_t length = (size_t)snprintf(raw, RAW_MAX, "%s", selector->metric);
 	const char *before = "{";
-	for (uint32_t i = 0; i < selector->labels_count && length < SUBJECT_MAX; i++) {
+	for (uint32_t i = 0; i < selector->labels_count && length < RAW_MAX; i++) {
 		if (strcmp(selector->labels[i].name, "instance") == 0)
 			continue;
-		length += (size_t)snprintf(subject + length, SUBJECT_MAX - length, "%s%s=%s", before,
-					   selector->labels[i].name, selector->labels[i].value);
+		length += (size_t)snprintf(raw + length, RAW_MAX - length, "%s%s=%s", before, selector->labels[i].name,
+					   selector->labels[i].value);
 		before = ",";
 	}
-	if (*before == ',' && length < SUBJECT_MAX)
-		snprintf(subject + length, SUBJECT_MAX - length, "}");
+	if (*before == ',' && length < RAW_MAX)
+		length += (size_t)snprintf(raw + length, RAW_MAX - length, "}");
+	make_subject(subject, raw, length);
 }
 
 static bool has_come_already(const struct engine *engine, const struct rule *rule, const struct sight *sight)
@@ -556,7 +566,7 @@ static bool has_come_already(const struct engine *engine, const struct rule *rul
 void engine_expect(struct engine *engine, const struct rule *rule, const char *instance, struct moment now)
 {
 	engine_at(engine, now);
-	char subject[SUBJECT_MAX];
+	char subject[ALERT_SUBJECT_SIZE];
 	struct sight *sight = sight_of(engine, instance, NULL);
 	if (!sight || rule->sleeps || rule->test != RULE_ABSENT || has_come_already(engine, rule, sight))
 		return;

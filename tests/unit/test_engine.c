@@ -5,6 +5,7 @@
  */
 #include "engine.h"
 #include "rules_by_hand.h"
+#include "text.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -800,6 +801,45 @@ static void restored__firing__ends_only_when_it_is_seen_not_to_hold(void **state
 	end(&world);
 }
 
+static void restored__series_whose_label_is_no_text__is_the_one_that_it_was(void **state)
+{
+	(void)state;
+	static char longest[1100];
+	static const char *const labels[] = {"x\xff", "x\xfe", longest};
+	enum { SERIES = sizeof labels / sizeof *labels };
+	struct alert *was[SERIES];
+	struct world world;
+	struct rule many = high;
+	uint32_t n = 0;
+	many.selector.metric = "active";
+	memset(longest, 'k', sizeof longest - 1);
+	start(&world, &many, NULL);
+	for (size_t i = 0; i < SERIES; i++)
+		sample(&world, &active, labels[i], 11);
+	pass(&world, 30);
+	for (struct alert *alert = engine_first(world.engine); alert; alert = alert->next) {
+		assert_true(text_is_utf8(alert->subject, strlen(alert->subject))); /* else the journal changes it */
+		assert_true(strlen(alert->subject) <= NOTICE_VALUE_MAX);
+		assert_true(n < SERIES);
+		was[n++] = alert_copy(alert);
+	}
+	assert_int_equal(n, SERIES);
+	end(&world);
+
+	start(&world, &many, NULL);
+	for (size_t i = 0; i < SERIES; i++) {
+		assert_non_null(engine_restore(world.engine, was[i], world.now));
+		alert_free(was[i]);
+	}
+	for (size_t i = 0; i < SERIES; i++)
+		sample(&world, &active, labels[i], 11);
+	pass(&world, 30);
+	said(&world, "");
+	for (struct alert *alert = engine_first(world.engine); alert; alert = alert->next)
+		assert_true(alert->is_confirmed);
+	end(&world);
+}
+
 static void restored__of_a_rule_that_is_gone__ends_at_once(void **state)
 {
 	(void)state;
@@ -948,6 +988,7 @@ int main(void)
 		cmocka_unit_test(rule__is_changed__its_alerts_are_judged_by_what_it_says_now),
 		cmocka_unit_test(restored__pending__goes_on_where_it_was_when_it_is_seen_to_hold),
 		cmocka_unit_test(restored__firing__ends_only_when_it_is_seen_not_to_hold),
+		cmocka_unit_test(restored__series_whose_label_is_no_text__is_the_one_that_it_was),
 		cmocka_unit_test(restored__of_a_rule_that_is_gone__ends_at_once),
 		cmocka_unit_test(restored__absence__is_confirmed_by_more_of_it),
 		cmocka_unit_test(alerts__more_than_there_is_room_for__are_counted),
