@@ -91,6 +91,27 @@ def test_fault_44_alerts_go_out_while_the_disk_is_full_and_are_written_when_ther
     assert not world.disk.run("sh", "-c", f"ls {world.state} | grep corrupt || true")
 
 
+def test_fault_44_a_journal_that_has_no_room_at_the_start_is_read_when_there_is_some(daemon, client, make_disk):
+    world = World(daemon)
+    world.disk = make_disk(world.state, "24m")
+    world.start()
+    task = world.alert()
+    client("silence", "add", "alertname=other", "-d", "1h", "-c", "known")
+    world.wait_written()
+    daemon.stop()  # what it needs beside the file is not there any more
+    world.disk.run("sh", "-c", f"cat /dev/zero >{world.state}/filler 2>/dev/null; true")
+    world.start()
+    wait_for(lambda: "kept in memory only, and a crash would forget it" in daemon.stderr, 20)
+    assert daemon.rows("alerts") == daemon.rows("silences") == []
+    world.disk.run("rm", world.state / "filler")
+    wait_for(lambda: [(row["subject"], row["state"]) for row in daemon.rows("alerts")] == [(task, "firing")], 30)
+    assert [row["comment"] for row in daemon.rows("silences")] == ["known"]
+    assert [row["task_id"] for row in daemon.rows("tasks")] == [task]
+    world.alert()
+    first, second = world.herald.notices("task-done")
+    assert first["incident"] == second["incident"], "it goes on with what it was told as"
+
+
 def test_fault_45_alerts_go_out_on_a_disk_that_becomes_read_only(daemon, make_disk):
     world = World(daemon)
     world.disk = make_disk(world.state, "24m")
@@ -219,8 +240,9 @@ class LevelsOnDisk:
 
     def __init__(self, daemon, n):
         self.daemon, self.herald, self.levels = daemon, Herald(daemon), Levels(daemon, n)
-        self.state = daemon.folder / "state"
-        text = self.levels.config(daemon, f"  {self.herald.entry}\n", notify="group_wait: 300ms, group_interval: 1s, repeat_interval: 1h")
+        self.state, self.script = daemon.folder / "state", daemon.folder / "script"
+        self.script.write_text("ok\n")
+        text = self.levels.config(daemon, f"  {self.herald.entry[:-2]}, script: {self.script} }}\n", notify="group_wait: 300ms, group_interval: 1s, repeat_interval: 1h")
         self.config = text.replace(f"plugin_dir: [{BUILD}/plugins]", f"plugin_dir: [{BUILD}/plugins, {BUILD}/tests/plugins]")
 
     def start(self):
@@ -239,25 +261,30 @@ class LevelsOnDisk:
 
 
 def test_fault_48_a_journal_that_is_locked_for_a_moment_at_the_start_is_read_when_it_can_be(daemon, client):
-    world = LevelsOnDisk(daemon, 2)
+    world = LevelsOnDisk(daemon, 3)
     world.start()
     world.levels.fire(0)
     wait_for(lambda: world.written("high-0"), 20)
     client("silence", "add", "alertname=high-1", "-d", "1h", "-c", "known")
     client("ack", "high-0", "-m", "on it")
+    world.script.write_text("again\n")
+    world.levels.fire(2)
+    wait_for(lambda: world.written("high-0", "high-2"), 20)
     daemon.process.kill()
+    world.script.write_text("ok\n")
     other = lock_whole(world.state / "journal.db")
     world.levels.fire(1)
     world.start()
     wait_for(lambda: "is kept locked by another program" in daemon.stderr, 20)
     assert world.firing() == {}, "nothing is judged by who does not know what was before"
     other.close()
-    firing = wait_for(lambda: len(world.firing()) == 2 and world.firing(), 20)
+    firing = wait_for(lambda: len(world.firing()) == 3 and world.firing(), 20)
     assert "cannot be read yet" not in daemon.stderr
     assert firing["high-0"]["acked_by"] and firing["high-1"]["silenced_by"]
+    wait_for(lambda: world.first("high-2"), 30, what="the notice that waited")
     world.levels.end(0)
     wait_for(lambda: world.herald.notices("high-0")[-1]["kind"] == "resolved", 20)
-    assert len(world.first("high-0")) == 1 and world.herald.notices("high-1") == []
+    assert len(world.first("high-0")) == len(world.first("high-2")) == 1 and world.herald.notices("high-1") == []
     assert len({notice["incident"] for notice in world.herald.notices("high-0")}) == 1
 
 
