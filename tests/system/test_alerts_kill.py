@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -152,7 +153,8 @@ def test_retry_after_outlives_a_kill(world):
     world.write()
     world.start()
     wait_for(world.is_all_known, 15)
-    assert "resumed 1 notifications" in world.daemon.stderr
+    # The other notifier has told it; whether that was written down before the kill is chance.
+    assert re.search(r"resumed [12] notifications", world.daemon.stderr), world.daemon.stderr
     started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     assert all(notice["now_ms"] / 1000 + started > until - 0.1 for notice in world.told("herald")), (until, world.told("herald"))
     world.settle()
