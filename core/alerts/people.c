@@ -9,6 +9,10 @@
 #include "clock.h"
 #include "hub.h"
 #include "journal_alerts.h"
+#include "plan.h"
+#include "text.h"
+
+#include <callwatch/option.h>
 
 #include <errno.h>
 #include <stdarg.h>
@@ -203,9 +207,21 @@ static void keep_silence(struct alerting *alerting, struct question *question, s
 		on_told(word, false);
 }
 
+/* Words of an operator are kept and shown as all else is: with the numbers of persons masked. NULL stays NULL. */
+static const char *masked(const struct alerting *alerting, struct question *question, const char *text)
+{
+	if (!text || cw_get_integer(alerting->plan->agent, "phones", 0) == 1)
+		return text;
+	size_t length = strlen(text), size = 3 * length + 1; /* a digit may become U+2022 */
+	char *room = arena_alloc(question->arena, size);
+	text_mask_phones_in(room, size, text, length);
+	return room;
+}
+
 static void carry_out_silence(struct alerting *alerting, struct question *question)
 {
 	char error[CW_QUERY_ERROR_MAX];
+	question->silence.comment = masked(alerting, question, question->silence.comment);
 	struct silence *silence = NULL;
 	const struct cw_silence_spec *spec = &question->silence;
 	int rc = silences_add(alerting->silences, spec, clock_wall(), &silence, error);
@@ -262,6 +278,7 @@ static void ack(struct alerting *alerting, struct question *question, struct ale
 
 static void carry_out_ack(struct alerting *alerting, struct question *question)
 {
+	question->ack.note = masked(alerting, question, question->ack.note);
 	const struct cw_ack_spec *spec = &question->ack;
 	struct alert *last = NULL;
 	for (struct alert *alert = engine_first(alerting->engine); alert; alert = alert->next) {

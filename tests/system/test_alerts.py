@@ -286,7 +286,7 @@ def test_what_people_do_about_alerts_is_kept(redis, make_sim, daemon):
     text = told(daemon, redis, herald, rules("1s"))
     daemon.start(text)
     wait_complete(daemon, 30)
-    client(daemon, "silence", "add", "alertname=call-stale", "-d", "2h", "-c", "we know")
+    client(daemon, "silence", "add", "alertname=call-stale", "-d", "2h", "-c", "we know, ask +14155550132")
     (silence,) = daemon.rows("silences")
     sim.say("stale 4")
     wait_for(lambda: [row["silenced_by"] for row in alerts(daemon, where="alert=call-stale") if row["state"] == "firing"] == [silence["id"]] * 4, 20)
@@ -295,17 +295,20 @@ def test_what_people_do_about_alerts_is_kept(redis, make_sim, daemon):
     assert not herald.notices("call-stale")
     daemon.stop()
     daemon.start(text)
-    assert [(row["id"], row["comment"]) for row in wait_for(lambda: daemon.rows("silences"))] == [(silence["id"], "we know")]
+    assert [(row["id"], row["comment"]) for row in wait_for(lambda: daemon.rows("silences"))] == [(silence["id"], "we know, ask +1••••••0132")]
     wait_for(lambda: [row["silenced_by"] for row in alerts(daemon, where="alert=call-stale") if row["state"] == "firing"] == [silence["id"]] * 4, 20)
     client(daemon, "silence", "expire", silence["id"])
     notice = wait_for(lambda: herald.notices("call-stale"), 20)[0]
     assert notice["firing"] == 4
-    client(daemon, "ack", "call-stale", "-m", "on it")
-    assert {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {"on it"}
+    note = "on it: +1•••••••••••0132"
+    client(daemon, "ack", "call-stale", "-m", "on it: +1 (415) 555-0132")
+    assert {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {note}
     assert {("silence", "expired"), ("ack", None)} <= {(row["kind"], row["to"]) for row in daemon.rows("events")}
     daemon.stop()
     daemon.start(text)
-    wait_for(lambda: {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {"on it"}, 10)
+    wait_for(lambda: {row["ack_note"] for row in alerts(daemon, where="alert=call-stale", columns="ack_note")} == {note}, 10)
+    kept = b"".join(path.read_bytes() for path in (daemon.folder / "state").glob("*.db*"))
+    assert b"we know, ask" in kept and b"5550132" not in kept and b"555-0132" not in kept
     client(daemon, "rules", "test", "many-stale", "--send")
     wait_for(lambda: [n["kind"] for n in herald.notices("many-stale")][-1] == "test", 10)
     daemon.stop()
