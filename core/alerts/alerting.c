@@ -718,6 +718,7 @@ void alerting_counts(struct alerting *alerting, struct alerting_counts *ret_coun
 	struct delivery_counts notices = {.last_delay_seconds = (double)NAN};
 	if (alerting->deliveries)
 		deliveries_counts(alerting->deliveries, &notices);
+	ret_counts->alerts_dropped = engine_left_out(alerting->engine);
 	ret_counts->notices_sent = notices.sent;
 	ret_counts->notices_retried = notices.retried;
 	ret_counts->notices_dead = notices.dead;

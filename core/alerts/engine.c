@@ -7,6 +7,7 @@
 
 #include "log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ struct alert *engine_open(struct engine *engine, const struct rule *rule, struct
 			  const char *source, struct moment now)
 {
 	if (engine->store.open_count >= ENGINE_ALERTS_MAX) {
-		if (engine->left_out++ == 0)
+		if (atomic_fetch_add_explicit(&engine->left_out, 1, memory_order_relaxed) == 0)
 			log_line(NULL, CW_ERROR,
 				 "%d alerts are open: more are counted (rule %s and others), and not followed",
 				 ENGINE_ALERTS_MAX, rule->name);
@@ -76,7 +77,7 @@ void engine_settle(struct engine *engine, struct alert *alert)
 
 uint64_t engine_left_out(const struct engine *engine)
 {
-	return engine->left_out;
+	return atomic_load_explicit(&engine->left_out, memory_order_relaxed);
 }
 
 uint64_t engine_pass(struct engine *engine)

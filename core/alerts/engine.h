@@ -84,7 +84,8 @@ struct alert *engine_restore(struct engine *engine, const struct alert *known, s
 void engine_settle(struct engine *engine, struct alert *alert); /* forgets one that has ended */
 /* A number that grows: alerts that are seen from now on have it, or a higher one, as alert->pass. */
 uint64_t engine_pass(struct engine *engine);
-/* How many were not begun since the start because ENGINE_ALERTS_MAX were open. */
+/* How often one was not begun since the start because ENGINE_ALERTS_MAX were open; each look at it counts. From any
+ * thread. */
 uint64_t engine_left_out(const struct engine *engine);
 
 #endif

@@ -96,7 +96,8 @@ struct engine {
 	struct series_room *series;
 	struct moment last;
 	uint32_t gaps; /* times in which nobody watched */
-	uint64_t left_out, pass;
+	_Atomic uint64_t left_out;
+	uint64_t pass;
 	bool is_looking;
 };
 

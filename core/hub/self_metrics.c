@@ -48,6 +48,7 @@ enum {
 	LOG_DROPPED,
 	EVENTS_DROPPED,
 	ALERTS,
+	ALERTS_DROPPED,
 	NOTIFICATIONS,
 	NOTIFICATION_DELAY,
 	NOTIFICATIONS_WAITING,
@@ -160,6 +161,10 @@ static const struct cw_metric metrics[METRICS] = {
 		    .unit = "",
 		    .help = "Alerts that there are",
 		    .labels = {{"severity", severities}, {"state", alert_states}}},
+	[ALERTS_DROPPED] = {.name = "alerts_dropped_total",
+			    .kind = CW_COUNTER,
+			    .unit = "",
+			    .help = "How often an alert could not begin because 50,000 were open"},
 	[NOTIFICATIONS] = {.name = "notifications_total",
 			   .kind = CW_COUNTER,
 			   .unit = "",
@@ -257,6 +262,7 @@ static void sample_alerts(struct hub *hub, const struct run *run)
 			batch_add(run->builder, &metrics[ALERTS], labels, run->wall, CW_DOUBLE,
 				  (double)counts.alerts[i][k], 0, NULL);
 		}
+	whole(run, ALERTS_DROPPED, /* label */ NULL, counts.alerts_dropped);
 	whole(run, NOTIFICATIONS, "sent", counts.notices_sent);
 	whole(run, NOTIFICATIONS, "retried", counts.notices_retried);
 	whole(run, NOTIFICATIONS, "lost", counts.notices_dead);

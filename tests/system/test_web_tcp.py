@@ -428,6 +428,7 @@ def test_gauges_of_a_blind_source_stop_and_its_counters_hold(redis, daemon, port
     wait_for(lambda: "callwatch_calls_active{" not in scrape(port), what="the gauge to stop")
     text = scrape(port)
     assert 'callwatch_redis_commands_total{plugin_instance="calls"} ' in text
+    assert 'callwatch_alerts_dropped_total{plugin_instance="agent"} 0\n' in text
     assert 'callwatch_instance_up{plugin_instance="calls",role="source"} 0\n' in text
 
 
