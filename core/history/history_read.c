@@ -731,8 +731,7 @@ int history_log_step(struct cw_log *log, int64_t budget_ns, cw_row_fn row, void 
 		return 0;
 	}
 	page_close(&log->page);
-	(void)ask_for_page(log);
-	return -EAGAIN;
+	return ask_for_page(log) < 0 ? log->status : -EAGAIN; /* nobody calls ready() for what was not asked for */
 }
 
 void history_log_info(struct cw_log *log, struct cw_log_info *ret_info)

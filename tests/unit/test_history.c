@@ -196,6 +196,31 @@ static void events__come_in_order_over_pages_and_between_bounds(void **state)
 	end();
 }
 
+static void a_page_that_cannot_be_asked_for__ends_the_answer(void **state)
+{
+	(void)state;
+	struct cw_log *log = NULL;
+	struct answer answer = {0};
+	uint32_t count;
+	begin(0);
+	put_events(0, EVENTS);
+	wait_for_events(EVENTS);
+	assert_int_equal(history_log_open(history, tables, false, &(struct cw_log_spec){0}, on_ready, NULL, NULL, &log),
+			 0);
+	int64_t give_up = clock_now() + 60 * CW_SECOND;
+	while (!history_log_columns(log, &count) && clock_now() < give_up)
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	history_stop(history, clock_now() + 30 * CW_SECOND);
+	do
+		answer.rc = history_log_step(log, CW_SECOND, on_row, &answer);
+	while (answer.rc == CW_LATER);
+	assert_int_equal(answer.rc, -EIO);
+	assert_true(answer.count > 0 && answer.count < EVENTS);
+	history_log_close(log);
+	history_free(history);
+	history = NULL;
+}
+
 static void events_with_an_id_that_is_taken__are_kept_all_the_same(void **state)
 {
 	(void)state;
@@ -423,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(events__come_in_order_over_pages_and_between_bounds),
+		TEST(a_page_that_cannot_be_asked_for__ends_the_answer),
 		TEST(events_with_an_id_that_is_taken__are_kept_all_the_same),
 		TEST(numbers_in_texts__are_masked),
 		TEST(old_events__go_when_there_are_too_many_bytes),
