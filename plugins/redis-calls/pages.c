@@ -9,8 +9,8 @@
  * Three kinds: the pages of a sweep; fetches, of calls that something happened to; asks, of calls whose deadline has
  * come. The latter two collect for 20 ms, so that a burst is one pipeline and a call's first heartbeat is there.
  *
- * If a reply is over the connection's limits, the connection is gone and nobody knows whose it was. Then the page it
- * happened in is *lost*, and is read key by key after HSTRLEN of each field; what is too large stays unknown, and the
+ * If a reply is over the connection's limits, the connection is gone, and it was that of the oldest command in flight.
+ * If that is one of a page, the page is *lost*, and is read key by key after HSTRLEN of each field; what is too large stays unknown, and the
  * call is marked so that the next sweep does not fall into the same hole. If it was SCAN itself, the names of keys are
  * too large: then COUNT is lowered, and what is too large is skipped, see on_down().
  */

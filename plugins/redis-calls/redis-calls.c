@@ -232,13 +232,14 @@ static void on_down(void *arg, enum redis_failure failure, const char *reason, i
 {
 	struct watch *watch = arg;
 	sweep_abort(watch);
-	if (failure != REDIS_TOO_LARGE) {
+	if (failure != REDIS_TOO_LARGE || watch->sweep.lost)
 		pages_forget_lost(watch);
-	} else if (!watch->pages.lost) {
+	if (failure == REDIS_TOO_LARGE && !watch->pages.lost) {
 		watch->sweep.count =
 			watch->sweep.count > 10 ? watch->sweep.count / 10 : 10; /* it was the SCAN itself */
 		redis_skip_large(watch->commands, true);
 	}
+	watch->sweep.lost = false;
 	watch->commands_until = watch->host->now();
 	watch->blind = true;
 	watch->has_redis_time = false;

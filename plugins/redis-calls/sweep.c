@@ -175,6 +175,8 @@ static void on_scan(void *arg, const redisReply *reply)
 {
 	struct watch *watch = arg;
 	struct sweep *sweep = &watch->sweep;
+	if (!reply)
+		sweep->lost = !watch->pages.lost; /* what is in flight is lost oldest first */
 	if (!reply || !sweep->running)
 		return;
 	if (reply->type == REDIS_REPLY_ERROR) {

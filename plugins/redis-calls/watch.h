@@ -148,6 +148,7 @@ struct sweep {
 	bool running, full_speed, wanted;
 	bool ever;      /* one has been completed */
 	bool was_reset; /* the last one found nothing where there had been calls */
+	bool lost;      /* SCAN was in flight when the connection went, and no page before it */
 	char cursor[24];
 	uint32_t count, pages;            /* COUNT of SCAN; pages on their way */
 	uint32_t skipped, skipped_before; /* keys with names too large to be read; in the sweep before, and counted */
