@@ -319,7 +319,7 @@ def test_runs_outlive_the_process_and_a_damaged_file_is_set_aside(daemon, backen
     daemon.start(text, wait=False)
     wait_for(lambda: "is damaged and is set aside" in daemon.stderr)
     assert (daemon.folder / "state/reconciliation/runs.damaged").read_bytes() == whole[:-20]
-    assert daemon.rows("runs") == []
+    wait_for(lambda: daemon.rows("runs") == [], what="the daemon to listen")
 
 
 def test_two_instances_beside_each_other(daemon, backend, make_tool):
