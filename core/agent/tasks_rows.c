@@ -149,28 +149,11 @@ void tasks_release_rows(struct tasks *tasks)
 
 /* ---- the rows ---- */
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!text || !*text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
-static struct cw_cell time_cell(int64_t wall)
-{
-	return wall ? integer_cell(wall) : (struct cw_cell){.type = CW_CELL_NULL};
-}
-
 /* Of a task that has no rows and said no numbers, none are known. */
 static struct cw_cell count_cell(const struct journal_task *record, uint64_t count)
 {
 	bool is_known = record->total > 0 || record->done > 0 || record->failed > 0;
-	return is_known ? integer_cell((int64_t)(count & INT64_MAX)) : (struct cw_cell){.type = CW_CELL_NULL};
+	return is_known ? cw_integer_cell((int64_t)(count & INT64_MAX)) : cw_null_cell();
 }
 
 void tasks_show(struct tasks *tasks, const struct kept *kept)
@@ -178,21 +161,21 @@ void tasks_show(struct tasks *tasks, const struct kept *kept)
 	const struct journal_task *record = &kept->record;
 	struct shown *shown = find_shown(tasks, record->instance);
 	struct cw_cell cells[T_COLUMNS] = {
-		[T_TASK_ID] = text_cell(record->id),
-		[T_ACTION] = text_cell(record->action),
-		[T_ARGUMENTS] = text_cell(record->arguments),
-		[T_REQUESTED_BY] = text_cell(record->by),
-		[T_STATE] = integer_cell(record->state),
+		[T_TASK_ID] = cw_string_cell(record->id),
+		[T_ACTION] = cw_string_cell(record->action),
+		[T_ARGUMENTS] = cw_string_cell(record->arguments),
+		[T_REQUESTED_BY] = cw_string_cell(record->by),
+		[T_STATE] = cw_integer_cell(record->state),
 		[T_DONE] = count_cell(record, record->done),
 		[T_FAILED] = count_cell(record, record->failed),
 		[T_GONE] = count_cell(record, record->gone),
 		[T_UNKNOWN] = count_cell(record, record->unknown),
-		[T_TOTAL] = record->total ? count_cell(record, record->total) : (struct cw_cell){.type = CW_CELL_NULL},
-		[T_ASKED_AT] = time_cell(record->asked_at),
-		[T_STARTED_AT] = time_cell(record->started_at),
-		[T_FINISHED_AT] = time_cell(record->finished_at),
-		[T_TEXT] = text_cell(record->text),
-		[T_REASON] = text_cell(record->reason),
+		[T_TOTAL] = record->total ? count_cell(record, record->total) : cw_null_cell(),
+		[T_ASKED_AT] = cw_time_cell(record->asked_at),
+		[T_STARTED_AT] = cw_time_cell(record->started_at),
+		[T_FINISHED_AT] = cw_time_cell(record->finished_at),
+		[T_TEXT] = cw_string_cell(record->text),
+		[T_REASON] = cw_string_cell(record->reason),
 	};
 	if (shown && row_put(shown->tasks, cells) == -EPIPE && open_parts(tasks, shown) == 0)
 		row_put(shown->tasks, cells);
@@ -209,9 +192,9 @@ void tasks_show_outcome(struct tasks *tasks, struct kept *kept, const struct jou
 	char id[TASK_ID_SIZE + 16];
 	outcome_id(id, kept->record.id, outcome->number);
 	struct cw_cell cells[O_COLUMNS] = {
-		[O_OUTCOME_ID] = text_cell(id),         [O_TASK_ID] = text_cell(kept->record.id),
-		[O_ROW] = text_cell(outcome->key),      [O_OUTCOME] = integer_cell(outcome->outcome),
-		[O_TIME] = time_cell(outcome->told_at), [O_TEXT] = text_cell(outcome->text),
+		[O_OUTCOME_ID] = cw_string_cell(id),       [O_TASK_ID] = cw_string_cell(kept->record.id),
+		[O_ROW] = cw_string_cell(outcome->key),    [O_OUTCOME] = cw_integer_cell(outcome->outcome),
+		[O_TIME] = cw_time_cell(outcome->told_at), [O_TEXT] = cw_string_cell(outcome->text),
 	};
 	kept->told++;
 	if (shown && row_put(shown->outcomes, cells) == -EPIPE && open_parts(tasks, shown) == 0)

@@ -184,29 +184,6 @@ void alerts_release(struct alerting *alerting)
 
 /* ---- the rows ---- */
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!text || !*text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
-static struct cw_cell time_cell(int64_t wall)
-{
-	return wall ? integer_cell(wall) : (struct cw_cell){.type = CW_CELL_NULL};
-}
-
-static struct cw_cell real_cell(double value)
-{
-	return isfinite(value) ? (struct cw_cell){.type = CW_CELL_REAL, .real = value}
-			       : (struct cw_cell){.type = CW_CELL_NULL};
-}
-
 /* One that is too long for a key ends with the fingerprint. */
 static const char *make_id(char id[ID_MAX + 1], const struct alert *alert)
 {
@@ -232,28 +209,29 @@ void alerts_show(struct alerting *alerting, struct alert *alert)
 	char id[ID_MAX + 1], labels[LABELS_TEXT_MAX];
 	const struct group *group = alert->group;
 	struct cw_cell cells[A_COLUMNS] = {
-		[A_ID] = text_cell(make_id(id, alert)),
-		[A_ALERT] = text_cell(alert->rule_name),
-		[A_SUBJECT] = text_cell(alert->subject),
-		[A_SEVERITY] = integer_cell(alert->severity),
-		[A_STATE] = integer_cell(alert_shown(alert)),
-		[A_PENDING_SINCE] = time_cell(alert->pending_since),
-		[A_FIRING_SINCE] = time_cell(alert->firing_since),
-		[A_VALUE] = real_cell(alert->value),
-		[A_SUMMARY] = text_cell(alert->summary),
-		[A_COMMON] = text_cell(group ? group->common : NULL),
-		[A_NOTIFIED] = text_cell(group && alert->told != TOLD_NOTHING ? group->notified : NULL),
-		[A_SILENCED_BY] = text_cell(alert->silenced_by),
-		[A_INHIBITED_BY] = text_cell(alert->inhibited_by),
-		[A_ACKED_BY] = text_cell(alert->acked_by),
-		[A_RESOLVED_AT] = time_cell(alert->resolved_at),
-		[A_REASON] = text_cell(alert->state == ALERT_RESOLVED ? alert->reason : NULL),
-		[A_DESCRIPTION] = text_cell(alert->description),
-		[A_ACK_NOTE] = text_cell(alert->ack_note),
-		[A_FINGERPRINT] = text_cell(alert->fingerprint),
-		[A_LABELS] = text_cell(make_labels(labels, alert)),
-		[A_HELD_SECONDS] = real_cell(alert->state == ALERT_PENDING ? (double)alert->held / 1e9 : (double)NAN),
-		[A_FOR_SECONDS] = real_cell(alert->rule ? (double)alert->rule->hold / 1e9 : (double)NAN),
+		[A_ID] = cw_string_cell(make_id(id, alert)),
+		[A_ALERT] = cw_string_cell(alert->rule_name),
+		[A_SUBJECT] = cw_string_cell(alert->subject),
+		[A_SEVERITY] = cw_integer_cell(alert->severity),
+		[A_STATE] = cw_integer_cell(alert_shown(alert)),
+		[A_PENDING_SINCE] = cw_time_cell(alert->pending_since),
+		[A_FIRING_SINCE] = cw_time_cell(alert->firing_since),
+		[A_VALUE] = cw_real_cell(alert->value),
+		[A_SUMMARY] = cw_string_cell(alert->summary),
+		[A_COMMON] = cw_string_cell(group ? group->common : NULL),
+		[A_NOTIFIED] = cw_string_cell(group && alert->told != TOLD_NOTHING ? group->notified : NULL),
+		[A_SILENCED_BY] = cw_string_cell(alert->silenced_by),
+		[A_INHIBITED_BY] = cw_string_cell(alert->inhibited_by),
+		[A_ACKED_BY] = cw_string_cell(alert->acked_by),
+		[A_RESOLVED_AT] = cw_time_cell(alert->resolved_at),
+		[A_REASON] = cw_string_cell(alert->state == ALERT_RESOLVED ? alert->reason : NULL),
+		[A_DESCRIPTION] = cw_string_cell(alert->description),
+		[A_ACK_NOTE] = cw_string_cell(alert->ack_note),
+		[A_FINGERPRINT] = cw_string_cell(alert->fingerprint),
+		[A_LABELS] = cw_string_cell(make_labels(labels, alert)),
+		[A_HELD_SECONDS] =
+			cw_real_cell(alert->state == ALERT_PENDING ? (double)alert->held / 1e9 : (double)NAN),
+		[A_FOR_SECONDS] = cw_real_cell(alert->rule ? (double)alert->rule->hold / 1e9 : (double)NAN),
 	};
 	alert->has_row = true;
 	if (shown && row_put(shown->part, cells) == -EPIPE && open_part(alerting, shown) == 0)

@@ -100,29 +100,11 @@ void delivery_rows_confirm(struct deliveries *deliveries)
 		part_coverage(deliveries->part, &all);
 }
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!*text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
-static struct cw_cell time_cell(int64_t wall)
-{
-	return wall ? integer_cell(wall) : (struct cw_cell){.type = CW_CELL_NULL};
-}
-
 static struct cw_cell delay_cell(const struct delivery *delivery)
 {
 	if (delivery->state != DELIVERY_SENT)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_REAL,
-				.real = (double)(delivery->settled_at - delivery->created_at) / 1e9};
+		return cw_null_cell();
+	return cw_real_cell((double)(delivery->settled_at - delivery->created_at) / 1e9);
 }
 
 /* So that its group is described anew. */
@@ -148,21 +130,21 @@ static void forget_latest(struct deliveries *deliveries, const struct delivery *
 void delivery_show(struct deliveries *deliveries, struct delivery *delivery)
 {
 	const struct cw_cell cells[N_COLUMNS] = {
-		[N_ID] = text_cell(delivery->id),
-		[N_TIME] = time_cell(delivery->created_at),
-		[N_NOTIFIER] = text_cell(delivery->lane->notifier),
-		[N_ALERT] = text_cell(delivery->rule),
-		[N_KIND] = integer_cell(delivery->kind),
-		[N_STATE] = integer_cell(delivery->state),
-		[N_ATTEMPTS] = integer_cell(delivery->attempts),
-		[N_NEXT_TRY] = time_cell(delivery->next_try),
-		[N_SETTLED_AT] = time_cell(delivery->settled_at),
+		[N_ID] = cw_string_cell(delivery->id),
+		[N_TIME] = cw_time_cell(delivery->created_at),
+		[N_NOTIFIER] = cw_string_cell(delivery->lane->notifier),
+		[N_ALERT] = cw_string_cell(delivery->rule),
+		[N_KIND] = cw_integer_cell(delivery->kind),
+		[N_STATE] = cw_integer_cell(delivery->state),
+		[N_ATTEMPTS] = cw_integer_cell(delivery->attempts),
+		[N_NEXT_TRY] = cw_time_cell(delivery->next_try),
+		[N_SETTLED_AT] = cw_time_cell(delivery->settled_at),
 		[N_DELAY] = delay_cell(delivery),
-		[N_REASON] = text_cell(delivery->reason),
-		[N_GROUP] = text_cell(delivery->group),
-		[N_INCIDENT] = text_cell(delivery->incident),
-		[N_SEQUENCE] = integer_cell(delivery->sequence),
-		[N_ON_DISK] = integer_cell(delivery->on_disk),
+		[N_REASON] = cw_string_cell(delivery->reason),
+		[N_GROUP] = cw_string_cell(delivery->group),
+		[N_INCIDENT] = cw_string_cell(delivery->incident),
+		[N_SEQUENCE] = cw_integer_cell(delivery->sequence),
+		[N_ON_DISK] = cw_integer_cell(delivery->on_disk),
 	};
 	note_latest(deliveries, delivery);
 	if (deliveries->part)

@@ -201,31 +201,14 @@ static void say_notify(struct buffer *out, const struct ruleset *ruleset, const 
 
 /* ---- rows ---- */
 
-static struct cw_cell text_cell(const char *text, size_t length)
-{
-	if (!text || length == 0)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)length, .text = text};
-}
-
-static struct cw_cell string_cell(const char *text)
-{
-	return text_cell(text, text ? strlen(text) : 0);
-}
-
 static struct cw_cell buffer_cell(const struct buffer *buffer)
 {
-	return text_cell(buffer_text(buffer), buffer->length);
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
+	return cw_text_cell(buffer_text(buffer), buffer->length);
 }
 
 static struct cw_cell seconds_cell(int64_t ns)
 {
-	return (struct cw_cell){.type = CW_CELL_REAL, .real = (double)ns / (double)CW_SECOND};
+	return cw_real_cell((double)ns / (double)CW_SECOND);
 }
 
 static enum standing standing_of(const struct rule *rule, const struct standings *standings)
@@ -252,20 +235,20 @@ static void put(struct rules_rows *rows, const struct rule *rule, const struct s
 	if (rule->place.file)
 		buffer_print(&origin, "%s:%u", rule->place.file, rule->place.line);
 	struct cw_cell cells[R_COLUMNS] = {
-		[R_NAME] = string_cell(rule->name),
-		[R_KIND] = integer_cell(rule->kind),
+		[R_NAME] = cw_string_cell(rule->name),
+		[R_KIND] = cw_integer_cell(rule->kind),
 		[R_EXPRESSION] = buffer_cell(&expression),
 		[R_FOR_SECONDS] = seconds_cell(rule->hold),
-		[R_SEVERITY] = integer_cell(rule->severity),
-		[R_STATE] = integer_cell(standing_of(rule, standings)),
-		[R_FIRING] = integer_cell(standings->firing),
-		[R_PENDING] = integer_cell(standings->pending),
-		[R_UNKNOWN] = integer_cell(standings->unknown),
+		[R_SEVERITY] = cw_integer_cell(rule->severity),
+		[R_STATE] = cw_integer_cell(standing_of(rule, standings)),
+		[R_FIRING] = cw_integer_cell(standings->firing),
+		[R_PENDING] = cw_integer_cell(standings->pending),
+		[R_UNKNOWN] = cw_integer_cell(standings->unknown),
 		[R_NOTIFY] = buffer_cell(&notify),
 		[R_INHIBITED_BY] = buffer_cell(&inhibited),
 		[R_KEEP_FIRING_SECONDS] = seconds_cell(rule->keep_firing),
-		[R_SUMMARY] = string_cell(option_text(rule, "summary")),
-		[R_DESCRIPTION] = string_cell(option_text(rule, "description")),
+		[R_SUMMARY] = cw_string_cell(option_text(rule, "summary")),
+		[R_DESCRIPTION] = cw_string_cell(option_text(rule, "description")),
 		[R_ORIGIN] = buffer_cell(&origin),
 	};
 	row_put(rows->part, cells);
@@ -276,10 +259,10 @@ static void put(struct rules_rows *rows, const struct rule *rule, const struct s
 static void touch(struct rules_rows *rows, const struct rule *rule, const struct standings *standings)
 {
 	const struct cw_change changes[] = {
-		{R_STATE, integer_cell(standing_of(rule, standings))},
-		{R_FIRING, integer_cell(standings->firing)},
-		{R_PENDING, integer_cell(standings->pending)},
-		{R_UNKNOWN, integer_cell(standings->unknown)},
+		{R_STATE, cw_integer_cell(standing_of(rule, standings))},
+		{R_FIRING, cw_integer_cell(standings->firing)},
+		{R_PENDING, cw_integer_cell(standings->pending)},
+		{R_UNKNOWN, cw_integer_cell(standings->unknown)},
 	};
 	int64_t row = row_find(rows->part, rule->name, strlen(rule->name));
 	if (row >= 0)

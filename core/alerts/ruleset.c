@@ -250,13 +250,13 @@ static void make_routes(struct ruleset *ruleset, const struct rule_making *makin
 
 static bool condition_holds(const struct expr *expr, const char *value)
 {
-	struct cw_cell cell = {.type = CW_CELL_NULL};
+	struct cw_cell cell = cw_null_cell();
 	if (value && strcmp(expr_column(expr), severity_column.name) == 0) {
 		for (int64_t i = 0; severity_names[i]; i++)
 			if (strcmp(severity_names[i], value) == 0)
-				cell = (struct cw_cell){.type = CW_CELL_INTEGER, .integer = i};
+				cell = cw_integer_cell(i);
 	} else if (value) {
-		cell = (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(value), .text = value};
+		cell = cw_text_cell(value, strlen(value));
 	}
 	return expr_matches(expr, &cell);
 }

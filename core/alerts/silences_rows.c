@@ -34,18 +34,6 @@ const struct cw_table_decl silences_decl = {
 	.sort = "-ends_at",
 };
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!text || !*text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
 int silences_rows_open(struct alerting *alerting)
 {
 	int rc = table_open(alerting->tables, "agent", &silences_decl, /* extra */ NULL, &alerting->silences_part);
@@ -64,15 +52,15 @@ void silences_rows_confirm(struct alerting *alerting)
 void silences_rows_show(struct alerting *alerting, struct silence *silence)
 {
 	struct cw_cell cells[S_COLUMNS] = {
-		[S_ID] = text_cell(silence->id),
-		[S_MATCHERS] = text_cell(silence->matchers),
-		[S_STARTS_AT] = integer_cell(silence->starts_at),
-		[S_ENDS_AT] = integer_cell(silence->ends_at),
-		[S_EVERY] = text_cell(silence->every),
-		[S_CREATED_BY] = text_cell(silence->created_by),
-		[S_COMMENT] = text_cell(silence->comment),
-		[S_MUTES] = integer_cell(silence->mutes),
-		[S_TIMEZONE] = text_cell(silence->every ? silence->timezone : NULL),
+		[S_ID] = cw_string_cell(silence->id),
+		[S_MATCHERS] = cw_string_cell(silence->matchers),
+		[S_STARTS_AT] = cw_integer_cell(silence->starts_at),
+		[S_ENDS_AT] = cw_integer_cell(silence->ends_at),
+		[S_EVERY] = cw_string_cell(silence->every),
+		[S_CREATED_BY] = cw_string_cell(silence->created_by),
+		[S_COMMENT] = cw_string_cell(silence->comment),
+		[S_MUTES] = cw_integer_cell(silence->mutes),
+		[S_TIMEZONE] = cw_string_cell(silence->every ? silence->timezone : NULL),
 	};
 	silence->row = row_put(alerting->silences_part, cells);
 }

@@ -274,18 +274,6 @@ static struct told_part *part_of(struct replay *replay, const char *table, const
 	return replay->parts = told;
 }
 
-static struct cw_cell text_cell(const char *text, size_t length)
-{
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)length, .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
-static const struct cw_cell no_cell = {.type = CW_CELL_NULL};
-
 static int64_t choice_index(const struct cw_column *column, const char *name)
 {
 	for (int64_t i = 0; name && column->choices && column->choices[i]; i++)
@@ -300,13 +288,13 @@ static struct cw_cell cell_of_text(const struct cw_column *column, const json_t 
 	int64_t wall, choice = choice_index(column, text);
 	switch (column->type) {
 	case CW_TEXT:
-		return text_cell(text, json_string_length(value));
+		return cw_text_cell(text, json_string_length(value));
 	case CW_CHOICE:
-		return choice < 0 ? no_cell : integer_cell(choice);
+		return choice < 0 ? cw_null_cell() : cw_integer_cell(choice);
 	case CW_TIME:
-		return text_parse_time(text, strlen(text), &wall, NULL) == 0 ? integer_cell(wall) : no_cell;
+		return text_parse_time(text, strlen(text), &wall, NULL) == 0 ? cw_integer_cell(wall) : cw_null_cell();
 	default:
-		return no_cell;
+		return cw_null_cell();
 	}
 }
 
@@ -316,15 +304,15 @@ static struct cw_cell cell_of_number(const struct cw_column *column, const json_
 	double ns = fmin(fmax(number, -1e9), 1e9) * (double)CW_SECOND;
 	switch (column->type) {
 	case CW_INT:
-		return json_is_integer(value) ? integer_cell(json_integer_value(value)) : no_cell;
+		return json_is_integer(value) ? cw_integer_cell(json_integer_value(value)) : cw_null_cell();
 	case CW_REAL:
-		return (struct cw_cell){.type = CW_CELL_REAL, .real = number};
+		return cw_real_cell(number);
 	case CW_AGE:
-		return integer_cell(past_instant - (int64_t)ns);
+		return cw_integer_cell(past_instant - (int64_t)ns);
 	case CW_UNTIL:
-		return integer_cell(past_instant + (int64_t)ns);
+		return cw_integer_cell(past_instant + (int64_t)ns);
 	default:
-		return no_cell;
+		return cw_null_cell();
 	}
 }
 
@@ -336,8 +324,8 @@ static struct cw_cell cell_of(const struct cw_column *column, const json_t *row)
 	if (json_is_number(value))
 		return cell_of_number(column, value);
 	if (json_is_boolean(value) && column->type == CW_BOOL)
-		return integer_cell(json_is_true(value));
-	return no_cell;
+		return cw_integer_cell(json_is_true(value));
+	return cw_null_cell();
 }
 
 /* One cell for each column of the part; how many, 0: too many. */
@@ -405,12 +393,12 @@ static bool put_change(struct told_part *told, const char *key, uint32_t watched
 	const struct cw_column *column = cw_at(&told->decl->columns, watched);
 	int64_t choice = choice_index(column, to), row = row_find(told->part, key, strlen(key));
 	struct cw_cell cells[COLUMNS_MOST] = {{0}};
-	struct cw_change change = {.column = watched, .cell = choice < 0 ? no_cell : integer_cell(choice)};
+	struct cw_change change = {.column = watched, .cell = choice < 0 ? cw_null_cell() : cw_integer_cell(choice)};
 	if (row >= 0)
 		return row_touch(told->part, (uint32_t)row, &change, 1) == 0;
 	for (uint32_t i = 0; i < told->decl->columns.count && i < COLUMNS_MOST; i++)
 		if (((const struct cw_column *)cw_at(&told->decl->columns, i))->flags & CW_COLUMN_KEY)
-			cells[i] = text_cell(key, strlen(key));
+			cells[i] = cw_text_cell(key, strlen(key));
 	cells[watched] = change.cell;
 	return row_put(told->part, cells) >= 0;
 }

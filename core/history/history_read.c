@@ -107,20 +107,17 @@ static int page_begin(struct page *page)
 
 /* ---- the event log ---- */
 
-static struct cw_cell text_cell(const unsigned char *text)
+static struct cw_cell text_cell(sqlite3_stmt *statement, int column)
 {
-	size_t length = text ? strlen((const char *)text) : 0;
-	if (length == 0)
-		return (struct cw_cell){0};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)length, .text = (const char *)text};
+	return cw_string_cell((const char *)sqlite3_column_text(statement, column));
 }
 
 static struct cw_cell kind_cell(const unsigned char *kind)
 {
 	for (int64_t i = 0; kind && hub_event_kinds[i]; i++)
 		if (strcmp(hub_event_kinds[i], (const char *)kind) == 0)
-			return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = i};
-	return (struct cw_cell){0};
+			return cw_integer_cell(i);
+	return cw_null_cell();
 }
 
 /* As table `events` names its columns. */
@@ -132,10 +129,9 @@ static int put_event(struct cw_log *log, struct cw_part *part, sqlite3_stmt *sta
 	log->has_last = true;
 	snprintf(id, sizeof id, "%016lld", (long long)log->last);
 	struct cw_cell cells[] = {
-		text_cell((const unsigned char *)id),         {.type = CW_CELL_INTEGER, .integer = log->last_time},
-		kind_cell(sqlite3_column_text(statement, 2)), text_cell(sqlite3_column_text(statement, 3)),
-		text_cell(sqlite3_column_text(statement, 4)), text_cell(sqlite3_column_text(statement, 5)),
-		text_cell(sqlite3_column_text(statement, 6)), text_cell(sqlite3_column_text(statement, 7)),
+		cw_string_cell(id),      cw_integer_cell(log->last_time), kind_cell(sqlite3_column_text(statement, 2)),
+		text_cell(statement, 3), text_cell(statement, 4),         text_cell(statement, 5),
+		text_cell(statement, 6), text_cell(statement, 7),
 	};
 	int64_t row = row_put(part, cells);
 	return row < 0 ? (int)row : 0;

@@ -92,26 +92,9 @@ const struct cw_table_decl hub_events_decl = {
 	.sort = "-id",
 };
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!text || !text[0])
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
-static struct cw_cell time_cell(int64_t wall)
-{
-	return wall ? integer_cell(wall) : (struct cw_cell){.type = CW_CELL_NULL};
-}
-
 static struct cw_cell count_cell(uint64_t count)
 {
-	return integer_cell(count > INT64_MAX ? INT64_MAX : (int64_t)count);
+	return cw_integer_cell(count > INT64_MAX ? INT64_MAX : (int64_t)count);
 }
 
 /* All that these tables are about is here, always. */
@@ -143,15 +126,14 @@ static uint64_t dropped(const struct counters *counters)
 static void fill_counters(struct cw_cell cells[I_COLUMNS], const struct hub_instance *instance)
 {
 	const struct counters *now = &instance->shown;
-	cells[I_LAST_OK] = time_cell(instance->shown_ok);
-	cells[I_LAST_DROP] = time_cell(instance->shown_drop);
+	cells[I_LAST_OK] = cw_time_cell(instance->shown_ok);
+	cells[I_LAST_DROP] = cw_time_cell(instance->shown_drop);
 	cells[I_READS] = count_cell(now->reads);
 	cells[I_ERRORS] = count_cell(now->errors);
 	cells[I_OVERRUNS] = count_cell(now->overruns);
-	cells[I_QUEUE] = instance->queue ? count_cell(now->queue.queued) : (struct cw_cell){.type = CW_CELL_NULL};
-	cells[I_SPOOLED_BYTES] = now->queue.spool.limit || now->queue.spool.held
-					 ? count_cell(now->queue.spool.bytes)
-					 : (struct cw_cell){.type = CW_CELL_NULL};
+	cells[I_QUEUE] = instance->queue ? count_cell(now->queue.queued) : cw_null_cell();
+	cells[I_SPOOLED_BYTES] =
+		now->queue.spool.limit || now->queue.spool.held ? count_cell(now->queue.spool.bytes) : cw_null_cell();
 	cells[I_DROPPED] = count_cell(dropped(now));
 	cells[I_MALFORMED] = count_cell(now->malformed);
 }
@@ -175,10 +157,10 @@ static void take_counters(struct hub *hub, struct hub_instance *instance)
 void hub_show_instance(struct hub *hub, struct hub_instance *instance)
 {
 	struct cw_cell cells[I_COLUMNS] = {
-		[I_INSTANCE] = text_cell(instance->name),     [I_PLUGIN] = text_cell(instance->plugin),
-		[I_ROLE] = integer_cell(instance->role),      [I_STATE] = integer_cell(instance->state),
-		[I_REASON] = text_cell(instance->reason),     [I_SINCE] = time_cell(instance->since),
-		[I_NEXT_TRY] = time_cell(instance->next_try),
+		[I_INSTANCE] = cw_string_cell(instance->name),   [I_PLUGIN] = cw_string_cell(instance->plugin),
+		[I_ROLE] = cw_integer_cell(instance->role),      [I_STATE] = cw_integer_cell(instance->state),
+		[I_REASON] = cw_string_cell(instance->reason),   [I_SINCE] = cw_time_cell(instance->since),
+		[I_NEXT_TRY] = cw_time_cell(instance->next_try),
 	};
 	take_counters(hub, instance);
 	fill_counters(cells, instance);
@@ -240,14 +222,14 @@ void hub_keep_event(struct hub *hub, const struct event *event)
 	history_event(hub->history, &(struct history_event){id, event->kind, event->subject, event->from, event->to,
 							    event->by, event->text, event->wall});
 	struct cw_cell cells[E_COLUMNS] = {
-		[E_ID] = text_cell(id),
-		[E_TIME] = integer_cell(event->wall),
-		[E_KIND] = hub_event_kinds[kind] ? integer_cell(kind) : (struct cw_cell){.type = CW_CELL_NULL},
-		[E_SUBJECT] = text_cell(event->subject),
-		[E_FROM] = text_cell(event->from),
-		[E_TO] = text_cell(event->to),
-		[E_BY] = text_cell(event->by),
-		[E_TEXT] = text_cell(event->text),
+		[E_ID] = cw_string_cell(id),
+		[E_TIME] = cw_integer_cell(event->wall),
+		[E_KIND] = hub_event_kinds[kind] ? cw_integer_cell(kind) : cw_null_cell(),
+		[E_SUBJECT] = cw_string_cell(event->subject),
+		[E_FROM] = cw_string_cell(event->from),
+		[E_TO] = cw_string_cell(event->to),
+		[E_BY] = cw_string_cell(event->by),
+		[E_TEXT] = cw_string_cell(event->text),
 	};
 	if (hub->events_count == EVENTS_MAX)
 		forget_oldest(hub);

@@ -18,6 +18,9 @@
 
 #include "types.h"
 
+#include <math.h>
+#include <string.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -72,6 +75,51 @@ struct cw_cell {
 		double real;
 	};
 };
+
+/* Cells by what they hold. Not known is NULL, never an empty text or a number that looks like one. */
+static inline struct cw_cell cw_null_cell(void)
+{
+	struct cw_cell cell = {CW_CELL_NULL, 0, {NULL}};
+	return cell;
+}
+
+/* NULL is not known; an empty text is one. */
+static inline struct cw_cell cw_text_cell(const char *text, size_t length)
+{
+	struct cw_cell cell = {text ? CW_CELL_TEXT : CW_CELL_NULL, (uint32_t)length, {text}};
+	return cell;
+}
+
+/* NULL and "" are not known. */
+static inline struct cw_cell cw_string_cell(const char *text)
+{
+	return text && *text ? cw_text_cell(text, strlen(text)) : cw_null_cell();
+}
+
+static inline struct cw_cell cw_integer_cell(int64_t integer)
+{
+	struct cw_cell cell = cw_null_cell();
+	cell.type = CW_CELL_INTEGER;
+	cell.integer = integer;
+	return cell;
+}
+
+/* Wall time; 0 is not known. */
+static inline struct cw_cell cw_time_cell(int64_t wall)
+{
+	return wall ? cw_integer_cell(wall) : cw_null_cell();
+}
+
+/* NaN and the infinite are not known. */
+static inline struct cw_cell cw_real_cell(double real)
+{
+	struct cw_cell cell = cw_null_cell();
+	if (isfinite(real)) {
+		cell.type = CW_CELL_REAL;
+		cell.real = real;
+	}
+	return cell;
+}
 
 struct cw_change {
 	uint32_t column; /* index in the part's columns: declared ones first, then those given to table_open */

@@ -126,16 +126,6 @@ void group_arrived(struct group *group, int64_t wall, uint32_t messages)
 
 /* ---- the table ---- */
 
-static struct cw_cell integer(int64_t value)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = value};
-}
-
-static struct cw_cell text(const char *bytes, size_t length)
-{
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = bytes, .length = (uint32_t)length};
-}
-
 static uint64_t messages_of(const struct group *group)
 {
 	uint64_t count = 0;
@@ -151,16 +141,16 @@ static void show(const struct cw_host *host, struct cw_part *part, struct group 
 	for (int i = 0; i < GROUP_BINS; i++)
 		per_minute += group->bins[i];
 	struct cw_cell cells[GROUPS_COLUMNS] = {
-		[GROUPS_NAME] = text(group->name, strlen(group->name)),
-		[GROUPS_EXAMPLE] = text(group->example, group->example_length),
-		[GROUPS_COUNT] = integer((int64_t)count),
+		[GROUPS_NAME] = cw_text_cell(group->name, strlen(group->name)),
+		[GROUPS_EXAMPLE] = cw_text_cell(group->example, group->example_length),
+		[GROUPS_COUNT] = cw_integer_cell((int64_t)count),
 		[GROUPS_SHARE] = {.type = CW_CELL_REAL, .real = all ? (double)count / (double)all : 0},
-		[GROUPS_WAITING] = integer((int64_t)group->counts[0]),
-		[GROUPS_OVERDUE] = integer((int64_t)group->counts[1]),
-		[GROUPS_FAILED] = integer((int64_t)group->counts[2]),
-		[GROUPS_FIRST_SEEN] = integer(group->first_seen),
-		[GROUPS_LAST_SEEN] = integer(group->last_seen),
-		[GROUPS_PER_MINUTE] = integer(per_minute),
+		[GROUPS_WAITING] = cw_integer_cell((int64_t)group->counts[0]),
+		[GROUPS_OVERDUE] = cw_integer_cell((int64_t)group->counts[1]),
+		[GROUPS_FAILED] = cw_integer_cell((int64_t)group->counts[2]),
+		[GROUPS_FIRST_SEEN] = cw_integer_cell(group->first_seen),
+		[GROUPS_LAST_SEEN] = cw_integer_cell(group->last_seen),
+		[GROUPS_PER_MINUTE] = cw_integer_cell(per_minute),
 	};
 	host->row_put(part, cells);
 }

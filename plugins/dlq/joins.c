@@ -22,13 +22,6 @@
 enum { A_TICK = 200, SID_MAX = 128 };
 static const int64_t slice = 2 * CW_MILLISECOND;
 
-static const struct cw_cell no_cell = {.type = CW_CELL_NULL};
-
-static struct cw_cell text_cell(const char *text)
-{
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text, .length = (uint32_t)strlen(text)};
-}
-
 /* ---- calls ---- */
 
 struct found_call {
@@ -159,7 +152,9 @@ static void on_business(void *arg, const struct cw_answer *answers, uint32_t n)
 		for (uint32_t row = 0; answers[i].value && row < dlq->letters.used; row++) {
 			const struct letter *letter = &dlq->letters.items[row];
 			if (letter->is_known && letter->refs && letter->refs->business_hash == hash)
-				letters_joined(dlq, row, letter->active, text_cell(answers[i].value), no_cell);
+				letters_joined(dlq, row, letter->active,
+					       cw_text_cell(answers[i].value, strlen(answers[i].value)),
+					       cw_null_cell());
 		}
 	}
 }
@@ -172,7 +167,8 @@ static void on_log(void *arg, const struct cw_answer *answers, uint32_t n)
 		for (uint32_t row = 0; answers[i].value && row < dlq->letters.used; row++) {
 			const struct letter *letter = &dlq->letters.items[row];
 			if (letter->is_known && letter->refs && letter->refs->log_hash == hash)
-				letters_joined(dlq, row, letter->active, no_cell, text_cell("call_log row"));
+				letters_joined(dlq, row, letter->active, cw_null_cell(),
+					       cw_string_cell("call_log row"));
 		}
 	}
 }
@@ -260,20 +256,17 @@ static void join(struct dlq *dlq, uint32_t row, const struct letter *letter)
 {
 	char sid[SID_MAX + 1];
 	struct found_call found;
-	struct cw_cell business = {.type = CW_CELL_NULL}, healed = business;
+	struct cw_cell business = cw_null_cell(), healed = business;
 	find_sid(dlq, letter, sid);
 	if (!sid[0])
 		return;
 	find_call(dlq, sid, &found);
 	if (found.business_length)
-		business = (struct cw_cell){
-			.type = CW_CELL_TEXT, .text = found.business, .length = (uint32_t)found.business_length};
+		business = cw_text_cell(found.business, found.business_length);
 	/* A run puts right what it finds missing; of a call that goes on, or a message that came later, it says
 	 * nothing. */
 	if (found.active != YES && dlq->joins.run_started > letter->first_seen)
-		healed = (struct cw_cell){.type = CW_CELL_TEXT,
-					  .text = dlq->joins.run_words,
-					  .length = (uint32_t)strlen(dlq->joins.run_words)};
+		healed = cw_string_cell(dlq->joins.run_words);
 	letters_joined(dlq, row, found.active, business, healed);
 }
 

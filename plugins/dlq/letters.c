@@ -137,21 +137,9 @@ static int64_t first_seen(const struct dlq *dlq, const struct entry *entry)
 
 /* ---- cells ---- */
 
-static struct cw_cell text_cell(const char *text, size_t length)
-{
-	if (!text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text, .length = (uint32_t)length};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
 static struct cw_cell answer_cell(enum answer answer)
 {
-	return answer == NOT_KNOWN ? (struct cw_cell){.type = CW_CELL_NULL} : integer_cell(answer == YES);
+	return answer == NOT_KNOWN ? cw_null_cell() : cw_integer_cell(answer == YES);
 }
 
 /* ---- judging ---- */
@@ -237,24 +225,24 @@ static int64_t put_row(struct dlq *dlq, const struct entry *entry, const struct 
 	char id[ID_TEXT_SIZE];
 	queue_id_text(entry->id, id);
 	struct cw_cell cells[DLQ_COLUMNS] = {
-		[COLUMN_ID] = text_cell(id, ID_TEXT_SIZE - 1),
-		[COLUMN_COPIES] = integer_cell(1),
-		[COLUMN_SID] = text_cell(message->call_sid.text, message->call_sid.length),
-		[COLUMN_ACTION] = text_cell(message->action.text, message->action.length),
-		[COLUMN_ERROR] = text_cell(shown->error_length ? shown->error : NULL, shown->error_length),
-		[COLUMN_GROUP] = text_cell(shown->group, strlen(shown->group)),
-		[COLUMN_STATE] = integer_cell(state),
-		[COLUMN_FIRST_SEEN] = integer_cell(seen),
-		[COLUMN_RAW] = text_cell(entry->raw ? shown->raw : NULL, shown->raw_length),
+		[COLUMN_ID] = cw_text_cell(id, ID_TEXT_SIZE - 1),
+		[COLUMN_COPIES] = cw_integer_cell(1),
+		[COLUMN_SID] = cw_text_cell(message->call_sid.text, message->call_sid.length),
+		[COLUMN_ACTION] = cw_text_cell(message->action.text, message->action.length),
+		[COLUMN_ERROR] = cw_text_cell(shown->error_length ? shown->error : NULL, shown->error_length),
+		[COLUMN_GROUP] = cw_text_cell(shown->group, strlen(shown->group)),
+		[COLUMN_STATE] = cw_integer_cell(state),
+		[COLUMN_FIRST_SEEN] = cw_integer_cell(seen),
+		[COLUMN_RAW] = cw_text_cell(entry->raw ? shown->raw : NULL, shown->raw_length),
 	};
 	if (message->is_readable) {
-		cells[COLUMN_RETRY_STATUS] = text_cell(shown->status, strlen(shown->status));
-		cells[COLUMN_RETRY_COUNT] = integer_cell(message->retry_count);
-		cells[COLUMN_MAX_RETRIES] = integer_cell(message->max_retries);
+		cells[COLUMN_RETRY_STATUS] = cw_text_cell(shown->status, strlen(shown->status));
+		cells[COLUMN_RETRY_COUNT] = cw_integer_cell(message->retry_count);
+		cells[COLUMN_MAX_RETRIES] = cw_integer_cell(message->max_retries);
 	}
 	if (message->is_readable && message->has_due) {
-		cells[COLUMN_DUE] = integer_cell(message->due);
-		cells[COLUMN_DUE_IN] = integer_cell(message->due - dlq->offset);
+		cells[COLUMN_DUE] = cw_integer_cell(message->due);
+		cells[COLUMN_DUE_IN] = cw_integer_cell(message->due - dlq->offset);
 	}
 	return dlq->host->row_put(dlq->part, cells);
 }
@@ -352,7 +340,7 @@ static void set_copies(struct dlq *dlq, uint32_t row, struct letter *letter, uin
 	if (copies > letter->copies && dlq->pass.ever && !dlq->pass.is_first)
 		group_arrived(letter->group, dlq->host->wall(), copies - letter->copies);
 	letter->copies = copies;
-	touch(dlq, row, COLUMN_COPIES, integer_cell(copies));
+	touch(dlq, row, COLUMN_COPIES, cw_integer_cell(copies));
 }
 
 void letters_met(struct dlq *dlq, uint32_t row, struct letter *letter, const struct entry *entry, uint32_t place)
@@ -438,7 +426,7 @@ void letters_tick(struct dlq *dlq)
 		group_count(letter->group, letter->state, -(int64_t)letter->copies);
 		group_count(letter->group, state, letter->copies);
 		letter->state = (uint8_t)state;
-		touch(dlq, row, COLUMN_STATE, integer_cell(state));
+		touch(dlq, row, COLUMN_STATE, cw_integer_cell(state));
 	}
 }
 
@@ -447,7 +435,7 @@ void letters_due_moved(struct dlq *dlq)
 	for (uint32_t row = 0; row < dlq->letters.used; row++) {
 		const struct letter *letter = at(dlq, row);
 		if (letter && letter->due != INT64_MIN)
-			touch(dlq, row, COLUMN_DUE_IN, integer_cell(letter->due - dlq->offset));
+			touch(dlq, row, COLUMN_DUE_IN, cw_integer_cell(letter->due - dlq->offset));
 	}
 }
 

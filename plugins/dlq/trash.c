@@ -81,13 +81,6 @@ static void note(struct trash_list *list, const redisReply *name, const redisRep
 
 /* ---- rows ---- */
 
-static struct cw_cell text_cell(const char *text, size_t length)
-{
-	if (!text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text, .length = (uint32_t)length};
-}
-
 /* `callwatch1 NAME KIND COPIES SCORE PARTS LENGTH… TASK BY`: where the message begins in the bytes, and who. */
 struct line {
 	size_t from, length;
@@ -139,15 +132,14 @@ static void put(struct dlq *dlq, const redisReply *entry)
 	size_t length = message_shown(raw, n, shown, sizeof(shown));
 	double at = strtod(score->str, NULL);
 	struct cw_cell cells[TRASH_COLUMNS] = {
-		[TRASH_ID] = text_cell(name->str, name->len),
-		[TRASH_SID] = text_cell(message.call_sid.text, message.call_sid.length),
-		[TRASH_ACTION] = text_cell(message.action.text, message.action.length),
-		[TRASH_BY] = text_cell(*line.by ? line.by : NULL, strlen(line.by)),
-		[TRASH_RAW] = text_cell(shown, length),
+		[TRASH_ID] = cw_text_cell(name->str, name->len),
+		[TRASH_SID] = cw_text_cell(message.call_sid.text, message.call_sid.length),
+		[TRASH_ACTION] = cw_text_cell(message.action.text, message.action.length),
+		[TRASH_BY] = cw_text_cell(*line.by ? line.by : NULL, strlen(line.by)),
+		[TRASH_RAW] = cw_text_cell(shown, length),
 	};
 	if (isfinite(at) && fabs(at) < 9e9)
-		cells[TRASH_AT] =
-			(struct cw_cell){.type = CW_CELL_INTEGER, .integer = (int64_t)(at * 1000) * CW_MILLISECOND};
+		cells[TRASH_AT] = cw_integer_cell((int64_t)(at * 1000) * CW_MILLISECOND);
 	dlq->host->row_put(dlq->trash.part, cells);
 	note(&dlq->trash.next, name, score);
 	message_release(&message);

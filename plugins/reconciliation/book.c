@@ -14,46 +14,32 @@
 
 /* ---- rows ---- */
 
-static struct cw_cell text_cell(const char *text)
-{
-	if (!text[0])
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .length = (uint32_t)strlen(text), .text = text};
-}
-
-static struct cw_cell integer_cell(int64_t value, bool is_known)
-{
-	if (!is_known)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = value};
-}
-
 /* From when it is known to have begun, to its end or now. */
 static struct cw_cell duration_cell(const struct recon *recon, const struct run *run)
 {
 	int64_t end = run->status == RUN_RUNNING ? recon->host->wall() : run->finished_at;
 	if (!run->started_at || !end)
-		return (struct cw_cell){.type = CW_CELL_NULL};
+		return cw_null_cell();
 	double seconds = (double)(end - run->started_at) / (double)CW_SECOND;
-	return (struct cw_cell){.type = CW_CELL_REAL, .real = fmax(seconds, 0)};
+	return cw_real_cell(fmax(seconds, 0));
 }
 
 static void put_row(struct recon *recon, const struct run *run)
 {
 	const struct cw_cell cells[RUNS_COLUMNS] = {
-		[COLUMN_RUN_ID] = text_cell(run->id),
-		[COLUMN_TASK_ID] = text_cell(run->task_id),
-		[COLUMN_ORIGIN] = integer_cell(run->origin, true),
-		[COLUMN_BY] = text_cell(run->by),
-		[COLUMN_STATUS] = integer_cell(run->status, true),
-		[COLUMN_REQUESTED] = integer_cell(run->requested_at, run->requested_at != 0),
-		[COLUMN_STARTED] = integer_cell(run->started_at, run->started_at != 0),
-		[COLUMN_FINISHED] = integer_cell(run->finished_at, run->finished_at != 0),
+		[COLUMN_RUN_ID] = cw_string_cell(run->id),
+		[COLUMN_TASK_ID] = cw_string_cell(run->task_id),
+		[COLUMN_ORIGIN] = cw_integer_cell(run->origin),
+		[COLUMN_BY] = cw_string_cell(run->by),
+		[COLUMN_STATUS] = cw_integer_cell(run->status),
+		[COLUMN_REQUESTED] = cw_time_cell(run->requested_at),
+		[COLUMN_STARTED] = cw_time_cell(run->started_at),
+		[COLUMN_FINISHED] = cw_time_cell(run->finished_at),
 		[COLUMN_DURATION] = duration_cell(recon, run),
-		[COLUMN_MISSING] = integer_cell(run->missing, run->missing >= 0),
-		[COLUMN_QUEUED] = integer_cell(run->queued, run->queued >= 0),
-		[COLUMN_ERROR] = text_cell(run->error),
-		[COLUMN_UPDATED] = integer_cell(run->updated_at, run->updated_at != 0),
+		[COLUMN_MISSING] = run->missing < 0 ? cw_null_cell() : cw_integer_cell(run->missing),
+		[COLUMN_QUEUED] = run->queued < 0 ? cw_null_cell() : cw_integer_cell(run->queued),
+		[COLUMN_ERROR] = cw_string_cell(run->error),
+		[COLUMN_UPDATED] = cw_time_cell(run->updated_at),
 	};
 	recon->host->row_put(recon->part, cells);
 }

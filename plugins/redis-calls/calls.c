@@ -116,24 +116,15 @@ void calls_refile(struct watch *watch, uint32_t row, struct call *call)
 	file_deadline(watch, row, call);
 }
 
-static struct cw_cell text_cell(const char *text)
-{
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text, .length = (uint32_t)strlen(text)};
-}
-
-static struct cw_cell integer_cell(int64_t integer)
-{
-	return (struct cw_cell){.type = CW_CELL_INTEGER, .integer = integer};
-}
-
 static struct cw_cell reason_cell(const struct call *call)
 {
 	if (call->health == HEALTHY)
-		return text_cell("beating");
+		return cw_string_cell("beating");
 	if (!(call->flags & CALL_BEAT))
-		return text_cell(call->health == STALE ? "never beat, and old enough to be stale" : "no heartbeat yet");
-	return text_cell(call->health == STALE ? "no heartbeat for longer than stale_after"
-					       : "no heartbeat for longer than warning_after");
+		return cw_string_cell(call->health == STALE ? "never beat, and old enough to be stale"
+							    : "no heartbeat yet");
+	return cw_string_cell(call->health == STALE ? "no heartbeat for longer than stale_after"
+						    : "no heartbeat for longer than warning_after");
 }
 
 static uint32_t add_change(struct cw_change *changes, uint32_t n, uint32_t column, struct cw_cell cell)
@@ -145,7 +136,7 @@ static uint32_t add_change(struct cw_change *changes, uint32_t n, uint32_t colum
 static uint32_t change_health(struct call *call, enum health health, struct cw_change *changes, uint32_t n)
 {
 	call->health = (uint8_t)health;
-	n = add_change(changes, n, COLUMN_HEALTH, integer_cell(health));
+	n = add_change(changes, n, COLUMN_HEALTH, cw_integer_cell(health));
 	return add_change(changes, n, COLUMN_REASON, reason_cell(call));
 }
 
@@ -212,9 +203,7 @@ static void report(struct watch *watch, struct call *call, uint32_t malformed)
 
 static struct cw_cell cell_of(struct text text)
 {
-	if (!text.text)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){.type = CW_CELL_TEXT, .text = text.text, .length = text.length};
+	return cw_text_cell(text.text, text.length);
 }
 
 /* What is known of it at this moment; the row is not kept waiting for more. */
@@ -234,8 +223,8 @@ static uint32_t hash_changes(const struct watch *watch, const struct call_hash *
 	uint32_t n = 0;
 	struct cw_cell start = {.type = CW_CELL_NULL}, duration = start;
 	if (hash->has_start) {
-		start = integer_cell(hash->start);
-		duration = integer_cell(hash->start - watch->start_offset);
+		start = cw_integer_cell(hash->start);
+		duration = cw_integer_cell(hash->start - watch->start_offset);
 	}
 	n = add_change(changes, n, COLUMN_BUSINESS, cell_of(hash->texts[BUSINESS_ID]));
 	n = add_change(changes, n, COLUMN_BUSINESS_NAME, business_name(watch, hash->texts[BUSINESS_ID]));
@@ -321,14 +310,13 @@ static void put_row(struct watch *watch, const struct answer *answer, struct cal
 	struct cw_cell cells[CALLS_COLUMNS + EXTRA_MAX] = {0};
 	for (uint32_t i = 0; i < n; i++)
 		cells[changes[i].column] = changes[i].cell;
-	cells[COLUMN_SID] =
-		(struct cw_cell){.type = CW_CELL_TEXT, .text = answer->sid, .length = (uint32_t)answer->length};
-	cells[COLUMN_HEALTH] = integer_cell(call->health);
+	cells[COLUMN_SID] = cw_text_cell(answer->sid, answer->length);
+	cells[COLUMN_HEALTH] = cw_integer_cell(call->health);
 	cells[COLUMN_REASON] = reason_cell(call);
 	if (sign->advanced)
-		cells[COLUMN_LAST_HEARTBEAT] = integer_cell(sign->claimed);
+		cells[COLUMN_LAST_HEARTBEAT] = cw_integer_cell(sign->claimed);
 	if (call->flags & CALL_BEAT)
-		cells[COLUMN_HEARTBEAT_AGE] = integer_cell(call->alive);
+		cells[COLUMN_HEARTBEAT_AGE] = cw_integer_cell(call->alive);
 	int64_t row = watch->host->row_put(watch->calls_part, cells);
 	struct call *entry = row < 0 ? NULL : at(watch, (uint32_t)row);
 	bool is_new = !entry;
@@ -369,10 +357,10 @@ static void show_sign(struct watch *watch, uint32_t row, struct call *call, cons
 		      struct cw_change *changes, uint32_t n)
 {
 	if (sign->advanced && sign->claimed - watch->redis_offset >= call->alive - 2 * CW_SECOND)
-		n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, integer_cell(sign->claimed));
+		n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, cw_integer_cell(sign->claimed));
 	if (sign->moved) {
 		enum health health = judge(watch, call, watch->host->now());
-		n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, integer_cell(call->alive));
+		n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, cw_integer_cell(call->alive));
 		if (health < call->health) {
 			n = change_health(call, health, changes, n);
 			file_deadline(watch, row, call);
@@ -453,8 +441,8 @@ void calls_beat(struct watch *watch, uint32_t row, struct call *call, const stru
 		return; /* more is known already */
 	call->alive = received;
 	call->flags = (uint8_t)((call->flags | CALL_BEAT | CALL_HEARD) & ~CALL_UNJUDGED);
-	n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, integer_cell(beat->has_time ? beat->time : wall));
-	n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, integer_cell(received));
+	n = add_change(changes, n, COLUMN_LAST_HEARTBEAT, cw_integer_cell(beat->has_time ? beat->time : wall));
+	n = add_change(changes, n, COLUMN_HEARTBEAT_AGE, cw_integer_cell(received));
 	enum health health = judge(watch, call, now);
 	if (health < call->health || (is_first && health == call->health)) {
 		n = change_health(call, health, changes, n);

@@ -171,10 +171,7 @@ static void on_answers(void *arg, const struct cw_answer *answers, uint32_t n)
 
 struct cw_cell names_cell(const struct business *business)
 {
-	if (!business || !business->name)
-		return (struct cw_cell){.type = CW_CELL_NULL};
-	return (struct cw_cell){
-		.type = CW_CELL_TEXT, .text = business->name, .length = (uint32_t)strlen(business->name)};
+	return business && business->name ? cw_text_cell(business->name, strlen(business->name)) : cw_null_cell();
 }
 
 int names_start(struct watch *watch)

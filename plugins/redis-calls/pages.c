@@ -10,9 +10,9 @@
  * come. The latter two collect for 20 ms, so that a burst is one pipeline and a call's first heartbeat is there.
  *
  * If a reply is over the connection's limits, the connection is gone, and it was that of the oldest command in flight.
- * If that is one of a page, the page is *lost*, and is read key by key after HSTRLEN of each field; what is too large stays unknown, and the
- * call is marked so that the next sweep does not fall into the same hole. If it was SCAN itself, the names of keys are
- * too large: then COUNT is lowered, and what is too large is skipped, see on_down().
+ * If that is one of a page, the page is *lost*, and is read key by key after HSTRLEN of each field; what is too large
+ * stays unknown, and the call is marked so that the next sweep does not fall into the same hole. If it was SCAN itself,
+ * the names of keys are too large: then COUNT is lowered, and what is too large is skipped, see on_down().
  */
 #include "watch.h"
 
