@@ -121,7 +121,7 @@ static void forget_adopted(struct dlq *dlq)
 /* When it was first seen: by an earlier life; of a stream, when it was written; else now. */
 static int64_t first_seen(const struct dlq *dlq, const struct entry *entry)
 {
-	struct adopted wanted;
+	struct adopted wanted = {0};
 	const struct adopted *adopted = NULL;
 	int64_t now = dlq->host->wall();
 	memcpy(wanted.id, entry->id, ID_BYTES);

@@ -412,6 +412,7 @@ def test_fault_63_secret_file_rotated_wrong_mode_empty_removed(daemon):
     secret.write_text("first-secret\n")
     secret.chmod(0o600)
     daemon.start(configuration(daemon, steady("s", f"secret_file: {secret}")))
+    daemon.wait_state("up", name="s")
     born = since(daemon, "s")
     assert "0 restarted" in reload(daemon)[1]
 
