@@ -334,27 +334,33 @@ static int ask_for_key(struct rows *rows, struct ruled *ruled, const char *insta
 	return rc < 0 ? rc : (int)taking.taken;
 }
 
-static int count_row(void *arg, const struct cw_cell *cells, uint32_t count)
+static int take_since(void *arg, const struct cw_cell *cells, uint32_t count)
 {
-	(void)cells;
 	(void)count;
-	++*(int *)arg;
+	*(struct cw_cell *)arg = cells[1]; /* after the instance */
 	return 0;
 }
 
-/* A row of table `instances` that is not there yet, or says `starting`, says nothing: after a restart of the agent, or
- * of the instance, what was down is not known to be well. An instance that is gone for good ends its alerts by another
- * way (engine_instance_gone()). */
-static bool is_to_be_seen(struct rows *rows, struct ruled *ruled, const char *key)
+/* Since when an instance is in a state that says how it is; 0: it is in none. A row of table `instances` that is not
+ * there yet, or says `starting`, says nothing: after a restart of the agent, or of the instance, what was down is not
+ * known to be well. An instance that is gone for good ends its alerts by another way (engine_instance_gone()). */
+static int64_t settled_since(struct rows *rows, const char *instance)
 {
+	static const char *const column = "since", *const told = "state!=starting";
 	char error[CW_QUERY_ERROR_MAX];
+	struct cw_cell since = {.type = CW_CELL_NULL};
 	struct cw_query *query = NULL;
-	struct question question = {.ruled = ruled, .key = key, .extra = "state!=starting", .any = true};
-	int known = 0, rc = open_query(rows, &question, &query, error);
-	while (rc == 0 && (rc = query_step(query, slice_ns, count_row, &known)) == CW_LATER)
+	struct cw_query_spec spec = {.table = "instances",
+				     .key = instance,
+				     .where = (const char *const *)&told,
+				     .where_count = 1,
+				     .columns = (const char *const *)&column,
+				     .columns_count = 1};
+	int rc = query_open(rows->options.tables, &spec, /* phones_full */ false, &query, error);
+	while (rc == 0 && (rc = query_step(query, slice_ns, take_since, &since)) == CW_LATER)
 		rc = 0;
 	query_close(query);
-	return rc >= 0 && known == 0;
+	return rc >= 0 && since.type == CW_CELL_INTEGER ? since.integer : 0;
 }
 
 /* What a row is now, for one rule. */
@@ -363,9 +369,12 @@ static void look_at(struct rows *rows, struct ruled *ruled, const char *instance
 	char subject[ALERT_SUBJECT_SIZE];
 	const struct rule *rule = ruled->rule;
 	alert_subject(subject, key, strlen(key));
+	int64_t since = is_of_instances(rule) ? settled_since(rows, key) : 0;
 	if (ask_for_key(rows, ruled, instance, key, /* any */ false) != 0 ||
-	    !engine_find(rows->options.engine, rule->name, instance, subject) ||
-	    (is_of_instances(rule) && is_to_be_seen(rows, ruled, key)))
+	    !engine_find(rows->options.engine, rule->name, instance, subject))
+		return;
+	/* Each question is about another moment: only of a state that was there all the time it is known not to fit. */
+	if (is_of_instances(rule) && (since == 0 || settled_since(rows, key) != since))
 		return;
 	if (ask_for_key(rows, ruled, instance, key, /* any */ true) == 0)
 		engine_row_gone(rows->options.engine, rule->table, instance, subject, now_of(rows));
