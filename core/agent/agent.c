@@ -387,7 +387,7 @@ static void on_spool(void *arg, const char *name, uint64_t bytes)
 static void log_start(const struct agent *agent)
 {
 	struct rlimit limit = {0};
-	enum { DESCRIPTORS_EACH = 4, DESCRIPTORS_OWN = 20 };
+	enum { DESCRIPTORS_EACH = 4, DESCRIPTORS_OWN = 32 };
 	getrlimit(RLIMIT_NOFILE, &limit);
 	log_line(NULL, CW_INFO, "callwatchd %s started with %zu instances", CALLWATCH_VERSION, agent->count);
 	size_t room = limit.rlim_cur > DESCRIPTORS_OWN ? (limit.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_EACH : 0;

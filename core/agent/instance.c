@@ -11,6 +11,7 @@
 #include "acting.h"
 #include "agent.h"
 #include "clock.h"
+#include "descriptors.h"
 #include "doctor.h"
 #include "instance_private.h"
 #include "log.h"
@@ -24,7 +25,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { MAILBOX_LIMIT = 4096, QUEUE_LIMIT = 100000, STACK_BYTES = 1024 * 1024 };
+enum { MAILBOX_LIMIT = 4096, QUEUE_LIMIT = 100000, STACK_BYTES = 1024 * 1024, DESCRIPTORS_KEPT = 12 };
 
 static const int64_t beat_ns = CW_SECOND;             /* also: how soon a pause of the machine is noticed */
 static const int64_t stuck_after_ns = 10 * CW_SECOND; /* since when a callback or a loop does not come back */
@@ -332,16 +333,24 @@ static void run_while(struct instance *self, bool (*condition)(struct instance *
 	}
 }
 
+/* The last descriptors are for the files and connections of those that run already. One looks at a time, else all would
+ * find the same ones left. */
+static int take_descriptors(struct instance *self)
+{
+	static pthread_mutex_t one_looks = PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&one_looks);
+	int rc = descriptors_are_left(DESCRIPTORS_KEPT) ? uv_loop_init(&self->loop) : UV_EMFILE;
+	if (rc == 0 && (rc = mailbox_attach(self->box, &self->loop, self)) < 0)
+		uv_loop_close(&self->loop);
+	pthread_mutex_unlock(&one_looks);
+	return rc;
+}
+
 static int loop_try(struct instance *self)
 {
-	int rc = uv_loop_init(&self->loop);
+	int rc = take_descriptors(self);
 	if (rc < 0)
 		return rc;
-	rc = mailbox_attach(self->box, &self->loop, self);
-	if (rc < 0) {
-		uv_loop_close(&self->loop);
-		return rc;
-	}
 	uv_timer_t *timers[] = {&self->tick, &self->beat, &self->deadline, &self->pause, &self->sampling.timer};
 	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
 		uv_timer_init(&self->loop, timers[i]); /* cannot fail */

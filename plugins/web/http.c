@@ -18,6 +18,7 @@
  */
 #include "web.h"
 
+#include "descriptors.h"
 #include "render.h"
 #include "tls.h"
 
@@ -40,6 +41,7 @@ enum {
 	ANSWER_HEAD_MAX = 2048,
 	DETAIL_MAX = 1024,
 	REFUSAL_MAX = 2048,
+	DESCRIPTORS_ASKED = 6, /* libwebsockets takes three */
 };
 
 static const int64_t head_deadline = 10 * CW_SECOND, idle_deadline = 30 * CW_SECOND, idle_grace = CW_SECOND;
@@ -553,7 +555,9 @@ int http_start(struct web *web)
 	uv_prepare_init(loops[0], &web->prepare);
 	web->prepare.data = web;
 	uv_prepare_start(&web->prepare, before_turn);
-	web->lws = lws_create_context(&info);
+	/* libwebsockets 4.1 does not survive a context for which it can open nothing: it ends it by running the loop
+	 * that it was not given yet. So there must be room for more than it takes. */
+	web->lws = descriptors_are_left(DESCRIPTORS_ASKED) ? lws_create_context(&info) : NULL;
 	const struct lws_protocol_vhost_options *headers = link_headers(web);
 	if (!web->lws || !headers)
 		return -ENOMEM;

@@ -390,8 +390,8 @@ def test_fault_61_the_end_comes_within_five_seconds_whatever_hangs(daemon):
 def test_fault_61_standard_streams_closed_full_or_gone(daemon, how):
     read_end, write_end = os.pipe()
     if how == "closed":
-        popen = subprocess.Popen(["/bin/sh", "-c", f'exec "{BIN}/callwatchd" -v -c "{daemon.config_path}" >&- 2>&- <&-'])
         daemon.configure(configuration(daemon, steady("s", "broken: true")))
+        popen = subprocess.Popen(["/bin/sh", "-c", f'exec "{BIN}/callwatchd" -v -c "{daemon.config_path}" >&- 2>&- <&-'])
     else:
         if how == "reader gone":
             os.close(read_end)
