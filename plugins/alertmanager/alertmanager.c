@@ -127,6 +127,15 @@ static void cannot_see(struct alertmanager *of, const char *error)
 	set_beat(of, look_every);
 }
 
+static void keep_told(struct alertmanager *of, int status)
+{
+	if (status < 0 && !of->is_told_lost)
+		of->host->log(of->self, CW_WARNING,
+			      "what was said cannot be kept (%s): after a restart what is silenced then seems to end",
+			      strerror(-status));
+	of->is_told_lost = status < 0;
+}
+
 static void on_slice(uv_idle_t *slices)
 {
 	struct alertmanager *of = slices->data;
@@ -139,7 +148,7 @@ static void on_slice(uv_idle_t *slices)
 		cannot_see(of, "out of memory");
 		return;
 	}
-	told_end(&of->told);
+	keep_told(of, told_end(&of->told, of->host->now()));
 	speak(of);
 }
 
@@ -290,7 +299,7 @@ static int start(struct cw_instance *self, const struct cw_host *host, const str
 	of->host = host;
 	of->options = options;
 	of->interval = host->info(self)->interval;
-	told_init(&of->told);
+	keep_told(of, told_init(&of->told, host->info(self)->state_dir, host->now()));
 	int status = take_members(of);
 	if (status == 0)
 		status = take_login(of);

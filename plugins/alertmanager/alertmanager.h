@@ -3,6 +3,7 @@
  * Notifier `alertmanager`, the map of it.
  *
  *     alertmanager.c   the descriptor, options, the beat, the action `test`
+ *     told.c           what was said so far, over restarts too
  *     collect.c        table `alerts` → what Alertmanager wants to know, as bodies of JSON
  *     members.c        a round: the bodies to every member of the cluster; what became of it
  *
@@ -33,6 +34,25 @@ enum {
 
 struct alertmanager;
 
+/* ---- told.c ---- */
+
+/* Which alerts that fire were said, so that one that is silenced later does not seem to have ended. */
+struct told {
+	struct keyed looks; /* by alert and beginning; see told.c */
+	unsigned char secret[KEYED_SECRET_SIZE];
+	uint32_t look;
+	bool is_changed;       /* since it was written */
+	const char *folder;    /* the caller's; NULL: not kept */
+	int64_t earlier_until; /* instant: until then what an earlier life said is not taken for ended */
+};
+/* Reads what an earlier life said. 0, or why it is not known: it goes on without. */
+int told_init(struct told *told, const char *folder, int64_t now);
+/* Is it said now? What is muted only if it was said before. Without memory it is, as far as it is not muted. */
+bool told_say(struct told *told, struct keyed_hash hash, bool is_muted);
+/* A look has seen all: what it did not say has ended. 0, or why it could not be written; the next look tries again. */
+int told_end(struct told *told, int64_t now);
+void told_release(struct told *told);
+
 /* ---- collect.c ---- */
 
 /* What is to be said, as bodies of requests. */
@@ -47,16 +67,6 @@ void bodies_end(struct bodies *bodies); /* there is at least one, if an empty li
 void bodies_release(struct bodies *bodies);
 /* A test alert, alone. */
 void bodies_test(struct bodies *bodies, const char *host, const char *by, int64_t wall);
-
-/* Which alerts that fire were said, so that one that is silenced later does not seem to have ended. */
-struct told {
-	struct keyed looks; /* by alert and beginning: uint32_t, number of the look that said it last */
-	unsigned char secret[KEYED_SECRET_SIZE];
-	uint32_t look;
-};
-void told_init(struct told *told);
-void told_end(struct told *told); /* a look has seen all: what it did not say has ended */
-void told_release(struct told *told);
 
 /* A look at the table, in slices. */
 struct look {
@@ -114,6 +124,7 @@ struct alertmanager {
 	uv_idle_t slices; /* runs while the table is looked at */
 	struct look look;
 	struct told told;
+	bool is_told_lost; /* it was logged */
 	struct round round;
 	uint64_t said;   /* signature of the last round that every member has */
 	int64_t said_at; /* instant of the last round; 0: none yet */

@@ -231,28 +231,6 @@ static void say(struct look *look, const struct said *said, bool fires)
 
 /* ---- what was said ---- */
 
-void told_init(struct told *told)
-{
-	keyed_init(&told->looks, sizeof(uint32_t), UINT32_MAX);
-	keyed_secret(told->secret);
-}
-
-void told_release(struct told *told)
-{
-	keyed_release(&told->looks);
-}
-
-static bool is_of_earlier_look(void *arg, void *value)
-{
-	return *(const uint32_t *)value != ((const struct told *)arg)->look;
-}
-
-void told_end(struct told *told)
-{
-	keyed_sweep(&told->looks, is_of_earlier_look, told);
-	told->look++;
-}
-
 static struct keyed_hash whole_of(const struct told *told, const struct said *said)
 {
 	static const enum column parts[] = {ALERT, INSTANCE, SUBJECT};
@@ -263,19 +241,6 @@ static struct keyed_hash whole_of(const struct told *told, const struct said *sa
 		hash = keyed_hash_on(told->secret, hash, is_text ? cell->text : "", is_text ? cell->length : 0);
 	}
 	return hash;
-}
-
-/* Is it said now? Without memory it is, as far as it is not muted. */
-static bool is_told(struct told *told, const struct said *said, bool is_muted)
-{
-	bool is_new;
-	struct keyed_hash whole = whole_of(told, said);
-	if (is_muted && !keyed_find(&told->looks, whole))
-		return false;
-	uint32_t *look = keyed_put(&told->looks, whole, &is_new);
-	if (look)
-		*look = told->look;
-	return true;
 }
 
 /* ---- the table ---- */
@@ -318,7 +283,8 @@ static int on_row(void *arg, const struct cw_cell *all, uint32_t count)
 		if (look->wall - said.ends_at > resolved_for)
 			return 0;
 	}
-	if (fires && !is_told(look->told, &said, is_text(&cells[SILENCED_BY]) || is_text(&cells[INHIBITED_BY])))
+	bool is_muted = is_text(&cells[SILENCED_BY]) || is_text(&cells[INHIBITED_BY]);
+	if (fires && !told_say(look->told, whole_of(look->told, &said), is_muted))
 		return 0;
 	say(look, &said, fires);
 	return 0;

@@ -189,6 +189,11 @@ def test_fault_23_what_is_silenced_later_or_begins_in_the_future_is_said_until_i
     run_client(daemon, "silence", "add", "alertname=relay-down", "-d", "2h", "-c", "known")
     is_said_on(2)
     daemon.process.kill()
+    daemon.start(text)  # that it was said before is known over a restart
+    wait_for(lambda: [row["silenced_by"] for row in daemon.rows("alerts") if row["alert"] == "relay-down"] not in ([], [None]), 20)
+    is_said_on(2)
+    assert receiver.of("resolved", "relay-down") == []
+    daemon.process.kill()
     with contextlib.closing(sqlite3.connect(daemon.folder / "state/journal.db")) as db:  # as after a clock that was set back
         db.execute("update alert set firing_since = firing_since + 86400 * 1000000000")
         db.execute("delete from silence")
