@@ -94,7 +94,8 @@ struct member {
 	struct http_transfer *transfer;
 	uint32_t at; /* the body whose turn it is */
 	bool is_done, is_well;
-	bool has_refused; /* some of what it was given */
+	int64_t not_before; /* instant: it asked not to be asked until then */
+	bool has_refused;   /* some of what it was given */
 	char reason[HTTP_REASON_MAX];
 };
 

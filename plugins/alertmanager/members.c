@@ -3,7 +3,7 @@
  * A round: every member of the cluster is given every alert, for members do not hand alerts to each other (what they
  * share is what has been notified and silenced, which is how one notification comes out). Members go beside each other,
  * the bodies of one after each other; whoever fails is left for the next round. One that refuses something in a body
- * has taken the rest of it, and is given the others.
+ * has taken the rest of it, and is given the others. One that says Retry-After is left out of rounds until then.
  */
 #include "alertmanager.h"
 
@@ -47,6 +47,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
 		go_on(member);
 		return;
 	}
+	if (answer->retry_after)
+		member->not_before = member->of->host->now() + answer->retry_after;
 	if (answer->end != HTTP_ANSWERED)
 		snprintf(member->reason, sizeof(member->reason), "%s", answer->reason);
 	else
@@ -96,7 +98,10 @@ void round_begin(struct alertmanager *of, round_done done)
 	for (uint32_t i = 0; i < of->members_count; i++) {
 		of->members[i].at = 0;
 		of->members[i].is_done = of->members[i].is_well = of->members[i].has_refused = false;
-		go_on(&of->members[i]);
+		if (of->host->now() < of->members[i].not_before)
+			member_done(&of->members[i], /* is_well */ false); /* its reason is that of before */
+		else
+			go_on(&of->members[i]);
 	}
 	struct member nobody = {.of = of};
 	member_done(&nobody, /* is_well */ false);

@@ -60,9 +60,11 @@ static void went_well(struct deadman *deadman)
 	set_beat(deadman, deadman->interval);
 }
 
-static void went_wrong(struct deadman *deadman)
+static void went_wrong(struct deadman *deadman, int64_t wait)
 {
 	int64_t pause = shorter(backoff_next(&deadman->backoff), deadman->interval / 4);
+	if (pause < wait) /* who was told to wait waits, though the interval goes by */
+		pause = wait;
 	deadman->host->count_error(deadman->self, 1);
 	deadman->host->state(deadman->self, CW_DOWN, deadman->host->now() + pause, "the ping fails: %s",
 			     deadman->reason);
@@ -93,7 +95,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
 	if (is_well)
 		went_well(deadman);
 	else
-		went_wrong(deadman);
+		went_wrong(deadman, answer->retry_after);
 	end_test(deadman, is_well);
 }
 
@@ -108,7 +110,7 @@ static void ping(struct deadman *deadman)
 	if (http_send(deadman->http, &request, on_answer, deadman, &deadman->ping) == 0)
 		return;
 	snprintf(deadman->reason, sizeof(deadman->reason), "out of memory");
-	went_wrong(deadman);
+	went_wrong(deadman, /* wait */ 0);
 	end_test(deadman, /* is_well */ false);
 }
 

@@ -128,7 +128,7 @@ static int count_any(void *arg, const struct cw_cell *cells, uint32_t count)
 	return 0;
 }
 
-/* Seconds since alerting gave a sign of life; NaN: it never has, or nobody knows. */
+/* Seconds since alerting gave a sign of life; NaN: it never has, or nobody knows: that is not well. */
 static double silence_of_alerting(struct cw_instance *self, const struct cw_reader *reader)
 {
 	struct cw_query_spec spec = {.table = "alerts", .limit = 1};
@@ -178,6 +178,8 @@ bool well_look(struct cw_instance *self, const struct cw_host *host, uint32_t wh
 	reason[0] = '\0';
 	if (see_instances(self, host->reader, &seeing, &info) != 0 || seeing.rows == 0)
 		return not_well(reason, "table instances cannot be read");
+	if (isnan(info.age_seconds))
+		return not_well(reason, "the hub has not written table instances yet");
 	if (info.age_seconds > stale_after_seconds)
 		return not_well(reason, "the hub has not written table instances for %.0f s", info.age_seconds);
 	if ((what & WELL_NOTIFIERS) && seeing.notifiers.all && !seeing.notifiers.work)
@@ -189,6 +191,8 @@ bool well_look(struct cw_instance *self, const struct cw_host *host, uint32_t wh
 		return not_well(reason, "%u of %u outputs do not work, first %s",
 				seeing.outputs.all - seeing.outputs.work, seeing.outputs.all, seeing.outputs.first);
 	double silence = silence_of_alerting(self, host->reader);
+	if (isnan(silence))
+		return not_well(reason, "alerting has not looked at anything yet");
 	if (silence > still_after_seconds)
 		return not_well(reason, "alerting stands still: table alerts was not confirmed for %.0f s", silence);
 	int64_t waiting = what & WELL_JOURNAL ? unwritten(self, host->reader) : 0;

@@ -9,6 +9,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -170,6 +171,34 @@ def test_the_action_test_gives_every_member_an_alert(daemon, world, relay):
     wait_for(lambda: receiver.of("firing", "callwatch-test"), 30, what="its notification")
     verdict = run_client(daemon, "doctor", "alertmanager")
     assert "2 of 2 members take alerts" in verdict.stdout, verdict.stdout
+
+
+def test_a_member_that_says_retry_after_is_left_alone_until_then(daemon, relay):
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append(time.monotonic())
+            self.send_response(503 if len(asked) == 1 else 200)
+            self.send_header("Retry-After", "8")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        daemon.start(configured(daemon, [], relay).replace("urls: []", f'urls: ["http://127.0.0.1:{server.server_address[1]}"]'))
+        daemon.wait_state("down", "no member takes alerts: 127.0.0.1", name="alertmanager")
+        daemon.wait_state("up", name="alertmanager", deadline=30)
+        assert asked[1] - asked[0] > 7.9
+        wait_for(lambda: len(asked) >= 4, 20, what="whoever takes alerts to be given them every interval, whatever it says")
+        assert daemon.state("alertmanager")[0] == "up"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_fault_23_what_is_silenced_later_or_begins_in_the_future_is_said_until_it_ends(daemon, world, relay):

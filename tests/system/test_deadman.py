@@ -5,6 +5,7 @@ import ctypes
 import http.server
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,15 @@ class Switch:
     """What is pinged. `status` is its answer."""
 
     def __init__(self):
-        switch, self.pings, self.status = self, [], 200
+        switch, self.pings, self.status, self.retry_after = self, [], 200, None
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 switch.pings.append((self.command, self.path))
                 self.send_response(switch.status)
                 self.send_header("Content-Length", "2")
+                if switch.retry_after:
+                    self.send_header("Retry-After", switch.retry_after)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(b"OK")
@@ -90,6 +93,18 @@ def test_it_stops_when_no_notifier_works_and_goes_on_when_one_does(daemon, switc
         switch.pings_on()
     finally:
         server.stop()
+
+
+def test_retry_after_is_obeyed(daemon, switch):
+    switch.status, switch.retry_after = 429, "4"
+    daemon.start(configured(daemon, switch))
+    daemon.wait_state("down", "it is answered with 429", name="deadman")
+    first = time.monotonic()
+    n = len(switch.pings)
+    switch.status = 200
+    wait_for(lambda: len(switch.pings) > n, 20, what="the next ping")
+    assert time.monotonic() - first > 2  # it was seen to be down within a second
+    daemon.wait_state("up", name="deadman")
 
 
 def test_what_well_includes_is_a_choice(daemon, switch):
