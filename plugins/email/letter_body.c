@@ -119,7 +119,7 @@ static void say_description(struct pen *pen, const char *description)
 	char line[TEXT_MAX], shown[TEXT_MAX];
 	for (const char *at = description, *end; *at && at - description < DESCRIPTION_MAX; at = *end ? end + 1 : end) {
 		end = strchrnul(at, '\n');
-		snprintf(line, sizeof(line), "%.*s", (int)(end - at), at);
+		text_utf8(line, sizeof(line), at, (size_t)(end - at));
 		if (line[0])
 			pen->paragraph(pen, visible(shown, sizeof(shown), line));
 	}

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBJECTS_MAX = 10 };
+enum { SUBJECTS_MAX = 10, SUBJECT_MAX = 300 };
 
 static const char never[] = "0001-01-01T00:00:00Z"; /* what Alertmanager says of an alert that has not ended */
 
@@ -268,9 +268,12 @@ static const char *subjects(struct looking *looking)
 	looking->subjects[0] = '\0';
 	for (uint32_t i = 0; i < n && used < size; i++) {
 		const struct cw_alert *alert = cw_at(&notice->alerts, i);
-		used += (size_t)snprintf(looking->subjects + used, size - used, "%s%.300s%s%.60s%s", i ? "\n" : "",
-					 alert->summary ? alert->summary : alert->subject, alert->reason ? " (" : "",
-					 alert->reason ? alert->reason : "", alert->reason ? ")" : "");
+		const char *words = alert->summary ? alert->summary : alert->subject;
+		char cut[SUBJECT_MAX + 1];
+		text_utf8(cut, sizeof(cut), words, strlen(words));
+		used += (size_t)snprintf(looking->subjects + used, size - used, "%s%s%s%.60s%s", i ? "\n" : "", cut,
+					 alert->reason ? " (" : "", alert->reason ? alert->reason : "",
+					 alert->reason ? ")" : "");
 	}
 	if (more && used < size)
 		snprintf(looking->subjects + used, size - used, "\nand %llu more", (unsigned long long)more);

@@ -284,6 +284,35 @@ static void a_notice_of_hostile_texts__is_within_every_limit_and_pings_nobody(vo
 		}
 }
 
+/* Wherever the border of a character of three bytes is. */
+static void a_long_text_alone__is_cut_between_characters(void **state)
+{
+	(void)state;
+	for (size_t before = 0; before < 3; before++) {
+		char text[601];
+		struct notice_fixture made;
+		struct cw_notice *notice = notice_fixture(&made, 1), other = *notice;
+		const struct cw_notice *both[] = {notice, &other};
+		fill(text, sizeof(text), "€");
+		memmove(text + before, text, sizeof(text) - before - 1);
+		memset(text, 'a', before);
+		text[before + 597] = '\0';
+		notice->title = text;
+		other.title = text;
+		other.incident = "another";
+		made.alerts[0].summary = text;
+		for (uint32_t n = 1; n <= 2; n++) {
+			struct buffer out;
+			buffer_init(&out, 0, MESSAGE_BYTES_MAX);
+			message_plain(&out, &root, both, n, /* doubtful */ false);
+			char *said = faultless(&out, true);
+			assert_non_null(strstr(said, "€"));
+			assert_null(strstr(said, "\xef\xbf\xbd"));
+			free(said);
+		}
+	}
+}
+
 static void a_digest__tells_the_last_of_each_incident(void **state)
 {
 	(void)state;
@@ -434,6 +463,7 @@ int main(void)
 		cmocka_unit_test(what_has_ended__says_why_and_who_took_care),
 		cmocka_unit_test(a_notice_of_hostile_texts__is_within_every_limit_and_pings_nobody),
 		cmocka_unit_test(a_digest__tells_the_last_of_each_incident),
+		cmocka_unit_test(a_long_text_alone__is_cut_between_characters),
 		cmocka_unit_test(an_answer__is_judged_by_status_and_word),
 		cmocka_unit_test(what_an_answer_says__is_shown_only_if_it_is_a_word_and_no_secret),
 		cmocka_unit_test(no_answer__may_have_arrived_if_it_was_sent),

@@ -139,6 +139,31 @@ static void hostile_texts__stay_texts(void **state)
 	template_free(template);
 }
 
+static void long_subjects__are_cut_between_characters(void **state)
+{
+	(void)state;
+	struct notice_fixture made;
+	struct template *template;
+	char error[TEMPLATE_ERROR_MAX], text[601];
+	assert_int_equal(template_parse("{\"text\":\"{{ subjects }}\"}", &template, error), 0);
+	for (size_t before = 0; before < 3; before++) {
+		struct buffer out;
+		struct cw_notice *notice = notice_fixture(&made, 1);
+		for (size_t i = 0; i + 3 < sizeof(text); i += 3)
+			memcpy(text + i, "€", 4);
+		memset(text, 'a', before);
+		memmove(text + before, text + 3, sizeof(text) - 3 - before);
+		made.alerts[0].summary = text;
+		buffer_init(&out, 0, BODY_MAX);
+		body_template(&out, template, notice, "hook");
+		buffer_bytes(&out, "", 1);
+		assert_non_null(strstr(buffer_text(&out), "€"));
+		assert_null(strstr(buffer_text(&out), "\xef\xbf\xbd"));
+		buffer_release(&out);
+	}
+	template_free(template);
+}
+
 /* ---- options ---- */
 
 static void options__that_cannot_work__are_refused(void **state)
@@ -340,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_notice__is_what_alertmanager_would_send),
 		cmocka_unit_test(labels__that_not_all_alerts_have__are_not_common),
 		cmocka_unit_test(hostile_texts__stay_texts),
+		cmocka_unit_test(long_subjects__are_cut_between_characters),
 		cmocka_unit_test(options__that_cannot_work__are_refused),
 		cmocka_unit_test(a_notice__is_posted_and_signed_and_the_retry_is_the_same),
 		cmocka_unit_test(an_answer__is_final_or_tried_again),
