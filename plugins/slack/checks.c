@@ -5,7 +5,7 @@
  * With a token auth.test is asked: it posts nothing. It is also asked at the start and then every ten minutes, so that
  * a token that was revoked is seen before it is needed at night. A webhook has nothing of the kind; an empty message is
  * refused by one that lives (400 no_text) and unknown to one that does not, so that is what the doctor sends, and
- * nobody else.
+ * nobody else. While Slack has asked us to wait, nothing is asked.
  */
 #include "slack.h"
 
@@ -86,7 +86,10 @@ static void ask_in(struct checks *checks, int64_t pause)
 static void on_timer(uv_timer_t *timer)
 {
 	struct checks *checks = timer->data;
-	if (!checks->asking && ask(checks) < 0)
+	int64_t wait = checks->slack->asked_until - checks->slack->host->now();
+	if (wait > 0)
+		ask_in(checks, wait + CW_SECOND);
+	else if (!checks->asking && ask(checks) < 0)
 		ask_in(checks, ask_every);
 }
 
@@ -102,6 +105,8 @@ static void say_state(struct checks *checks)
 		pause = checks->answer.wait;
 	else
 		pause = backoff_next(&checks->backoff);
+	if (pause < checks->answer.wait)
+		pause = checks->answer.wait;
 	ask_in(checks, pause);
 	if (checks->answer.kind == ANSWER_WAIT || (good && !checks->is_ours))
 		return;
@@ -141,6 +146,7 @@ static void on_answer(void *arg, const struct http_answer *http)
 	checks->took = http->took;
 	http_rungs_take(&checks->rungs, auth_url(slack), http);
 	answer_read(http, slack_has_token(slack), slack->settings.secret, &checks->answer);
+	slack_asked_to_wait(slack, checks->answer.wait);
 	if (slack_has_token(slack))
 		say_state(checks);
 	if (check >= 0)
@@ -153,6 +159,13 @@ void slack_examine(void *state, uint32_t check)
 	struct checks *checks = slack->checks;
 	if (check == SENT) {
 		http_last_say(&slack->last, slack->self, slack->host);
+		return;
+	}
+	int64_t wait = slack->asked_until - slack->host->now();
+	if (wait > 0 && !checks->asking && (check == HTTP_RUNG_NAME || !checks->is_known)) {
+		checks->is_known = false;
+		slack->host->examined(slack->self, check == HTTP_RUNG_NAME ? CW_CHECK_WARNING : CW_CHECK_SKIPPED,
+				      "not asked: Slack wants nothing for another %s", text_ns(wait).text);
 		return;
 	}
 	if (check == HTTP_RUNG_NAME && !checks->asking) {

@@ -126,6 +126,8 @@ static void settle(struct deliver *deliver, enum cw_delivery outcome, const stru
 	struct cw_delivered delivered = {.size = sizeof(delivered), .outcome = outcome};
 	if (answer && answer->wait)
 		delivered.not_before = slack->host->now() + answer->wait;
+	if (answer)
+		slack_asked_to_wait(slack, answer->wait);
 	if (outcome == CW_DELIVERED && deliver->ts[0] && !deliver->is_digest) {
 		write_place(deliver, "", place);
 		delivered.receipt = place;

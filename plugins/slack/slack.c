@@ -120,6 +120,13 @@ static int take_settings(struct slack *slack)
 
 /* ---- requests ---- */
 
+void slack_asked_to_wait(struct slack *slack, int64_t wait)
+{
+	int64_t until = slack->host->now() + wait;
+	if (wait > 0 && slack->asked_until < until)
+		slack->asked_until = until;
+}
+
 int slack_post(struct slack *slack, const char *url, const char *body, size_t length, int64_t timeout, http_done done,
 	       void *arg, struct http_transfer **ret_transfer)
 {

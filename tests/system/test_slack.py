@@ -127,18 +127,20 @@ def test_the_doctor_climbs(daemon, slack, start, client):
 # ---- 35: too many ----
 
 
-def test_fault_35_retry_after_is_obeyed_and_what_waits_is_one_message(daemon, slack, start):
+def test_fault_35_retry_after_is_obeyed_and_what_waits_is_one_message(daemon, slack, start, client):
     levels = start(12)
-    slack.say("next code 429 4")
+    slack.say("next code 429 8")
     levels.fire(0)
     wait_for(lambda: requests(slack))
     row = wait_for(lambda: next((r for r in notices(daemon, notifier="slack") if r["next_try"] and r["state"] == "queued"), None))
-    assert "Slack asks us to wait 4s" in row["reason"]
+    assert "Slack asks us to wait 8s" in row["reason"]
     assert daemon.state("slack")[0] == "degraded"
+    shown = client("doctor", "slack", timeout=60).stdout  # nobody asks, neither
+    assert "not asked: Slack wants nothing for another" in shown, shown
     levels.fire(*range(1, 12))
     wait_notices(daemon, 12, deadline=40, notifier="slack", state="sent")
     first, *rest = requests(slack)
-    assert all(r["time"] - first["time"] >= 4 for r in rest)
+    assert all(r["time"] - first["time"] >= 8 for r in rest)
     heard = "\n".join(said(r) for r in rest)
     assert all(f"high-{i}: it is 20" in heard for i in range(12))  # none is lost
     assert "12 notices have waited: 12 firing, 0 resolved" in heard and len(rest) == 1
