@@ -336,19 +336,21 @@ static int ask_for_key(struct rows *rows, struct ruled *ruled, const char *insta
 
 static int take_since(void *arg, const struct cw_cell *cells, uint32_t count)
 {
+	const struct cw_cell *since = &cells[1]; /* after the instance */
 	(void)count;
-	*(struct cw_cell *)arg = cells[1]; /* after the instance */
+	*(int64_t *)arg = since->type == CW_CELL_INTEGER && since->integer ? since->integer : 1;
 	return 0;
 }
 
-/* Since when an instance is in a state that says how it is; 0: it is in none. A row of table `instances` that is not
- * there yet, or says `starting`, says nothing: after a restart of the agent, or of the instance, what was down is not
- * known to be well. An instance that is gone for good ends its alerts by another way (engine_instance_gone()). */
+/* Since when an instance is in a state that says how it is; 0: it is in none; 1: nobody says since when. A row of table
+ * `instances` that is not there yet, or says `starting`, says nothing: after a restart of the agent, or of the
+ * instance, what was down is not known to be well. An instance that is gone for good ends its alerts by another way
+ * (engine_instance_gone()). */
 static int64_t settled_since(struct rows *rows, const char *instance)
 {
 	static const char *const column = "since", *const told = "state!=starting";
 	char error[CW_QUERY_ERROR_MAX];
-	struct cw_cell since = {.type = CW_CELL_NULL};
+	int64_t since = 0;
 	struct cw_query *query = NULL;
 	struct cw_query_spec spec = {.table = "instances",
 				     .key = instance,
@@ -360,7 +362,7 @@ static int64_t settled_since(struct rows *rows, const char *instance)
 	while (rc == 0 && (rc = query_step(query, slice_ns, take_since, &since)) == CW_LATER)
 		rc = 0;
 	query_close(query);
-	return rc >= 0 && since.type == CW_CELL_INTEGER ? since.integer : 0;
+	return rc >= 0 ? since : 0;
 }
 
 /* What a row is now, for one rule. */
