@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Valid UTF-8 for machines (JSON, CSV, labels): each byte that is not part of a valid sequence becomes U+FFFD; NUL
  * stays out of C strings as U+2400. */
@@ -22,6 +23,18 @@ bool text_is_utf8(const char *text, size_t length);
 size_t text_visible(char *buffer, size_t size, const char *text, size_t length);
 /* Bytes of the first character if text_visible() leaves it as it is; 0: it does not, or there is none. */
 size_t text_visible_character(const char *text, size_t length);
+/* The first `most` bytes of a text or what is whole of them, for a longer sentence: a `%.60s` would cut inside a
+ * character. To be printed at once: text_start(name, 60).text. */
+enum { TEXT_START_MAX = 300 };
+struct text_start {
+	char text[TEXT_START_MAX + 1];
+};
+static inline struct text_start text_start(const char *text, size_t most)
+{
+	struct text_start start = {.text = ""};
+	text_utf8(start.text, (most < TEXT_START_MAX ? most : TEXT_START_MAX) + 1, text, strlen(text));
+	return start;
+}
 /* A quoted JSON string, control characters escaped, invalid bytes as U+FFFD. Cut texts still end with a quote. */
 size_t text_json(char *buffer, size_t size, const char *text, size_t length);
 /* Room text_json() may need for `length` bytes, with quotes and NUL. */

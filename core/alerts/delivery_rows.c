@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "hub.h"
 #include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -172,15 +173,16 @@ static void clock_of(char text[16], int64_t wall)
 static void describe(const struct delivery *delivery, char *text, size_t size)
 {
 	const char *notifier = delivery->lane->notifier, *reason = delivery->reason;
+	struct text_start why = text_start(*reason ? reason : "not sent", 80);
 	char when[16];
 	if (delivery->state == DELIVERY_SENT) {
 		clock_of(when, delivery->settled_at);
 		snprintf(text, size, "%s %s", notifier, when);
 	} else if (delivery->state == DELIVERY_DEAD) {
-		snprintf(text, size, "%s lost (%.80s)", notifier, *reason ? reason : "not sent");
+		snprintf(text, size, "%s lost (%s)", notifier, why.text);
 	} else if (delivery->next_try) {
 		clock_of(when, delivery->next_try);
-		snprintf(text, size, "%s queued (%.80s), next try %s", notifier, *reason ? reason : "not sent", when);
+		snprintf(text, size, "%s queued (%s), next try %s", notifier, why.text, when);
 	} else {
 		snprintf(text, size, "%s %s", notifier, delivery_state_names[delivery->state]);
 	}

@@ -246,7 +246,8 @@ static void carry_out_expire(struct alerting *alerting, struct question *questio
 {
 	struct silence *silence = silences_expire(alerting->silences, question->name, clock_wall());
 	if (!silence) {
-		refuse(question, -ENOENT, "there is no silence `%.40s` that has not ended", question->name);
+		refuse(question, -ENOENT, "there is no silence `%s` that has not ended",
+		       text_start(question->name, 40).text);
 		return;
 	}
 	silence->mutes = 0;
@@ -290,8 +291,8 @@ static void carry_out_ack(struct alerting *alerting, struct question *question)
 		last = alert;
 	}
 	if (!last) {
-		refuse(question, -ENOENT, "no alert `%.80s`%s%.80s fires", spec->alert, spec->subject ? " of " : "",
-		       spec->subject ? spec->subject : "");
+		refuse(question, -ENOENT, "no alert `%s`%s%s fires", text_start(spec->alert, 80).text,
+		       spec->subject ? " of " : "", text_start(spec->subject ? spec->subject : "", 80).text);
 		return;
 	}
 	alerting->group_step_due = 0;
@@ -313,7 +314,7 @@ static void carry_out_try(struct alerting *alerting, struct question *question)
 {
 	const struct rule *rule = alerting->ruleset ? ruleset_find(alerting->ruleset, question->name) : NULL;
 	if (!rule) {
-		refuse(question, -ENOENT, "there is no rule `%.80s`", question->name);
+		refuse(question, -ENOENT, "there is no rule `%s`", text_start(question->name, 80).text);
 		return;
 	}
 	*alerting->last_incident = '\0';

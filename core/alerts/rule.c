@@ -10,6 +10,7 @@
 #include "loader.h"
 #include "rule_private.h"
 #include "template.h"
+#include "text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -491,8 +492,8 @@ static void make_guard(const struct maker *maker, const struct cw_value *value, 
 	if (selector_parse(selector, &guard->selector, error) < 0)
 		wrong(maker, value->place, "while: %s", error);
 	else if (expr_parse(comparison, &expr, error) < 0 || !is_comparison(expr_op(expr)) || !expr_value(expr))
-		wrong(maker, value->place, "while: `%.80s` is not a comparison such as `calls_active{health=stale}>=5`",
-		      value->string);
+		wrong(maker, value->place, "while: `%s` is not a comparison such as `calls_active{health=stale}>=5`",
+		      text_start(value->string, 80).text);
 	else {
 		const struct cw_metric *metric = find_metric(maker, value->place, guard->selector.metric);
 		check_selector(maker, value->place, "while", &guard->selector, metric);

@@ -124,7 +124,7 @@ static int parse_labels(char *at, struct selector *selector, char *error)
 			return -EINVAL;
 	}
 	if (at[blanks(at)])
-		return fail(error, "something follows the closing brace: `%.40s`", at);
+		return fail(error, "something follows the closing brace: `%s`", text_start(at, 40).text);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ int selector_parse(char *text, struct selector *ret_selector, char error[EXPR_ER
 		return fail(error, "the name of a metric is missing");
 	char *brace = at + blanks(at);
 	if (*brace && *brace != '{')
-		return fail(error, "`%.40s` is not NAME or NAME{label=value}", name);
+		return fail(error, "`%s` is not NAME or NAME{label=value}", text_start(name, 40).text);
 	bool has_labels = *brace == '{';
 	*at = '\0';
 	if (has_labels && parse_labels(brace + 1, &selector, error) < 0)

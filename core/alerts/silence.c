@@ -95,12 +95,12 @@ static int add_matcher(struct silence *silence, const char *matcher, char *error
 		return wrong(error, "a matcher is one line");
 	int rc = expr_parse(matcher, &expr, reason);
 	if (rc)
-		return wrong(error, "`%.60s`: %s", matcher, reason), rc;
+		return wrong(error, "`%s`: %s", text_start(matcher, 60).text, reason), rc;
 	silence->exprs[silence->exprs_count++] = expr;
 	struct cw_column column = {.name = expr_column(expr), .type = CW_TEXT};
 	rc = expr_bind(expr, &column, reason);
 	if (rc)
-		wrong(error, "`%.60s`: %s", matcher, reason);
+		wrong(error, "`%s`: %s", text_start(matcher, 60).text, reason);
 	return rc;
 }
 
@@ -183,7 +183,7 @@ static struct silence *find(struct silences *silences, const char *id)
 static int set_id(struct silences *silences, struct silence *silence, const char *id, char *error)
 {
 	if (id && (!*id || strlen(id) >= sizeof silence->id || find(silences, id)))
-		return wrong(error, "`%.30s` is no id, or known already", id);
+		return wrong(error, "`%s` is no id, or known already", text_start(id, 30).text);
 	if (id)
 		return stpcpy(silence->id, id), 0;
 	do

@@ -118,14 +118,15 @@ static int read_window(struct weekly *weekly, const char *every, char *error)
 	int from, to;
 	const char *at = read_days(skip_blanks(every), &days);
 	if (!at)
-		return fail(error, "`%.60s`: days are Mon, Tue, Wed, Thu, Fri, Sat, Sun, as `Mon-Fri` or `Sat,Sun`",
-			    every);
+		return fail(error, "`%s`: days are Mon, Tue, Wed, Thu, Fri, Sat, Sun, as `Mon-Fri` or `Sat,Sun`",
+			    text_start(every, 60).text);
 	at = read_time(at, &from);
 	at = at && *at == '-' ? read_time(at + 1, &to) : NULL;
 	if (!at || *at || from == DAY)
-		return fail(error, "`%.60s`: a window is written as `Sun 02:00-04:00`, from 00:00 to 24:00", every);
+		return fail(error, "`%s`: a window is written as `Sun 02:00-04:00`, from 00:00 to 24:00",
+			    text_start(every, 60).text);
 	if (from == to)
-		return fail(error, "`%.60s` is empty; all day is `00:00-24:00`", every);
+		return fail(error, "`%s` is empty; all day is `00:00-24:00`", text_start(every, 60).text);
 	set_minutes(weekly, days, from, to > from ? to - from : to - from + DAY);
 	return 0;
 }
@@ -138,7 +139,8 @@ static int find_zone(struct weekly *weekly, const char *timezone, char *error)
 									   "pqrstuvwxyz0123456789_+-/")];
 	weekly->zone = is_name ? g_time_zone_new_identifier(name) : NULL;
 	if (!weekly->zone)
-		return fail(error, "`%.60s` is no time zone that this system knows, such as Europe/Berlin", name);
+		return fail(error, "`%s` is no time zone that this system knows, such as Europe/Berlin",
+			    text_start(name, 60).text);
 	return 0;
 }
 

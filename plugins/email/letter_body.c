@@ -32,11 +32,11 @@ struct pen {
 /* ---- words ---- */
 
 /* Cut with an ellipsis. The result stands in `buffer`. */
-static const char *visible(char *buffer, size_t size, const char *text)
+static const char *visible_part(char *buffer, size_t size, const char *text, size_t length)
 {
 	static const char ellipsis[] = "…";
 	char whole[WHOLE_MAX];
-	size_t length = text_visible(whole, sizeof(whole), text, strlen(text));
+	length = text_visible(whole, sizeof(whole), text, length);
 	if (length < size) {
 		memcpy(buffer, whole, length + 1);
 		return buffer;
@@ -44,6 +44,11 @@ static const char *visible(char *buffer, size_t size, const char *text)
 	length = text_visible(buffer, size - sizeof(ellipsis) + 1, whole, length);
 	memcpy(buffer + length, ellipsis, sizeof(ellipsis));
 	return buffer;
+}
+
+static const char *visible(char *buffer, size_t size, const char *text)
+{
+	return visible_part(buffer, size, text, strlen(text));
 }
 
 static const char *state_word(const struct cw_notice *notice)
@@ -116,12 +121,11 @@ static void say_standing(struct pen *pen, const struct cw_notice *notice)
 /* Its lines are paragraphs. */
 static void say_description(struct pen *pen, const char *description)
 {
-	char line[TEXT_MAX], shown[TEXT_MAX];
+	char shown[TEXT_MAX];
 	for (const char *at = description, *end; *at && at - description < DESCRIPTION_MAX; at = *end ? end + 1 : end) {
 		end = strchrnul(at, '\n');
-		text_utf8(line, sizeof(line), at, (size_t)(end - at));
-		if (line[0])
-			pen->paragraph(pen, visible(shown, sizeof(shown), line));
+		if (end > at)
+			pen->paragraph(pen, visible_part(shown, sizeof(shown), at, (size_t)(end - at)));
 	}
 }
 
@@ -173,15 +177,22 @@ static void say_breakdown(struct pen *pen, const struct cw_notice *notice)
 	pen->list(pen, /* title */ NULL);
 }
 
+/* As many as there is room for; none is begun that has no room. */
 static void say_labels(struct pen *pen, const struct cw_notice *notice)
 {
 	char text[2 * TEXT_MAX] = "", name[FACT_MAX], value[FACT_MAX];
+	static const char others[] = ", …";
 	size_t used = 0;
-	for (uint32_t i = 0; i < notice->labels.count && used < sizeof(text) - 1; i++) {
+	for (uint32_t i = 0; i < notice->labels.count; i++) {
 		const struct cw_tag *tag = cw_at(&notice->labels, i);
-		int more = snprintf(text + used, sizeof(text) - used, "%s%s=%s", used ? ", " : "",
+		size_t room = sizeof(text) - sizeof(others) - used;
+		int more = snprintf(text + used, room, "%s%s=%s", used ? ", " : "",
 				    visible(name, sizeof(name), tag->name), visible(value, sizeof(value), tag->value));
-		used += more > 0 ? (size_t)more : 0;
+		if (more < 0 || (size_t)more >= room) {
+			memcpy(text + used, others, sizeof(others));
+			break;
+		}
+		used += (size_t)more;
 	}
 	if (text[0])
 		pen->paragraph(pen, text);

@@ -14,6 +14,8 @@
  */
 #include "email.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,11 +103,11 @@ static void note_reason(struct email *email, const struct smtp_result *result, b
 	struct sending *sending = &email->sending;
 	if (about_recipient && sending->reason[0])
 		return;
-	if (about_recipient)
-		snprintf(sending->reason, sizeof(sending->reason), "%s: %s", email->to[sending->at].address,
-			 result->reason);
-	else
-		snprintf(sending->reason, sizeof(sending->reason), "%s", result->reason);
+	int used = about_recipient
+			   ? snprintf(sending->reason, sizeof(sending->reason), "%s: ", email->to[sending->at].address)
+			   : 0;
+	text_utf8(sending->reason + used, sizeof(sending->reason) - (size_t)used, result->reason,
+		  strlen(result->reason));
 }
 
 static void on_sent(void *arg, const struct smtp_result *result)

@@ -11,6 +11,8 @@
  */
 #include "smtp_private.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,10 +120,7 @@ static void append_reply(struct reply *reply, const char *text, size_t length)
 		reply->text[reply->length++] = ' ';
 		room--;
 	}
-	length = length < room ? length : room;
-	memcpy(reply->text + reply->length, text, length);
-	reply->length += length;
-	reply->text[reply->length] = '\0';
+	reply->length += text_utf8(reply->text + reply->length, room + 1, text, length);
 }
 
 void smtp_hear(struct smtp_job *job, const char *line, size_t length)

@@ -13,10 +13,12 @@
 static void say(struct smtp_job *job, enum smtp_end end, const char *format, ...) CW_PRINTF(3, 4);
 static void say(struct smtp_job *job, enum smtp_end end, const char *format, ...)
 {
+	char words[2 * SMTP_REASON_MAX];
 	va_list list;
 	va_start(list, format);
-	vsnprintf(job->result.reason, SMTP_REASON_MAX, format, list);
+	vsnprintf(words, sizeof(words), format, list);
 	va_end(list);
+	text_utf8(job->result.reason, SMTP_REASON_MAX, words, strlen(words));
 	job->result.end = end;
 }
 
@@ -67,8 +69,8 @@ static void explain_denied(struct smtp_job *job, const struct smtp_server *serve
 	if (job->reply.code >= 400 && job->reply.code < 500)
 		say(job, SMTP_BROKEN, "the login is not possible now (%s): %s", where, reply_words(job, words));
 	else if (job->reply.code >= 500)
-		say(job, SMTP_DENIED, "the login as %.64s is refused (%s): %s", server->username, where,
-		    reply_words(job, words));
+		say(job, SMTP_DENIED, "the login as %s is refused (%s): %s", text_start(server->username, 64).text,
+		    where, reply_words(job, words));
 	else
 		say(job, SMTP_DENIED, "the server offers no way to log in that we know (%s)", where);
 }

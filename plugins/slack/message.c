@@ -17,8 +17,7 @@ enum {
 	FIELDS = 10,
 	COMMON_CHARACTERS = 600,
 	COMMAND_CHARACTERS = 1000,
-	CONTEXT_CHARACTERS = 300,
-	PLAIN_LINE_MAX = 300 /* bytes */
+	CONTEXT_CHARACTERS = 300
 };
 
 /* How much of what can be cut is told. */
@@ -495,14 +494,6 @@ void message_digest(struct buffer *out, const struct message_place *place, const
 
 /* ---- text alone ---- */
 
-/* At most so many bytes of it, cut at a character's border. */
-static void plain_line(struct buffer *text, const char *line, size_t most)
-{
-	char cut[PLAIN_LINE_MAX + 1];
-	text_utf8(cut, (most < PLAIN_LINE_MAX ? most : PLAIN_LINE_MAX) + 1, line, strlen(line));
-	buffer_print(text, "\n%s", cut);
-}
-
 static void plain_notice(struct buffer *text, const struct cw_notice *notice)
 {
 	char line[4096];
@@ -511,7 +502,7 @@ static void plain_notice(struct buffer *text, const struct cw_notice *notice)
 		buffer_print(text, "\n%s", notice->common);
 	for (uint32_t i = 0; i < n && !title_says_all(notice); i++) {
 		make_subject(line, sizeof(line), alert_at(notice, i));
-		plain_line(text, line, PLAIN_LINE_MAX);
+		buffer_print(text, "\n%s", text_start(line, 300).text);
 	}
 	if (notice->alerts.count + notice->left_out > n)
 		buffer_print(text, "\nand %u more", notice->alerts.count + notice->left_out - n);
@@ -532,7 +523,7 @@ void message_plain(struct buffer *out, const struct message_place *place, const 
 	for (uint32_t i = 0; i < n && n > 1; i++) {
 		make_title(title, sizeof(title), notices[i]);
 		if (message_is_last(notices, n, i))
-			plain_line(&text, title, PLAIN_LINE_MAX / 2);
+			buffer_print(&text, "\n%s", text_start(title, 150).text);
 	}
 	if (n == 1)
 		plain_notice(&text, notices[0]);

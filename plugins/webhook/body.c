@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBJECTS_MAX = 10, SUBJECT_MAX = 300 };
+enum { SUBJECTS_MAX = 10 };
 
 static const char never[] = "0001-01-01T00:00:00Z"; /* what Alertmanager says of an alert that has not ended */
 
@@ -268,11 +268,10 @@ static const char *subjects(struct looking *looking)
 	looking->subjects[0] = '\0';
 	for (uint32_t i = 0; i < n && used < size; i++) {
 		const struct cw_alert *alert = cw_at(&notice->alerts, i);
-		const char *words = alert->summary ? alert->summary : alert->subject;
-		char cut[SUBJECT_MAX + 1];
-		text_utf8(cut, sizeof(cut), words, strlen(words));
-		used += (size_t)snprintf(looking->subjects + used, size - used, "%s%s%s%.60s%s", i ? "\n" : "", cut,
-					 alert->reason ? " (" : "", alert->reason ? alert->reason : "",
+		used += (size_t)snprintf(looking->subjects + used, size - used, "%s%s%s%s%s", i ? "\n" : "",
+					 text_start(alert->summary ? alert->summary : alert->subject, 300).text,
+					 alert->reason ? " (" : "",
+					 text_start(alert->reason ? alert->reason : "", 60).text,
 					 alert->reason ? ")" : "");
 	}
 	if (more && used < size)

@@ -5,6 +5,7 @@
 #include "webhook.h"
 
 #include "connect/tls.h"
+#include "text.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -27,8 +28,8 @@ static int parse_body(const char *text, struct template **ret_template, char err
 	}
 	for (uint32_t i = 0; template_name(template, i); i++)
 		if (!body_is_name(template_name(template, i))) {
-			snprintf(error, TEMPLATE_ERROR_MAX + 400, "body: no name `%.60s`; there are %s",
-				 template_name(template, i), body_names(names, sizeof(names)));
+			snprintf(error, TEMPLATE_ERROR_MAX + 400, "body: no name `%s`; there are %s",
+				 text_start(template_name(template, i), 60).text, body_names(names, sizeof(names)));
 			template_free(template);
 			return -EINVAL;
 		}

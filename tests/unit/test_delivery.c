@@ -379,6 +379,19 @@ static void refused__is_dead_at_once(void **state)
 	assert_int_equal(tellers[0].offers, 1);
 }
 
+static void reason__that_is_long__ends_where_a_character_does(void **state)
+{
+	(void)state;
+	char reason[200] = "x", said[128];
+	for (size_t i = 1; i + 2 < sizeof reason; i += 2)
+		memcpy(reason + i, "\xc3\xbc", 3);
+	tell("a", 1);
+	step();
+	answer(CW_REFUSED, reason);
+	snprintf(said, sizeof said, "slack lost (%.79s)", reason);
+	assert_string_equal(words("a"), said);
+}
+
 static void after_a_day__it_is_dead(void **state)
 {
 	(void)state;
@@ -1046,6 +1059,7 @@ int main(void)
 		TEST(progress_and_doubt__are_given_to_the_next_attempt),
 		TEST(receipt__is_given_to_the_incidents_next_notice),
 		TEST(refused__is_dead_at_once),
+		TEST(reason__that_is_long__ends_where_a_character_does),
 		TEST(after_a_day__it_is_dead),
 		TEST(order__is_kept_within_a_group_and_others_pass),
 		TEST(success__ends_the_pauses_of_others),

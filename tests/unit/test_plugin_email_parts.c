@@ -8,6 +8,7 @@
 #include "mime.h"
 #include "progress.h"
 #include "recipient.h"
+#include "text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -322,6 +323,41 @@ static void a_long_text__is_cut_with_an_ellipsis(void **state)
 	assert_string_equal(subject + strlen(subject) - 4, "x…");
 }
 
+/* The same in both forms: valid, and no half of a character of what was written. */
+static void assert_whole(const struct cw_notice *notice)
+{
+	void (*const forms[])(struct buffer *, const struct cw_notice *const *, uint32_t) = {letter_text, letter_html};
+	for (size_t i = 0; i < 2; i++) {
+		buffer_cut(&buffer, 0);
+		forms[i](&buffer, &notice, 1);
+		assert_true(text_is_utf8(buffer_text(&buffer), buffer.length));
+		assert_null(strstr(written(), "\xef\xbf\xbd"));
+	}
+}
+
+static void a_long_text__is_cut_between_characters(void **state)
+{
+	(void)state;
+	char line[1024], value[1024];
+	struct cw_tag many[32];
+	for (size_t shift = 0; shift < 4; shift++) {
+		struct cw_notice notice = a_notice();
+		memset(line, 'x', sizeof(line));
+		for (size_t i = shift; i + 4 < sizeof(line); i += 4)
+			memcpy(line + i, "\xf0\x9f\x93\x9e", 5);
+		notice.description = line;
+		assert_whole(&notice);
+		assert_non_null(strstr(written(), "\xf0\x9f\x93\x9e…"));
+		snprintf(value, sizeof(value), "%.*s\xf0\x9f\x93\x9e\xf0\x9f\x93\x9e", (int)(70 + shift), /* ASCII */
+			 "an ordinary value that is somewhat longer than most of them are in any life");
+		for (size_t i = 0; i < 32; i++)
+			many[i] = (struct cw_tag){"name", value};
+		notice.labels = (struct cw_array)CW_ARRAY(many);
+		assert_whole(&notice);
+		assert_non_null(strstr(written(), "\xf0\x9f\x93\x9e, …"));
+	}
+}
+
 static void a_header_of_ones_own__cannot_be_one_of_ours(void **state)
 {
 	(void)state;
@@ -379,6 +415,7 @@ int main(void)
 		TEST(a_letter__is_the_same_at_each_try_and_in_its_thread),
 		TEST(a_digest__tells_of_all),
 		TEST(a_long_text__is_cut_with_an_ellipsis),
+		TEST(a_long_text__is_cut_between_characters),
 		TEST(a_header_of_ones_own__cannot_be_one_of_ours),
 		TEST(progress__comes_back_as_it_was),
 		TEST(progress_that_is_damaged__says_nothing),

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "email.h"
 #include "plugin_host.h"
-#include "smtp.h"
+#include "smtp_private.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -105,9 +105,27 @@ static void a_connection_that_is_kept__is_not_waited_for_at_the_end(void **state
 	close(listening);
 }
 
+static void what_a_server_says_at_length__is_cut_between_characters(void **state)
+{
+	(void)state;
+	for (size_t shift = 0; shift < 4; shift++) {
+		struct smtp_job job = {.is_let_in = true, .word = "RCPT"};
+		const struct smtp_server server = {.at = {.host = "mail.test", .port = 25}};
+		char line[500] = "550 xxxx";
+		for (size_t i = 4 + shift; i + 4 < sizeof(line); i += 4)
+			memcpy(line + i, "\xf0\x9f\x93\x9e", 5);
+		smtp_hear(&job, line, strlen(line));
+		smtp_explain(&job, &server, CURLE_SEND_ERROR);
+		assert_int_equal(job.result.end, SMTP_REFUSED);
+		assert_non_null(strstr(job.result.reason, "\xf0\x9f\x93\x9e ("));
+		assert_null(strstr(job.result.reason, "\xef\xbf\xbd"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_server_says_at_length__is_cut_between_characters),
 		cmocka_unit_test(a_connection_that_is_kept__is_not_waited_for_at_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

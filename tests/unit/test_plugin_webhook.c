@@ -153,7 +153,7 @@ static void long_subjects__are_cut_between_characters(void **state)
 			memcpy(text + i, "€", 4);
 		memset(text, 'a', before);
 		memmove(text + before, text + 3, sizeof(text) - 3 - before);
-		made.alerts[0].summary = text;
+		made.alerts[0].summary = made.alerts[0].reason = text;
 		buffer_init(&out, 0, BODY_MAX);
 		body_template(&out, template, notice, "hook");
 		buffer_bytes(&out, "", 1);

@@ -88,6 +88,30 @@ static void utf8__of_hostile_bytes__is_valid(void **state)
 	assert_false(text_is_utf8("\xed\xbf\xbf", 3));
 }
 
+static void start__of_a_long_text__ends_where_a_character_does(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *start;
+		size_t most;
+	} cases[] = {
+		{"", "", 3},
+		{"abc", "abc", 3},
+		{"abcd", "abc", 3},
+		{"ab\xc3\xbc", "ab", 3},
+		{"ab\xc3\xbc", "ab\xc3\xbc", 4},
+		{"\xf0\x9f\x93\x9e", "", 3},
+		{"a\xff", "a\xef\xbf\xbd", 4},
+		{"abc", "", 0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(text_start(cases[i].text, cases[i].most).text, cases[i].start);
+	char text[2 * TEXT_START_MAX];
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(strlen(text_start(text, SIZE_MAX).text), TEXT_START_MAX);
+}
+
 static void visible__of_what_acts_unseen__is_escaped(void **state)
 {
 	(void)state;
@@ -539,6 +563,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(utf8__of_hostile_bytes__is_valid),
+		cmocka_unit_test(start__of_a_long_text__ends_where_a_character_does),
 		cmocka_unit_test(visible__of_what_acts_unseen__is_escaped),
 		cmocka_unit_test(visible_character__is_one_that_visible_leaves_as_it_is),
 		cmocka_unit_test(json__of_any_bytes__is_a_string),

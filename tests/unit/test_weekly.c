@@ -113,6 +113,10 @@ static void window__that_is_none__is_refused_with_a_sentence(void **state)
 		{"Sun, 02:00-04:00", NULL, "days are"},
 		{"Sun- 02:00-04:00", NULL, "days are"},
 		{"\x1b[31m 02:00-04:00", NULL, "\\x1b"},
+		{"\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5"
+		 "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5"
+		 "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5-\xe6\x97\xa5",
+		 NULL, "\xe6\x97\xa5-`: a window is written"},
 		{"Sun 02:00-04:00", "Europe/Atlantis", "time zone"},
 		{"Sun 02:00-04:00", "../../../etc/passwd", "time zone"},
 		{"Sun 02:00-04:00", "/usr/share/zoneinfo/UTC", "time zone"},
