@@ -95,7 +95,7 @@ int alerting_test(struct alerting *alerting, const char *notifier, const char *b
 
 /* For the agent's own samples: firing and pending alerts by severity. */
 struct alerting_counts {
-	uint64_t alerts[3][4]; /* [severity][state as shown] */
+	uint64_t alerts[3][4];   /* [severity][state as shown] */
 	uint64_t alerts_dropped; /* engine_left_out() */
 	uint64_t notices_sent, notices_retried, notices_dead, notices_waiting;
 	double notice_delay_seconds; /* NaN: none yet */
