@@ -9,9 +9,11 @@ import contextlib
 import datetime
 import fcntl
 import http.client
+import itertools
 import json
 import os
 import pty
+import random
 import re
 import shutil
 import signal
@@ -68,10 +70,20 @@ def always(condition, seconds, every=0.1, what=None):
         time.sleep(every)
 
 
+PORTS_FROM, PORTS_EACH, WORKERS = 10240, 900, 24
+ports_tried = itertools.count(random.randrange(PORTS_EACH))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Of this worker's own, and below those that outgoing connections are given: so nobody takes it before it is listened on, or while it is not, and who
+    dials it meanwhile does not meet himself."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    for _ in range(PORTS_EACH):
+        port = PORTS_FROM + worker * PORTS_EACH + next(ports_tried) % PORTS_EACH
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Folder:
