@@ -5,7 +5,8 @@
  * With a token auth.test is asked: it posts nothing. It is also asked at the start and then every ten minutes, so that
  * a token that was revoked is seen before it is needed at night. A webhook has nothing of the kind; an empty message is
  * refused by one that lives (400 no_text) and unknown to one that does not, so that is what the doctor sends, and
- * nobody else. While Slack has asked us to wait, nothing is asked.
+ * nobody else. It counts among the messages, a second apart, so it waits for its turn; auth.test does not, of which
+ * Slack takes hundreds a minute. While Slack has asked us to wait, nothing is asked.
  */
 #include "slack.h"
 
@@ -31,10 +32,12 @@ const struct cw_check slack_checks[SLACK_CHECKS] = {
 
 struct checks {
 	struct slack *slack;
-	uv_timer_t timer; /* until we ask by ourselves; never for a webhook */
+	uv_timer_t timer; /* until we ask by ourselves; of a webhook until the doctor's question has its turn */
 	struct backoff backoff;
 	bool is_ours; /* the state that is shown came from here */
 
+	bool is_due;      /* the doctor's question waits for its turn */
+	int64_t deadline; /* instant: of its answer */
 	struct http_transfer *asking;
 	int waits;     /* the rung that waits for its answer; -1: none */
 	bool is_known; /* of the last answer: */
@@ -52,13 +55,13 @@ static const char *auth_url(const struct slack *slack)
 
 static void on_answer(void *arg, const struct http_answer *http);
 
-static int ask(struct checks *checks)
+static int ask(struct checks *checks, int64_t timeout)
 {
 	static const char empty[] = "{\"text\":\"\"}";
 	struct slack *slack = checks->slack;
 	bool token = slack_has_token(slack);
-	int status = slack_post(slack, auth_url(slack), token ? "{}" : empty, token ? 2 : sizeof(empty) - 1,
-				give_up_after, on_answer, checks, &checks->asking);
+	int status = slack_post(slack, auth_url(slack), token ? "{}" : empty, token ? 2 : sizeof(empty) - 1, timeout,
+				on_answer, checks, &checks->asking);
 	if (status < 0)
 		checks->asking = NULL;
 	return status;
@@ -76,6 +79,7 @@ static bool is_let_in(const struct checks *checks)
 /* ---- by ourselves ---- */
 
 static void on_timer(uv_timer_t *timer);
+static void ask_in_turn(struct checks *checks);
 
 static void ask_in(struct checks *checks, int64_t pause)
 {
@@ -87,9 +91,11 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct checks *checks = timer->data;
 	int64_t wait = checks->slack->asked_until - checks->slack->host->now();
-	if (wait > 0)
+	if (checks->is_due)
+		ask_in_turn(checks);
+	else if (wait > 0)
 		ask_in(checks, wait + CW_SECOND);
-	else if (!checks->asking && ask(checks) < 0)
+	else if (!checks->asking && ask(checks, give_up_after) < 0)
 		ask_in(checks, ask_every);
 }
 
@@ -149,35 +155,80 @@ static void on_answer(void *arg, const struct http_answer *http)
 	slack_asked_to_wait(slack, checks->answer.wait);
 	if (slack_has_token(slack))
 		say_state(checks);
+	else
+		slack_pause(slack, slack->host->now());
 	if (check >= 0)
 		say(checks, (uint32_t)check);
+}
+
+/* Did Slack ask us to wait? Then that is said. */
+static bool is_put_off(struct checks *checks, uint32_t check)
+{
+	struct slack *slack = checks->slack;
+	int64_t wait = slack->asked_until - slack->host->now();
+	if (wait <= 0)
+		return false;
+	slack->host->examined(slack->self, check == HTTP_RUNG_NAME ? CW_CHECK_WARNING : CW_CHECK_SKIPPED,
+			      "not asked: Slack wants nothing for another %s", text_ns(wait).text);
+	return true;
+}
+
+static void say_no_memory(const struct slack *slack)
+{
+	slack->host->examined(slack->self, CW_CHECK_FAILED, "out of memory");
+}
+
+static void ask_in_turn(struct checks *checks)
+{
+	int check = checks->waits;
+	int64_t left = checks->deadline - checks->slack->host->now();
+	checks->is_due = false;
+	checks->waits = -1;
+	if (is_put_off(checks, (uint32_t)check))
+		return;
+	if (ask(checks, left > CW_SECOND ? left : CW_SECOND) < 0)
+		say_no_memory(checks->slack);
+	else
+		checks->waits = check;
+}
+
+/* Now, or when the second since the last message has passed; that after it comes a second later. */
+static void begin(struct checks *checks)
+{
+	struct slack *slack = checks->slack;
+	int64_t now = slack->host->now(), turn = slack->not_before > now ? slack->not_before : now;
+	checks->is_known = false;
+	checks->deadline = now + give_up_after;
+	if (slack_has_token(slack)) {
+		ask(checks, give_up_after);
+		return;
+	}
+	slack_pause(slack, turn);
+	checks->is_due = true;
+	ask_in(checks, turn - now + CW_MILLISECOND);
 }
 
 void slack_examine(void *state, uint32_t check)
 {
 	struct slack *slack = state;
 	struct checks *checks = slack->checks;
+	bool is_asked = checks->asking || checks->is_due;
 	if (check == SENT) {
 		http_last_say(&slack->last, slack->self, slack->host);
 		return;
 	}
-	int64_t wait = slack->asked_until - slack->host->now();
-	if (wait > 0 && !checks->asking && (check == HTTP_RUNG_NAME || !checks->is_known)) {
+	if (!is_asked && (check == HTTP_RUNG_NAME || !checks->is_known) && is_put_off(checks, check)) {
 		checks->is_known = false;
-		slack->host->examined(slack->self, check == HTTP_RUNG_NAME ? CW_CHECK_WARNING : CW_CHECK_SKIPPED,
-				      "not asked: Slack wants nothing for another %s", text_ns(wait).text);
 		return;
 	}
-	if (check == HTTP_RUNG_NAME && !checks->asking) {
-		checks->is_known = false;
-		ask(checks);
-	}
-	if (checks->asking)
+	if (check == HTTP_RUNG_NAME && !is_asked)
+		begin(checks);
+	if (checks->asking || checks->is_due)
 		checks->waits = (int)check;
 	else if (checks->is_known)
 		say(checks, check);
 	else
-		slack->host->examined(slack->self, CW_CHECK_FAILED, "out of memory");
+		say_no_memory(slack);
 }
 
 /* ---- life ---- */

@@ -36,7 +36,6 @@ struct deliver {
 	struct slack *slack;
 	uv_timer_t timer;
 	bool is_stopping;
-	int64_t not_before; /* instant: of the next request */
 
 	/* the delivery under way; count 0: none is */
 	const struct cw_notice *notices[CW_NOTICE_DIGEST_MAX];
@@ -218,6 +217,7 @@ static void send_step(struct deliver *deliver)
 		write_update(deliver, &body);
 	else
 		write_reply(deliver, &body);
+	slack_pause(slack, slack->host->now());
 	if (!body.failed)
 		status = slack_post(slack,
 				    deliver->step == UPDATE ? slack->settings.update_url : slack->settings.post_url,
@@ -233,18 +233,29 @@ static void on_timer(uv_timer_t *timer);
 /* Now, or when the second since the last request has passed. */
 static void schedule(struct deliver *deliver)
 {
-	int64_t left = deliver->not_before - deliver->slack->host->now();
+	int64_t left = deliver->slack->not_before - deliver->slack->host->now();
 	uint64_t wait_ms = left <= 0 ? 0 : (uint64_t)(left / CW_MILLISECOND) + 1;
 	uv_update_time(deliver->timer.loop);
 	uv_timer_start(&deliver->timer, on_timer, wait_ms, /* repeat */ 0);
 }
 
+/* The doctor's question was one too many for the webhook. Of the API each method has a limit of its own. */
+static void put_off(struct deliver *deliver, int64_t wait)
+{
+	struct answer answer = {.kind = ANSWER_WAIT, .wait = wait};
+	snprintf(answer.reason, sizeof(answer.reason), "Slack asks us to wait %s", text_ns(wait).text);
+	settle(deliver, CW_TRY_AGAIN, &answer, answer.reason);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct deliver *deliver = timer->data;
-	int64_t now = deliver->slack->host->now();
-	if (deliver->not_before > now)
+	struct slack *slack = deliver->slack;
+	int64_t now = slack->host->now();
+	if (slack->not_before > now)
 		schedule(deliver);
+	else if (!slack_has_token(slack) && slack->asked_until > now)
+		put_off(deliver, slack->asked_until - now);
 	else if (now - deliver->began > give_up_after)
 		settle(deliver, CW_TRY_AGAIN, /* answer */ NULL,
 		       "it took too long as a whole; what is left comes next");
@@ -349,7 +360,7 @@ static void on_answer(void *arg, const struct http_answer *http)
 	struct slack *slack = deliver->slack;
 	struct answer answer;
 	deliver->transfer = NULL;
-	deliver->not_before = slack->host->now() + SLACK_PAUSE;
+	slack_pause(slack, slack->host->now());
 	answer_read(http, slack_has_token(slack), slack->settings.secret, &answer);
 	switch (answer.kind) {
 	case ANSWER_TAKEN:
@@ -436,7 +447,7 @@ int deliver_open(struct slack *slack)
 	if (!deliver)
 		return -ENOMEM;
 	deliver->slack = slack;
-	deliver->not_before = slack->host->now() + SLACK_PAUSE;
+	slack_pause(slack, slack->host->now());
 	uv_timer_init(slack->host->loop(slack->self), &deliver->timer);
 	deliver->timer.data = deliver;
 	slack->deliver = deliver;

@@ -127,6 +127,12 @@ void slack_asked_to_wait(struct slack *slack, int64_t wait)
 		slack->asked_until = until;
 }
 
+void slack_pause(struct slack *slack, int64_t at)
+{
+	if (slack->not_before < at + SLACK_PAUSE)
+		slack->not_before = at + SLACK_PAUSE;
+}
+
 int slack_post(struct slack *slack, const char *url, const char *body, size_t length, int64_t timeout, http_done done,
 	       void *arg, struct http_transfer **ret_transfer)
 {

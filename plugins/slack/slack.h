@@ -46,6 +46,7 @@ struct slack {
 	struct deliver *deliver;
 	struct checks *checks;
 	struct http_last last; /* how the last message went */
+	int64_t not_before;    /* instant: of the next message */
 	int64_t asked_until;   /* instant: Slack wants nothing from us until then, neither a message nor a question */
 };
 
@@ -57,6 +58,8 @@ static inline bool slack_has_token(const struct slack *slack)
 /* slack.c */
 /* Slack said how long it wants nothing; 0 is fine. */
 void slack_asked_to_wait(struct slack *slack, int64_t wait);
+/* A message goes out, or its answer has come: the next is a while after that. */
+void slack_pause(struct slack *slack, int64_t at);
 /* A POST of JSON, with the token if there is one. 0 or negative. */
 int slack_post(struct slack *slack, const char *url, const char *body, size_t length, int64_t timeout, http_done done,
 	       void *arg, struct http_transfer **ret_transfer);

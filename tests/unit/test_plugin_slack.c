@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "notice_fixture.h"
 #include "plugin_host.h"
+#include "slack.h"
 #include "tool_fixture.h"
 
 #include <jansson.h>
@@ -150,18 +151,29 @@ static void a_notice__by_webhook__is_a_message(void **state)
 	stop(&world);
 }
 
+static bool is_past(struct cw_instance *self, const void *arg)
+{
+	(void)self;
+	return clock_now() > *(const int64_t *)arg;
+}
+
 static void too_many__is_waited_for_as_long_as_slack_says(void **state)
 {
 	(void)state;
 	struct world world;
 	struct notice_fixture made;
 	start(&world, false, NULL);
-	tool_say(&world.slack, "next code 429 31");
+	tool_say(&world.slack, "next code 429 3");
 	int64_t before = clock_now();
 	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
-	assert_true(world.self.delivered.not_before >= before + 31 * CW_SECOND);
-	assert_non_null(strstr(world.self.delivered_reason, "Slack asks us to wait 31s"));
+	int64_t until = world.self.delivered.not_before;
+	assert_true(until >= before + 3 * CW_SECOND);
+	assert_non_null(strstr(world.self.delivered_reason, "Slack asks us to wait 3s"));
 	assert_int_equal(world.self.state, CW_DEGRADED);
+	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN); /* whoever asks */
+	assert_true(llabs(world.self.delivered.not_before - until) < CW_SECOND / 10);
+	assert_int_equal(requests(&world, NULL, NULL), 1);
+	assert_true(plugin_host_wait(&world.self, is_past, &until, 10000));
 	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_DELIVERED);
 	assert_int_equal(world.self.state, CW_UP);
 	stop(&world);
@@ -245,15 +257,15 @@ static void trouble_at_slack_or_on_the_way__is_tried_again(void **state)
 	struct world world;
 	struct notice_fixture made;
 	start(&world, false, NULL);
+	tool_say(&world.slack, "next redirect http://169.254.169.254/canary");
+	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
+	assert_non_null(strstr(world.self.delivered_reason, "redirect refused"));
+	assert_null(strstr(world.self.delivered_reason, "canary"));
 	int64_t before = clock_now();
 	tool_say(&world.slack, "next code 503 31");
 	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
 	assert_true(world.self.delivered.not_before >= before + 31 * CW_SECOND);
 	assert_int_equal(world.self.state, CW_DOWN);
-	tool_say(&world.slack, "next redirect http://169.254.169.254/canary");
-	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
-	assert_non_null(strstr(world.self.delivered_reason, "redirect refused"));
-	assert_null(strstr(world.self.delivered_reason, "canary"));
 	assert_int_equal(requests(&world, NULL, NULL), 2);
 	stop(&world);
 }
@@ -502,6 +514,65 @@ static void the_doctor__climbs_to_what_was_sent(void **state)
 	}
 }
 
+/* The receiver finds fault with what comes within a second. */
+static void the_doctor__of_a_webhook__has_its_turn_among_the_messages(void **state)
+{
+	(void)state;
+	struct world world;
+	struct notice_fixture made;
+	start(&world, false, NULL);
+	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_DELIVERED);
+	assert_int_equal(plugin_host_examine(&world.self, "name"), CW_CHECK_OK);
+	assert_int_equal(plugin_host_examine(&world.self, "auth"), CW_CHECK_OK);
+	assert_int_equal(tell(&world, notice_fixture(&made, 2)), CW_DELIVERED);
+	assert_string_equal(tool_say(&world.slack, "faults"), "[]");
+	stop(&world);
+}
+
+static void the_doctor__that_is_one_too_many__holds_the_webhook_up(void **state)
+{
+	(void)state;
+	struct world world;
+	struct notice_fixture made;
+	start(&world, false, NULL);
+	tool_say(&world.slack, "next code 429 31");
+	assert_int_equal(plugin_host_examine(&world.self, "name"), CW_CHECK_OK);
+	assert_int_equal(plugin_host_examine(&world.self, "auth"), CW_CHECK_FAILED);
+	int64_t before = clock_now();
+	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_TRY_AGAIN);
+	assert_true(world.self.delivered.not_before >= before + 20 * CW_SECOND);
+	assert_int_equal(requests(&world, NULL, NULL), 0);
+	assert_int_equal(plugin_host_examine(&world.self, "name"), CW_CHECK_WARNING);
+	assert_non_null(strstr(world.self.verdict_text, "not asked: Slack wants nothing for another"));
+	assert_int_equal(plugin_host_examine(&world.self, "auth"), CW_CHECK_SKIPPED);
+	stop(&world);
+}
+
+static bool is_examined(struct cw_instance *self, const void *arg)
+{
+	(void)arg;
+	return self->examined;
+}
+
+static void the_doctor__whose_turn_comes_when_slack_wants_nothing__does_not_ask(void **state)
+{
+	(void)state;
+	struct world world;
+	struct notice_fixture made;
+	start(&world, false, NULL);
+	assert_int_equal(tell(&world, notice_fixture(&made, 1)), CW_DELIVERED);
+	world.self.examined = false;
+	world.self.plugin->examine(world.self.plugin_state, HTTP_RUNG_NAME);
+	slack_asked_to_wait(world.self.plugin_state, 31 * CW_SECOND); /* a message was one too many meanwhile */
+	assert_true(plugin_host_wait(&world.self, is_examined, NULL, 10000));
+	assert_int_equal(world.self.verdict, CW_CHECK_WARNING);
+	assert_non_null(strstr(world.self.verdict_text, "not asked: Slack wants nothing for another"));
+	json_t *stats = json_loads(tool_say(&world.slack, "stats"), 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(stats, "requests")), 1);
+	json_decref(stats);
+	stop(&world);
+}
+
 static void stopped_in_the_middle__it_says_how_far_it_came(void **state)
 {
 	(void)state;
@@ -540,6 +611,9 @@ int main(void)
 		cmocka_unit_test(a_digest__by_token__changes_the_roots_of_its_incidents),
 		cmocka_unit_test(a_token__that_is_not_good__is_down_before_it_is_needed),
 		cmocka_unit_test(the_doctor__climbs_to_what_was_sent),
+		cmocka_unit_test(the_doctor__of_a_webhook__has_its_turn_among_the_messages),
+		cmocka_unit_test(the_doctor__that_is_one_too_many__holds_the_webhook_up),
+		cmocka_unit_test(the_doctor__whose_turn_comes_when_slack_wants_nothing__does_not_ask),
 		cmocka_unit_test(stopped_in_the_middle__it_says_how_far_it_came),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
