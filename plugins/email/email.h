@@ -30,13 +30,17 @@ extern const struct cw_check email_checks[CHECKS];
 /* Notices under way. */
 struct sending {
 	bool is_under_way;
-	struct buffer mail;
+	const struct cw_notice *notices[CW_NOTICE_DIGEST_MAX];
+	uint32_t count;
 	enum fate fates[RECIPIENTS_MAX];
-	uint32_t first, turn;         /* the recipient with whom it began; how many have had their turn */
-	uint32_t at;                  /* the recipient whose turn it is */
-	int64_t deadline;             /* instant after which no further one is begun */
-	enum smtp_end trouble;        /* why it was broken off; SMTP_TAKEN: it was not */
-	char reason[SMTP_REASON_MAX]; /* of the trouble, or of the first recipient who has not got it */
+	uint64_t doubts[RECIPIENTS_MAX]; /* which of the notices may have reached them before, a bit each */
+	struct buffer mail;              /* of the recipient whose turn it is, and of who else has the same doubts */
+	uint64_t marked;                 /* the doubts that it tells */
+	uint32_t first, turn;            /* the recipient with whom it began; how many have had their turn */
+	uint32_t at;                     /* the recipient whose turn it is */
+	int64_t deadline;                /* instant after which no further one is begun */
+	enum smtp_end trouble;           /* why it was broken off; SMTP_TAKEN: it was not */
+	char reason[SMTP_REASON_MAX];    /* of the trouble, or of the first recipient who has not got it */
 };
 
 struct email {

@@ -7,6 +7,7 @@
  *                             ├─ 4xx: later, with the next attempt
  *                             └─ the way is broken, or the server is busy: the rest is left for the next attempt
  *
+ * Who may have a notice already, since no word came, is told so in the mail; the others are not.
  * Each attempt begins with another recipient, so that one with whom the way breaks keeps it from nobody behind.
  * In the end: someone is still to get it → try again (doubtful, if a mail may have arrived); nobody is, and somebody
  * has it → delivered, with those who were refused named; all were refused → refused. What is wrong with the way (no
@@ -21,6 +22,7 @@
 #include <string.h>
 
 static const int64_t job_timeout = 75 * CW_SECOND, attempt_time = 40 * CW_SECOND;
+_Static_assert(CW_NOTICE_DIGEST_MAX <= 64, "doubts has a bit for each notice");
 static const int64_t busy_pause = 30 * CW_SECOND; /* after 421 */
 
 static void next(struct email *email);
@@ -68,6 +70,21 @@ static void say_state(struct email *email, enum cw_delivery end)
 				   sending->reason);
 }
 
+/* An old doubt stays until there is a word. */
+static void write_progress(const struct email *email, char progress[CW_NOTICE_KEPT_MAX])
+{
+	const struct sending *sending = &email->sending;
+	enum fate fates[RECIPIENTS_MAX];
+	uint32_t attempt = sending->notices[0]->attempt;
+	for (uint32_t i = 1; i < sending->count; i++)
+		attempt = sending->notices[i]->attempt == attempt ? attempt : 0;
+	for (uint32_t i = 0; i < email->form.to_count; i++) {
+		bool is_open = sending->fates[i] == FATE_OPEN || sending->fates[i] == FATE_LATER;
+		fates[i] = is_open && sending->doubts[i] ? FATE_DOUBTFUL : sending->fates[i];
+	}
+	progress_write(progress, CW_NOTICE_KEPT_MAX, email->to, email->form.to_count, fates, attempt);
+}
+
 static void settle(struct email *email)
 {
 	struct sending *sending = &email->sending;
@@ -75,7 +92,7 @@ static void settle(struct email *email)
 	enum cw_delivery end = outcome(email);
 	uint32_t has = count(email, FATE_HAS), all = email->form.to_count;
 	struct cw_delivered delivered = {.size = sizeof(delivered), .outcome = end};
-	progress_write(progress, sizeof(progress), email->to, all, sending->fates);
+	write_progress(email, progress);
 	if (end == CW_TRY_AGAIN || end == CW_DOUBTFUL)
 		delivered.progress = progress;
 	delivered.is_partial = end == CW_TRY_AGAIN && has > 0 && sending->trouble == SMTP_TAKEN;
@@ -150,9 +167,31 @@ static bool is_last(const struct email *email)
 	return count(email, FATE_OPEN) == 1;
 }
 
+/* It says of each notice whether this recipient may have it already. */
+static bool write_mail(struct email *email)
+{
+	struct sending *sending = &email->sending;
+	uint64_t doubts = sending->doubts[sending->at];
+	struct cw_notice copies[CW_NOTICE_DIGEST_MAX];
+	const struct cw_notice *notices[CW_NOTICE_DIGEST_MAX];
+	if (sending->mail.length && sending->marked == doubts)
+		return true;
+	for (uint32_t i = 0; i < sending->count; i++) {
+		copies[i] = *sending->notices[i];
+		copies[i].is_doubtful = doubts >> i & 1;
+		notices[i] = &copies[i];
+	}
+	buffer_cut(&sending->mail, 0);
+	letter_write(&sending->mail, &email->form, notices, sending->count);
+	sending->marked = doubts;
+	return !sending->mail.failed;
+}
+
 static int send_one(struct email *email)
 {
 	const struct sending *sending = &email->sending;
+	if (!write_mail(email))
+		return -ENOMEM;
 	struct smtp_mail mail = {.to = email->to[sending->at].address,
 				 .bytes = buffer_text(&sending->mail),
 				 .length = sending->mail.length,
@@ -184,22 +223,32 @@ void sending_abandon(struct email *email)
 {
 	if (!email->sending.is_under_way)
 		return;
-	email->sending.fates[email->sending.at] = FATE_DOUBTFUL;
-	break_off(email, SMTP_DOUBTFUL, "stopped before everybody had it");
+	bool in_doubt = smtp_is_in_doubt(email->smtp);
+	if (in_doubt)
+		email->sending.fates[email->sending.at] = FATE_DOUBTFUL;
+	break_off(email, in_doubt ? SMTP_DOUBTFUL : SMTP_BROKEN, "stopped before everybody had it");
 }
 
 /* ---- the beginning ---- */
 
-/* Who is still to get it. A notice of a digest may have been tried with others than now: who has one of them only gets
- * them all. */
-static void recall(struct email *email, const struct cw_notice *const *notices, uint32_t n)
+/* Who is still to get it, and of which notices it is not known whether they have it: of those whom the last attempt
+ * was in doubt about, or, if it had no word at all (a crash), of all. A notice of a digest may have been tried with
+ * others than now: who has one of them only gets them all. */
+static void recall(struct email *email)
 {
-	enum fate *fates = email->sending.fates;
-	for (uint32_t i = 0; i < n; i++) {
+	struct sending *sending = &email->sending;
+	for (uint32_t i = 0; i < sending->count; i++) {
+		const struct cw_notice *notice = sending->notices[i];
 		enum fate known[RECIPIENTS_MAX] = {FATE_OPEN};
-		progress_read(notices[i]->progress, email->to, email->form.to_count, known);
-		for (uint32_t k = 0; k < email->form.to_count; k++)
-			fates[k] = i == 0 || fates[k] == known[k] ? known[k] : FATE_OPEN;
+		uint32_t attempt = progress_read(notice->progress, email->to, email->form.to_count, known);
+		bool is_last = attempt && attempt + 1 == notice->attempt;
+		for (uint32_t k = 0; k < email->form.to_count; k++) {
+			bool in_doubt = known[k] == FATE_DOUBTFUL || (known[k] == FATE_OPEN && !is_last);
+			known[k] = known[k] == FATE_DOUBTFUL ? FATE_OPEN : known[k];
+			if (notice->is_doubtful && in_doubt)
+				sending->doubts[k] |= (uint64_t)1 << i;
+			sending->fates[k] = i == 0 || sending->fates[k] == known[k] ? known[k] : FATE_OPEN;
+		}
 	}
 }
 
@@ -207,9 +256,13 @@ int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t
 {
 	struct email *email = state;
 	struct sending *sending = &email->sending;
+	if (n == 0 || n > CW_NOTICE_DIGEST_MAX)
+		return -EINVAL;
 	*sending = (struct sending){.deadline = email->host->now() + attempt_time,
-				    .first = notices[0]->attempt ? notices[0]->attempt - 1 : 0};
-	recall(email, notices, n);
+				    .first = notices[0]->attempt ? notices[0]->attempt - 1 : 0,
+				    .count = n};
+	memcpy(sending->notices, notices, n * sizeof(*notices));
+	recall(email);
 	if (!find_next(email)) { /* those who had not got it have been taken out of `to` */
 		if (count(email, FATE_HAS) > 0)
 			return 0;
@@ -218,8 +271,7 @@ int sending_notify(void *state, const struct cw_notice *const *notices, uint32_t
 		return CW_LATER;
 	}
 	buffer_init(&sending->mail, /* head */ 0, LETTER_BYTES_MAX);
-	letter_write(&sending->mail, &email->form, notices, n);
-	int status = sending->mail.failed ? -ENOMEM : send_one(email);
+	int status = send_one(email);
 	if (status < 0) {
 		buffer_release(&sending->mail);
 		return status;

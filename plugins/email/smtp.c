@@ -387,6 +387,14 @@ int smtp_open(struct cw_instance *self, const struct cw_host *host, const struct
 	return 0;
 }
 
+bool smtp_is_in_doubt(const struct smtp *smtp)
+{
+	bool any = false;
+	for (const struct smtp_job *job = smtp ? smtp->jobs : NULL; job; job = job->next)
+		any |= job->mail.to && job->is_all_given;
+	return any;
+}
+
 void smtp_rest(struct smtp *smtp)
 {
 	if (smtp && smtp->keeps)

@@ -69,6 +69,8 @@ struct smtp_mail {
 
 /* 0, or -ENOMEM and no done(). */
 int smtp_send(struct smtp *smtp, const struct smtp_mail *mail, smtp_done done, void *arg);
+/* Is there a mail of which the server may have had the end? NULL is fine. */
+bool smtp_is_in_doubt(const struct smtp *smtp);
 /* No mail follows though the last one was not `is_last`: its connection is given up at once, without QUIT. NULL is
  * fine. */
 void smtp_rest(struct smtp *smtp);

@@ -283,6 +283,29 @@ def test_cut_before_the_answer_is_doubtful_and_marked(make_server, make_notifier
     assert "may have reached you before" in body(second, "plain") and "may have reached you before" not in body(first, "plain")
 
 
+def test_only_who_may_have_it_is_told_so(make_server, make_notifier):
+    def who_is_told(since):
+        return {to for i, (to, _) in enumerate(server.mails) if i >= since and "may have reached you before" in body(server.parsed(i), "plain")}
+
+    server = make_server()
+    server.handler.script = {"DATA": ["cut"], "RCPT": {OPS: [None, "450 4.2.0 come back"], THIRD: ["450 4.2.0 come back"]}}
+    notifier = make_notifier(server, to=(OPS, NIGHT, THIRD))
+    first = notifier.notify(attempt=1)
+    assert first["outcome"] == "doubtful" and [to for to, _ in server.mails] == [OPS] and not who_is_told(0)
+    second = notifier.notify(attempt=2, progress=first["progress"], is_doubtful=True)
+    assert second["outcome"] == "try again" and [to for to, _ in server.mails] == [OPS, NIGHT] and not who_is_told(0)
+    third = notifier.notify(attempt=3, progress=second["progress"], is_doubtful=True)  # the old doubt is not forgotten
+    assert third["outcome"] == "delivered" and {to for to, _ in server.mails[2:]} == {OPS, THIRD} and who_is_told(2) == {OPS}
+    # an attempt of which nothing came back: nobody knows of anybody who was open
+    assert notifier.notify(attempt=4, progress=second["progress"], is_doubtful=True)["outcome"] == "delivered"
+    assert {to for to, _ in server.mails[4:]} == who_is_told(4) == {OPS, THIRD}
+    # in one mail with another that nobody has had
+    both = [{"id": "0a-1", "attempt": 2, "progress": first["progress"], "is_doubtful": True}, {"id": "0b-1"}]
+    assert notifier.notify(*both)["outcome"] == "delivered"
+    told = {to: body(server.parsed(i), "plain").count("may have reached you before") for i, (to, _) in enumerate(server.mails) if i >= 6}
+    assert told == {OPS: 1, NIGHT: 0, THIRD: 0}
+
+
 def test_a_server_that_closes_after_each_mail_gets_each_all_the_same(make_server, make_notifier):
     server = make_server()
     server.handler.script = {"DATA": "taken, and closed"}
@@ -368,6 +391,7 @@ def test_who_has_it_gets_it_no_second_time_when_it_was_reloaded_meanwhile(daemon
     wait_for(lambda: NIGHT in [to for to, _ in server.mails], 40, what="the mail to who has waited")
     assert "left behind" not in daemon.stderr
     assert [to for to, _ in server.mails] == [OPS, NIGHT]
+    assert "may have reached you before" not in body(server.parsed(), "plain")  # no byte of it had gone out
 
 
 def test_an_alert_gets_through_a_greylisting_server_and_its_end_is_in_the_same_thread(daemon, make_server):

@@ -374,12 +374,14 @@ static void a_header_of_ones_own__cannot_be_one_of_ours(void **state)
 static void progress__comes_back_as_it_was(void **state)
 {
 	(void)state;
-	static const struct recipient to[] = {{"a@x", ""}, {"b@x", ""}, {"c@x", ""}, {"d@x", ""}};
-	enum fate before[] = {FATE_HAS, FATE_REFUSED, FATE_LATER, FATE_HAS}, after[4] = {FATE_OPEN};
+	static const struct recipient to[] = {{"a@x", ""}, {"b@x", ""}, {"c@x", ""}, {"d@x", ""}, {"e@x", ""}};
+	enum fate before[] = {FATE_HAS, FATE_REFUSED, FATE_LATER, FATE_HAS, FATE_DOUBTFUL}, after[5] = {FATE_OPEN};
 	char json[200];
-	progress_write(json, sizeof(json), to, 4, before);
-	assert_string_equal(json, "{\"has\":[\"a@x\",\"d@x\"],\"refused\":[\"b@x\"]}");
-	progress_read(json, to, 4, after);
+	progress_write(json, sizeof(json), to, 5, before, 3);
+	assert_string_equal(json,
+			    "{\"has\":[\"a@x\",\"d@x\"],\"refused\":[\"b@x\"],\"doubtful\":[\"e@x\"],\"attempt\":3}");
+	assert_int_equal(progress_read(json, to, 5, after), 3);
+	assert_int_equal(after[4], FATE_DOUBTFUL);
 	assert_int_equal(after[0], FATE_HAS);
 	assert_int_equal(after[1], FATE_REFUSED);
 	assert_int_equal(after[2], FATE_OPEN);
@@ -390,10 +392,19 @@ static void progress_that_is_damaged__says_nothing(void **state)
 {
 	(void)state;
 	static const struct recipient to[] = {{"a@x", ""}};
-	static const char *const cases[] = {NULL, "", "{", "[]", "1", "{\"has\":1}", "{\"has\":[1,null,{}]}"};
+	static const char *const cases[] = {NULL,
+					    "",
+					    "{",
+					    "[]",
+					    "1",
+					    "{\"has\":1}",
+					    "{\"has\":[1,null,{}]}",
+					    "{\"attempt\":-1}",
+					    "{\"attempt\":\"2\"}",
+					    "{\"attempt\":4294967296}"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		enum fate fate = FATE_OPEN;
-		progress_read(cases[i], to, 1, &fate);
+		assert_int_equal(progress_read(cases[i], to, 1, &fate), 0);
 		assert_int_equal(fate, FATE_OPEN);
 	}
 }
