@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { URL_MAX = 4096, HEADER_MAX = 8192, NAME_MAX_BYTES = 100 };
+enum { URL_MAX = 4096, HEADER_MAX = 8192, NAME_MAX_BYTES = 100, QUOTED_BYTES = 60, QUOTED_MAX = 8 * QUOTED_BYTES };
 
 /* ---- the template ---- */
 
@@ -37,29 +37,76 @@ static int parse_body(const char *text, struct template **ret_template, char err
 	return 0;
 }
 
-/* With any notice, and with this one, it has to become JSON. */
-static bool becomes_json(const struct template *template)
+/* What a notice may lack it lacks here: of `[{{ common }}]` nothing is left but JSON. */
+static const struct cw_notice bare = {.id = "id",
+				      .group = "group",
+				      .incident = "incident",
+				      .rule = "call-stale",
+				      .title = "title",
+				      .description = "",
+				      .common = "",
+				      .command = "",
+				      .host = "host"};
+
+/* And here it has everything, with what JSON minds in each text. */
+#define HOSTILE "a \"quoted\" \\ and\nanother line"
+static const struct cw_alert sample_alerts[] = {
+	{.subject = HOSTILE, .is_firing = true, .summary = HOSTILE},
+	{.subject = HOSTILE, .summary = HOSTILE, .reason = HOSTILE},
+};
+static const struct cw_notice full = {.id = HOSTILE,
+				      .group = HOSTILE,
+				      .incident = HOSTILE,
+				      .rule = HOSTILE,
+				      .title = HOSTILE,
+				      .description = HOSTILE,
+				      .common = HOSTILE,
+				      .command = HOSTILE,
+				      .host = HOSTILE,
+				      .url = HOSTILE,
+				      .alerts = CW_ARRAY(sample_alerts),
+				      .left_out = 1234,
+				      .sequence = 1234, /* so is a number with a comma in it */
+				      .firing = 1234,
+				      .resolved = 1234};
+#undef HOSTILE
+
+/* What came out up to where it ceased to be JSON, the end of it. */
+static void quote_until(const char *text, size_t end, char quoted[QUOTED_MAX])
 {
-	static const struct cw_notice sample = {.id = "id",
-						.group = "group",
-						.incident = "incident",
-						.rule = "call-stale",
-						.title = "a \"title\"",
-						.description = "what it means\nand what to do",
-						.common = "",
-						.command = "callwatch alerts",
-						.host = "host",
-						.sequence = 1234, /* so is a number with a comma in it */
-						.firing = 1234,
-						.resolved = 1234};
+	size_t from = end > QUOTED_BYTES ? end - QUOTED_BYTES : 0;
+	while (from < end && ((unsigned char)text[from] & 0xc0) == 0x80)
+		from++;
+	text_visible(quoted, QUOTED_MAX, text + from, end - from);
+}
+
+/* With any notice; these two find what goes wrong with some. */
+static bool becomes_json(const struct template *template, const struct cw_notice *sample, char quoted[QUOTED_MAX])
+{
 	struct buffer out;
+	json_error_t error = {.position = 0};
 	buffer_init(&out, /* head */ 0, BODY_MAX);
-	body_template(&out, template, &sample, "webhook");
-	json_t *root = out.failed ? NULL : json_loadb(buffer_text(&out), out.length, 0, /* error */ NULL);
+	body_template(&out, template, sample, "webhook");
+	json_t *root = out.failed ? NULL : json_loadb(buffer_text(&out), out.length, 0, &error);
 	bool fine = root != NULL;
+	if (!fine && !out.failed && error.position >= 0)
+		quote_until(buffer_text(&out), (size_t)error.position, quoted);
 	json_decref(root);
 	buffer_release(&out);
 	return fine;
+}
+
+static void check_json(const struct template *template, const struct cw_value *body, struct cw_problems *problems)
+{
+	char quoted[QUOTED_MAX] = "";
+	bool is_bare = !becomes_json(template, &bare, quoted);
+	if (!is_bare && becomes_json(template, &full, quoted))
+		return;
+	problems->error(problems, body,
+			"body becomes no JSON of a notice with %s: `%s` and what follows; texts stand between quotes, "
+			"\"{{ title }}\", numbers need none",
+			is_bare ? "no alerts, common, description and url" : "quotes and newlines in its texts",
+			quoted);
 }
 
 static void check_body(const struct cw_value *options, struct cw_problems *problems)
@@ -73,9 +120,7 @@ static void check_body(const struct cw_value *options, struct cw_problems *probl
 		problems->error(problems, body, "%s", error);
 		return;
 	}
-	if (!becomes_json(template))
-		problems->error(problems, body,
-				"body becomes no JSON: texts stand between quotes, \"{{ title }}\", numbers need none");
+	check_json(template, body, problems);
 	template_free(template);
 }
 

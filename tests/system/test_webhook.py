@@ -66,6 +66,15 @@ def test_a_body_of_ones_own_and_the_action_test(daemon, hook, client):
     assert "tries whether webhook works" in requests(hook)[-1]["body"]["text"]
 
 
+def test_a_body_that_is_no_json_for_some_notice_is_refused_before_the_night_it_comes(daemon, hook):
+    levels = Levels(daemon)
+    text = levels.config(daemon, webhook(daemon, hook.url + "/own", LOCAL + "    body: '{\"count\": {{ firing }}, \"where\": [{{ common }}]}'\n"))
+    done = run_once(daemon.folder, text, "-t")
+    line = 1 + text[:text.index("    body: ")].count("\n")
+    assert done.returncode == 78 and f"once.yaml:{line}:" in done.stderr, done.stderr
+    assert 'of a notice with quotes and newlines in its texts: `{"count": 1234, "where": [a` and what follows' in done.stderr
+
+
 def test_what_may_have_arrived_comes_again_with_the_same_id_and_body(daemon, hook):
     levels = Levels(daemon, 1)
     hook.say("next cut")
