@@ -456,7 +456,8 @@ def test_books_balance_in_every_run_over_drops_reloads_and_bad_samples(daemon):
     assert last["full", "output_queue_length", None] <= 300
     assert last["picky", "samples_sent_total", None] > last["picky", "samples_dropped_total", "refused"] > 0
     assert last["full", "samples_dropped_total", "refused"] == 0
-    assert last["bad", "samples_dropped_total", "invalid"] == 2 * last["bad", "samples_produced_total", None] > 0
+    produced, invalid = last["bad", "samples_produced_total", None], last["bad", "samples_dropped_total", "invalid"]
+    assert produced > 0 and invalid - 2 * produced in range(3)  # account may be given in the middle of a reading: two bad ones, then a good one
 
 
 # ---- the service manager ----
